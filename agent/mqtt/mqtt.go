@@ -1,0 +1,61 @@
+// Package mqtt has the messages and connections of the agent: uplinks that
+// publish (paho behind [Conn]) and subscribers that read an existing broker.
+// The embedded broker is package broker.
+//
+// It moves bytes. It does not know what a message means, queues nothing beyond
+// what the protocol has in flight, and never retries: windows, rewind, backoff
+// and rates are written once, above it, in package corridor.
+package mqtt
+
+import "context"
+
+// Prop is an MQTT 5 user property: key and value.
+type Prop = [2]string
+
+// A Message is one application message.
+type Message struct {
+	Topic       string
+	Payload     []byte
+	Props       []Prop
+	ContentType string
+	QoS         byte
+	Retain      bool
+}
+
+// A Source says where an inbound message came from. Both values are keyed
+// hashes or counters: they may be logged.
+type Source struct {
+	Ingress uint16 // index of the ingress
+	Client  uint64 // stable for a client id, keyed per process
+}
+
+// A Sink takes inbound messages: the corridor.
+//
+// Submit blocks while the message can't be taken (a full log, the budget of
+// bytes in flight); blocking there is what stops reading that connection. It
+// returns nil when the message is taken, and then done is called exactly once,
+// from any goroutine and never blocking, with nil when what leaves of the
+// message is durable and with an error when it can't be made so. After an error
+// from Submit (the context ended first, the sink is closing), done is not
+// called; the caller disconnects the client and never acknowledges.
+//
+// Payload belongs to the sink from then on.
+type Sink interface {
+	Submit(ctx context.Context, src Source, m Message, done func(error)) error
+}
+
+// Ack is how the peer answered one publish.
+type Ack struct {
+	Err  error // nil: acknowledged. Else refused by the peer, or the connection ended
+	Code byte  // MQTT 5 reason code, 0 on 3.1.1
+}
+
+// A Conn is one live connection to an uplink. It is used once: after Done fires
+// a new one is dialled. Publish may be called by one goroutine at a time; acked
+// is called from another, in any order, exactly once for each Publish that
+// returned nil unless Done fires first. QoS 0 is acknowledged once written.
+type Conn interface {
+	Publish(m *Message, acked func(Ack)) error
+	Done() <-chan error // fires once, when the connection ended
+	Close() error
+}

@@ -1,0 +1,29 @@
+package spool
+
+import "github.com/sealgate/sealgate/crypto"
+
+// Kind says what a record is.
+type Kind uint8
+
+// The kinds.
+const (
+	KindData  Kind = iota + 1
+	KindGrant      // a grant: its payload, to be delivered before the first data record under its key
+	KindFence      // a topic moved to another lane: the sender waits
+)
+
+// Prop is an MQTT 5 user property: key and value.
+type Prop = [2]string
+
+// A Record is one protected message, ready to publish.
+type Record struct {
+	ID      [16]byte // message id, the same on every resend
+	Kind    Kind
+	Grade   uint8 // residual grade
+	QoS     uint8
+	Retain  bool
+	KIDs    []crypto.KID // keys that the payload needs; for a grant: its own
+	Topic   string       // as published
+	Props   []Prop
+	Payload []byte
+}
