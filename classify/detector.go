@@ -1,0 +1,150 @@
+package classify
+
+import "github.com/sealgate/sealgate/classify/payload"
+
+// A detector finds one kind of sensitive data. To add one, write it in a file
+// detector_x.go, add a line to Detectors, and give it a match and a non-match
+// corpus in testdata/detectors/NAME.txt; a shared test demands both.
+//
+// The scanner starts it: it never searches a text itself, so its cost is that
+// of the few places where it can apply.
+type detector struct {
+	name  string  // closed, lower case with dashes: shown to people, used as a label
+	class ClassID // what it finds, unless a match says otherwise
+
+	// on says at which kinds of place it starts. Each kind gives the candidate
+	// a run, c.text[c.start:c.end].
+	on start
+	// min and max bound the run's length in bytes (onDigits: in digits). max 0
+	// means no bound.
+	min, max int
+	// literals start it (onLiteral) where one of them begins at the start of a
+	// word; at least three bytes each. The run is the literal's word (see
+	// onToken). Case matters.
+	literals []string
+	// senses start it (onKey) where the field's key means one of them. With
+	// needs set, every other start also demands that the key, its path, the
+	// topic, a sibling's key or one of the five words before says one of them.
+	senses []sense
+	needs  bool
+
+	// find looks at one candidate. It must not keep c or its slices, must not
+	// allocate, and must run in time bounded by the run's length.
+	find func(c *candidate) (match, bool)
+}
+
+// start is a set of kinds of place where a detector starts.
+type start uint16
+
+const (
+	// onKey: the field's key means one of the detector's senses. The run is the
+	// whole value, without surrounding space; it is never empty.
+	onKey start = 1 << iota
+	// onDigits: digits in groups ("4111 1111-1111.1111", "+49 (170) 123456"):
+	// single separators out of space - . / ( ) + between groups, at least six
+	// digits. c.digits holds the digits alone, at most maxDigits. Also started for every
+	// leading part that ends with a group, longest first, until one matches. A
+	// letter never touches the run.
+	onDigits
+	// onWord: a word of ASCII letters and digits with at least one digit
+	// ("WDB9036621R859021", "12345678Z"). Runs of digits alone count.
+	onWord
+	// onWords: words of letters and digits joined by single spaces, dashes or
+	// dots, the first of which holds at least one upper-case letter or digit,
+	// up to 40 bytes, at least one digit in it
+	// ("DE89 3704 0044 0532 0130 00", "B-MA 1234"). Also started for every
+	// leading part, longest first, until one matches.
+	onWords
+	// onDotted: at least three dots between digits ("192.168.1.10"); a port or
+	// a prefix length is not in it.
+	onDotted
+	// onColons: hex digits and at least two colons, or five dashes, or two
+	// dots between groups of four ("aa:bb:cc:dd:ee:ff", "fe80::1").
+	onColons
+	// onAt: a word around an '@' ("a.b@example.org").
+	onAt
+	// onURL: a word that holds "://".
+	onURL
+	// onToken: at least 16 bytes of letters, digits and + / = _ - . ~ : in one
+	// word, with a digit or with both cases.
+	onToken
+	// onLiteral: one of literals begins a word. The run goes on to the word's
+	// end: the next space, quote, bracket, comma, semicolon or backslash.
+	onLiteral
+)
+
+// maxDigits is how many digits a run started by onDigits can have.
+const maxDigits = 34
+
+// match is what a detector found.
+type match struct {
+	start, end int     // range in c.text
+	class      ClassID // ClassNone: the detector's
+	confidence uint8   // percent; below 50 is not reported
+	why        Why
+	special    bool // the class's raised grade applies (a public address, a personal device)
+}
+
+// candidate is a place that may hold sensitive data, and what is known about
+// its surroundings.
+type candidate struct {
+	text       []byte // the whole value, decoded and folded; read only
+	start, end int    // the run in text
+	digits     []byte // onDigits: its digits
+	kind       payload.Kind
+
+	key   senses // what the field's key means: the head of the key
+	about senses // what its path, its topic and its siblings mean
+
+	near     senses // what the words before the run mean, once looked up
+	nearFrom int    // start that near was computed for, -1: not yet
+	dict     *dictionary
+}
+
+// run is the bytes of the run.
+func (c *candidate) run() []byte { return c.text[c.start:c.end] }
+
+// whole reports whether the run is all of the value but surrounding space and
+// punctuation.
+func (c *candidate) whole() bool {
+	for _, b := range c.text[:c.start] {
+		if alnum(b) {
+			return false
+		}
+	}
+	for _, b := range c.text[c.end:] {
+		if alnum(b) {
+			return false
+		}
+	}
+	return true
+}
+
+// keyIs reports whether the field's key means s: {"phone": …}.
+func (c *candidate) keyIs(s sense) bool { return c.key.has(s) }
+
+// hint reports whether anything near says s: the key, its path, the topic, a
+// sibling's key, or one of the five words before the run.
+func (c *candidate) hint(s sense) bool {
+	return c.key.has(s) || c.about.has(s) || c.before().has(s)
+}
+
+// context is the union of all that is near.
+func (c *candidate) context() senses { return c.key.union(c.about).union(c.before()) }
+
+func alnum(b byte) bool {
+	return b-'0' < 10 || (b|0x20)-'a' < 26 || b >= 0x80
+}
+
+// found is a match of the whole run.
+func (c *candidate) found(confidence uint8, why Why) (match, bool) {
+	return match{start: c.start, end: c.end, confidence: confidence, why: why}, true
+}
+
+// before is what the five words before the run mean.
+func (c *candidate) before() senses {
+	if c.nearFrom != c.start {
+		c.nearFrom, c.near = c.start, c.dict.before(c.text[:c.start])
+	}
+	return c.near
+}

@@ -1,0 +1,150 @@
+package classify
+
+// A sense is what a key or a word means: many spellings, one meaning.
+type sense uint8
+
+// The senses. Order does not matter and is not stored anywhere; add at will, up
+// to maxSenses.
+const (
+	senseNone sense = iota
+
+	// People.
+	sensePersonName // the value is a person's name: firstName, ownerName, 姓名
+	sensePerson     // a person is spoken of: owner, driver, patient, employee
+	senseUser       // user, username, login, account holder
+	senseName       // name, label, title: a name of anything
+	senseEmail
+	sensePhone
+	senseAddress // street, postal address
+	senseCity    // part of an address: city, zip, postcode, country
+	senseChild   // child, minor, pupil
+	senseAge
+	senseGender
+	senseSpecial // religion, union membership, orientation, ethnicity, politics
+
+	// Identifiers of people.
+	senseNationalID // any national, identity-card, tax, social-security or insurance number
+	senseTaxID
+	senseSSN
+	sensePassport
+	senseDriver // driving licence number
+	sensePatient
+	senseNHS
+	senseInsurance
+
+	// Vehicles.
+	sensePlate
+	senseVIN
+	senseVehicle
+
+	// Devices and networks.
+	senseDevice // a device is spoken of
+	senseSerial
+	senseMAC
+	senseIMEI
+	senseICCID
+	senseIMSI
+	senseEUI
+	senseDeviceID // deviceId, gatewayId, node id, meter number
+	senseWearable // a device that a person carries: phone, watch, tag, beacon
+	senseIP
+	senseHost
+	senseVersion // version, firmware, release
+	senseHash    // checksum, digest, commit
+
+	// Money.
+	senseCard
+	senseAccount
+	senseIBAN
+	senseRouting // routing, sort code, BIC, ABA
+	senseWallet
+	senseBank
+
+	// Credentials.
+	sensePassword
+	senseSecret
+	senseToken
+	senseAPIKey
+	senseAccessKey
+	sensePrivateKey
+	senseCertificate
+	senseBadge // access badge, card of a door
+
+	// Places.
+	senseLat
+	senseLon
+	sensePosition // coordinates, position, gps, location as a pair
+	senseAltitude
+	senseSpeed
+	senseHeading
+	senseAccuracy
+	sensePlace // room, zone, site
+	senseRegion
+	senseTime
+	senseCamera
+	sensePresence
+
+	// Bodies.
+	senseFace
+	senseEmbedding
+	senseLandmarks
+	senseFingerprint
+	senseIris
+	senseVoice
+	senseSimilarity
+	senseHealth // a body's measurement, whatever it is
+	senseBodyTemperature
+	senseTemperature
+	senseUnit
+
+	// Media and models.
+	senseImage
+	senseVideo
+	senseAudio
+	senseModel
+	sensePrompt
+	senseRole
+	senseContent
+
+	// What makes another sense void.
+	senseCount // count, number of, length, size
+	senseFlag  // enabled, valid, required, has, is
+	senseType  // type, kind, format, model name
+
+	numSenses
+)
+
+// maxSenses is how many senses a set can hold.
+const maxSenses = 192
+
+// senses is a set of senses.
+type senses [maxSenses / 64]uint64
+
+func (s senses) has(x sense) bool { return s[x/64]&(1<<(x%64)) != 0 }
+
+func (s senses) with(x sense) senses { s[x/64] |= 1 << (x % 64); return s }
+
+func (s senses) union(o senses) senses {
+	for i := range s {
+		s[i] |= o[i]
+	}
+	return s
+}
+
+func (s senses) meets(o senses) bool {
+	var m uint64
+	for i := range s {
+		m |= s[i] & o[i]
+	}
+	return m != 0
+}
+
+func (s senses) empty() bool { return s == senses{} }
+
+func sensesOf(xs []sense) senses {
+	var s senses
+	for _, x := range xs {
+		s = s.with(x)
+	}
+	return s
+}
