@@ -1,0 +1,375 @@
+package crypto
+
+import (
+	"crypto/hmac"
+	"crypto/rand"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/fxamacker/cbor/v2"
+
+	"github.com/sealgate/sealgate/internal/durable"
+)
+
+// KEK is the key-encryption key that protects a Keyring. crypto/custody obtains
+// it.
+type KEK interface {
+	// Seal encrypts a key file's content, bound to ad.
+	Seal(plaintext, ad []byte) ([]byte, error)
+	// Unseal returns what Seal took, or an error that wraps ErrOpen.
+	Unseal(sealed, ad []byte) ([]byte, error)
+	// ID names the key without telling anything about it. It lets a wrong key
+	// be told from a damaged file.
+	ID() [8]byte
+}
+
+// ErrKeyFile is the parent of every reason why a key file can't be used.
+var ErrKeyFile = errors.New("key file can't be used")
+
+// The reasons. Each error's text says what to do next.
+var (
+	ErrKeyFormat       = fmt.Errorf("%w: it is not a key file of a known version; restore it from the backup, or run the version that wrote it", ErrKeyFile)
+	ErrKeyTruncated    = fmt.Errorf("%w: it is cut short; restore it from the backup", ErrKeyFile)
+	ErrKeyPurpose      = fmt.Errorf("%w: it holds a key for another purpose; undo the rename, or restore it from the backup", ErrKeyFile)
+	ErrKeyOtherGateway = fmt.Errorf("%w: it belongs to another gateway; check the gateway's name in the configuration, or move the file away to start with a new key", ErrKeyFile)
+	ErrKeyOtherMachine = fmt.Errorf("%w: it was made on another machine; restore it there, or replace the gateway so that it gets keys of its own", ErrKeyFile)
+	ErrKeyOtherKEK     = fmt.Errorf("%w: it is sealed under another key-encryption key; check the custody setting, or restore that key from the backup", ErrKeyFile)
+	ErrKeyTampered     = fmt.Errorf("%w: it was changed after it was written; restore it from the backup, and find out who could write to it", ErrKeyFile)
+	ErrKeyReadable     = fmt.Errorf("%w: others than its owner may read it; check who did, then run chmod 600 on it", ErrKeyFile)
+)
+
+const (
+	keyMagic     = "SGKEY"
+	keyVersion   = 1
+	keyPrefix    = len(keyMagic) + 1 + 2 + 4 // magic, version, header length, body length
+	maxKeyHeader = 1 << 10
+	maxKeyBody   = 64 << 10
+)
+
+// Purposes of the keys on disk. A pseudonym domain d has the purpose
+// "pseudonym-d".
+const (
+	PurposeSigning   = "signing"
+	PurposeKEM       = "kem"
+	PurposeSpool     = "spool"
+	pseudonymPurpose = "pseudonym-"
+)
+
+// keyHeader is the part of a key file in clear.
+type keyHeader struct {
+	_       struct{} `cbor:",toarray"`
+	Purpose string
+	Gateway string
+	Machine []byte // tag of the machine id, see machineTag
+	KEK     []byte // KEK.ID
+}
+
+// keyBody is the sealed part: generations, the newest last. Only the newest
+// makes new signatures, tokens and segments.
+type keyBody struct {
+	_           struct{} `cbor:",toarray"`
+	Generations []keyGeneration
+}
+
+type keyGeneration struct {
+	_       struct{} `cbor:",toarray"`
+	Number  uint32   // from 1
+	Created int64    // Unix seconds
+	Raw     []byte   // 32 bytes: seed, private key or symmetric key
+}
+
+// Keyring holds a gateway's own keys. Each lives in a file <purpose>.key of
+// mode 0600, encrypted under the KEK with purpose, gateway and machine id as
+// associated data, and is made on first use. The format is in docs/formats.md.
+type Keyring struct {
+	redacted
+	dir     string
+	kek     KEK
+	gateway string
+	machine []byte
+	signer  *Signer
+	kem     *RecipientKey
+	spool   *SecretKey
+}
+
+// OpenKeyring reads, and where they are missing makes, the keys for signing,
+// kem and spool in dir. machine is the id of the machine, as /etc/machine-id
+// holds it or from hardware; it may be empty, and then keys are not bound to a
+// machine. Errors wrap ErrKeyFile where a file is the reason.
+func OpenKeyring(dir string, kek KEK, gateway string, machine []byte) (*Keyring, error) {
+	if gateway == "" {
+		return nil, errors.New("open keyring: the gateway has no name")
+	}
+	if err := durable.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("make keyring directory: %w", err)
+	}
+	k := &Keyring{dir: dir, kek: kek, gateway: gateway, machine: slices.Clone(machine)}
+	sign, err := k.load(PurposeSigning)
+	if err != nil {
+		return nil, err
+	}
+	kem, err := k.load(PurposeKEM)
+	if err != nil {
+		return nil, err
+	}
+	spool, err := k.load(PurposeSpool)
+	if err != nil {
+		return nil, err
+	}
+	if k.signer, err = InsecureSigner(sign.Raw); err != nil {
+		return nil, err
+	}
+	if k.kem, err = InsecureRecipientKey(KEMX25519, kem.Raw); err != nil {
+		return nil, err
+	}
+	if k.spool, err = InsecureSecretKey(spool.Raw); err != nil {
+		return nil, err
+	}
+	return k, nil
+}
+
+// Signer returns the gateway's signing key.
+func (k *Keyring) Signer() *Signer { return k.signer }
+
+// RecipientKey returns the gateway's own X25519 key, for what is delivered to
+// it.
+func (k *Keyring) RecipientKey() *RecipientKey { return k.kem }
+
+// Spool returns the key from which spool segments derive theirs.
+func (k *Keyring) Spool() *SecretKey { return k.spool }
+
+// Pseudonymizer reads, and where they are missing makes, the keys of the given
+// domains (1 to 32 of a-z, 0-9 and '-').
+func (k *Keyring) Pseudonymizer(domains []string) (*Pseudonymizer, error) {
+	keys := make([]PseudonymKey, 0, len(domains))
+	for _, d := range domains {
+		if err := checkDomain(d); err != nil {
+			return nil, err
+		}
+		g, err := k.load(pseudonymPurpose + d)
+		if err != nil {
+			return nil, err
+		}
+		s, err := InsecureSecretKey(g.Raw)
+		if err != nil {
+			return nil, err
+		}
+		keys = append(keys, PseudonymKey{Domain: d, Version: g.Number, Key: s})
+	}
+	return NewPseudonymizer(keys)
+}
+
+// load returns the newest generation of a key, and makes the file if it is
+// missing.
+func (k *Keyring) load(purpose string) (keyGeneration, error) {
+	path := filepath.Join(k.dir, purpose+".key")
+	raw, err := readPrivate(path, keyPrefix+maxKeyHeader+maxKeyBody)
+	if errors.Is(err, fs.ErrNotExist) {
+		return k.create(path, purpose)
+	}
+	if err != nil {
+		return keyGeneration{}, err
+	}
+	body, err := k.decode(purpose, raw)
+	if err != nil {
+		return keyGeneration{}, fmt.Errorf("read %s: %w", path, err)
+	}
+	return body.Generations[len(body.Generations)-1], nil
+}
+
+func (k *Keyring) create(path, purpose string) (keyGeneration, error) {
+	g := keyGeneration{Number: 1, Created: time.Now().Unix(), Raw: make([]byte, KeySize)}
+	if _, err := rand.Read(g.Raw); err != nil {
+		return g, fmt.Errorf("read random bytes: %w", err)
+	}
+	raw, err := k.encode(purpose, keyBody{Generations: []keyGeneration{g}})
+	if err != nil {
+		return g, fmt.Errorf("make %s: %w", path, err)
+	}
+	if err := durable.WriteFile(path, raw, 0o600); err != nil {
+		return g, fmt.Errorf("make %s: %w", path, err)
+	}
+	return g, nil
+}
+
+func (k *Keyring) encode(purpose string, body keyBody) ([]byte, error) {
+	mode, err := cbor.CoreDetEncOptions().EncMode()
+	if err != nil {
+		return nil, fmt.Errorf("choose deterministic CBOR: %w", err)
+	}
+	id := k.kek.ID()
+	tag, err := machineTag(k.machine)
+	if err != nil {
+		return nil, err
+	}
+	header, err := mode.Marshal(keyHeader{Purpose: purpose, Gateway: k.gateway, Machine: tag, KEK: id[:]})
+	if err != nil {
+		return nil, fmt.Errorf("encode header: %w", err)
+	}
+	plain, err := mode.Marshal(body)
+	if err != nil {
+		return nil, errors.New("encode key")
+	}
+	ad, err := k.associated(mode, purpose, header)
+	if err != nil {
+		return nil, err
+	}
+	sealed, err := k.kek.Seal(plain, ad)
+	if err != nil {
+		return nil, fmt.Errorf("seal key: %w", err)
+	}
+	if len(header) > maxKeyHeader || len(sealed) > maxKeyBody {
+		return nil, errors.New("key file would be too large: shorten the gateway's name")
+	}
+	out := make([]byte, 0, keyPrefix+len(header)+len(sealed))
+	out = append(out, keyMagic...)
+	out = append(out, keyVersion)
+	out = binary.BigEndian.AppendUint16(out, uint16(len(header)))
+	out = binary.BigEndian.AppendUint32(out, uint32(len(sealed)))
+	out = append(out, header...)
+	return append(out, sealed...), nil
+}
+
+func (k *Keyring) decode(purpose string, raw []byte) (keyBody, error) {
+	var body keyBody
+	if len(raw) < keyPrefix {
+		return body, ErrKeyTruncated
+	}
+	if string(raw[:len(keyMagic)]) != keyMagic || raw[len(keyMagic)] != keyVersion {
+		return body, ErrKeyFormat
+	}
+	hlen := int(binary.BigEndian.Uint16(raw[len(keyMagic)+1:]))
+	blen := int64(binary.BigEndian.Uint32(raw[len(keyMagic)+3:]))
+	if hlen > maxKeyHeader || blen > maxKeyBody {
+		return body, ErrKeyFormat
+	}
+	switch rest := int64(len(raw) - keyPrefix - hlen); {
+	case rest < blen:
+		return body, ErrKeyTruncated
+	case rest > blen:
+		return body, ErrKeyTampered
+	}
+	header, sealed := raw[keyPrefix:keyPrefix+hlen], raw[keyPrefix+hlen:]
+	enc, dec, err := cborModes()
+	if err != nil {
+		return body, err
+	}
+	var h keyHeader
+	if err := dec.Unmarshal(header, &h); err != nil {
+		return body, ErrKeyTampered
+	}
+	tag, err := machineTag(k.machine)
+	if err != nil {
+		return body, err
+	}
+	id := k.kek.ID()
+	switch {
+	case h.Purpose != purpose:
+		return body, ErrKeyPurpose
+	case h.Gateway != k.gateway:
+		return body, ErrKeyOtherGateway
+	case !hmac.Equal(h.Machine, tag):
+		return body, ErrKeyOtherMachine
+	case !hmac.Equal(h.KEK, id[:]):
+		return body, ErrKeyOtherKEK
+	}
+	ad, err := k.associated(enc, purpose, header)
+	if err != nil {
+		return body, err
+	}
+	plain, err := k.kek.Unseal(sealed, ad)
+	if errors.Is(err, ErrOpen) {
+		return body, ErrKeyTampered
+	}
+	if err != nil {
+		return body, fmt.Errorf("unseal key: %w", err)
+	}
+	if err := dec.Unmarshal(plain, &body); err != nil {
+		return keyBody{}, ErrKeyFormat
+	}
+	last := uint32(0)
+	for _, g := range body.Generations {
+		if len(g.Raw) != KeySize || g.Number <= last {
+			return keyBody{}, ErrKeyFormat
+		}
+		last = g.Number
+	}
+	if last == 0 {
+		return keyBody{}, ErrKeyFormat
+	}
+	return body, nil
+}
+
+// associated binds the file to where it may be used: the machine's id itself,
+// not only its tag.
+func (k *Keyring) associated(mode cbor.EncMode, purpose string, header []byte) ([]byte, error) {
+	ad, err := mode.Marshal([]any{"sg1/key", keyVersion, purpose, k.gateway, k.machine, header})
+	if err != nil {
+		return nil, fmt.Errorf("encode associated data: %w", err)
+	}
+	return ad, nil
+}
+
+// machineTag tells machines apart without disclosing the id, which systemd asks
+// to keep confidential (machine-id(5)).
+func machineTag(machine []byte) ([]byte, error) {
+	mac, err := hmacSHA256([]byte("sg1/machine"), machine)
+	if err != nil {
+		return nil, err
+	}
+	return mac[:16], nil
+}
+
+// cborModes returns deterministic encoding and strict, bounded decoding.
+func cborModes() (cbor.EncMode, cbor.DecMode, error) {
+	enc, err := cbor.CoreDetEncOptions().EncMode()
+	if err != nil {
+		return nil, nil, fmt.Errorf("choose deterministic CBOR: %w", err)
+	}
+	dec, err := cbor.DecOptions{
+		DupMapKey:         cbor.DupMapKeyEnforcedAPF,
+		IndefLength:       cbor.IndefLengthForbidden,
+		TagsMd:            cbor.TagsForbidden,
+		ExtraReturnErrors: cbor.ExtraDecErrorUnknownField,
+		MaxNestedLevels:   4,
+		MaxArrayElements:  64,
+	}.DecMode()
+	if err != nil {
+		return nil, nil, fmt.Errorf("choose strict CBOR: %w", err)
+	}
+	return enc, dec, nil
+}
+
+// readPrivate reads a file that holds a key. Others than the owner must not be
+// able to read it, and it must be small.
+func readPrivate(path string, limit int) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	st, err := f.Stat()
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", path, err)
+	}
+	if !st.Mode().IsRegular() {
+		return nil, fmt.Errorf("read %s: %w", path, ErrKeyFormat)
+	}
+	if st.Mode().Perm()&0o077 != 0 {
+		return nil, fmt.Errorf("read %s: %w", path, ErrKeyReadable)
+	}
+	if st.Size() > int64(limit) {
+		return nil, fmt.Errorf("read %s: %w", path, ErrKeyFormat)
+	}
+	raw := make([]byte, st.Size())
+	if _, err := f.ReadAt(raw, 0); err != nil {
+		return nil, fmt.Errorf("read %s: %w", path, err)
+	}
+	return raw, nil
+}

@@ -1,0 +1,129 @@
+package crypto
+
+import (
+	"crypto/sha256"
+	"fmt"
+	"slices"
+
+	"crypto/rand"
+
+	"github.com/tink-crypto/tink-go/v2/secretdata"
+	"github.com/tink-crypto/tink-go/v2/signature"
+	"github.com/tink-crypto/tink-go/v2/signature/ed25519"
+	"github.com/tink-crypto/tink-go/v2/tink"
+)
+
+// Sizes of Ed25519 (RFC 8032, section 5.1), in bytes.
+const (
+	PublicKeySize = 32
+	SignatureSize = 64
+)
+
+// Signer signs by Ed25519 without pre-hashing (COSE algorithm -19).
+type Signer struct {
+	redacted
+	raw    secretdata.Bytes
+	public *Verifier
+	sign   tink.Signer
+}
+
+// GenerateSigner returns a fresh key.
+func GenerateSigner() (*Signer, error) {
+	seed := make([]byte, KeySize)
+	if _, err := rand.Read(seed); err != nil {
+		return nil, fmt.Errorf("read random bytes: %w", err)
+	}
+	return InsecureSigner(seed)
+}
+
+// InsecureSigner takes a seed that exists in clear (RFC 8032, section 5.1.5),
+// 32 bytes.
+func InsecureSigner(seed []byte) (*Signer, error) {
+	if len(seed) != KeySize {
+		return nil, fmt.Errorf("signing key has %d bytes, want %d", len(seed), KeySize)
+	}
+	params, err := ed25519.NewParameters(ed25519.VariantNoPrefix)
+	if err != nil {
+		return nil, fmt.Errorf("choose Ed25519: %w", err)
+	}
+	raw := secret(seed)
+	k, err := ed25519.NewPrivateKey(raw, 0, params)
+	if err != nil {
+		return nil, fmt.Errorf("make signing key: %w", err)
+	}
+	pub, err := k.PublicKey()
+	if err != nil {
+		return nil, fmt.Errorf("take public key: %w", err)
+	}
+	p, ok := pub.(*ed25519.PublicKey)
+	if !ok {
+		return nil, fmt.Errorf("take public key: it is of another kind")
+	}
+	v, err := ParseVerifier(p.KeyBytes())
+	if err != nil {
+		return nil, err
+	}
+	s, err := primitive(k, signature.NewSigner)
+	if err != nil {
+		return nil, err
+	}
+	return &Signer{raw: raw, public: v, sign: s}, nil
+}
+
+// Sign returns the 64-byte signature over msg.
+func (s *Signer) Sign(msg []byte) ([]byte, error) {
+	sig, err := s.sign.Sign(msg)
+	if err != nil {
+		return nil, fmt.Errorf("sign: %w", err)
+	}
+	return sig, nil
+}
+
+// KeyID returns the id of the public key.
+func (s *Signer) KeyID() KeyID { return s.public.KeyID() }
+
+// Verifier returns the public half.
+func (s *Signer) Verifier() *Verifier { return s.public }
+
+// InsecureBytes returns the seed in clear, as InsecureSigner takes it.
+func (s *Signer) InsecureBytes() []byte { return reveal(s.raw) }
+
+// Verifier is an Ed25519 public key.
+type Verifier struct {
+	public []byte
+	id     KeyID
+	verify tink.Verifier
+}
+
+// ParseVerifier takes a raw public key of 32 bytes.
+func ParseVerifier(public []byte) (*Verifier, error) {
+	params, err := ed25519.NewParameters(ed25519.VariantNoPrefix)
+	if err != nil {
+		return nil, fmt.Errorf("choose Ed25519: %w", err)
+	}
+	k, err := ed25519.NewPublicKey(public, 0, params)
+	if err != nil {
+		return nil, fmt.Errorf("parse verification key: %w", err)
+	}
+	v, err := primitive(k, signature.NewVerifier)
+	if err != nil {
+		return nil, fmt.Errorf("parse verification key: %w", err)
+	}
+	sum := sha256.Sum256(public)
+	return &Verifier{public: slices.Clone(public), id: KeyID(sum[:16]), verify: v}, nil
+}
+
+// Verify returns nil if sig is this key's signature over msg, else
+// ErrSignature.
+func (v *Verifier) Verify(msg, sig []byte) error {
+	if v.verify.Verify(sig, msg) != nil {
+		return ErrSignature
+	}
+	return nil
+}
+
+// KeyID returns the key's id.
+func (v *Verifier) KeyID() KeyID { return v.id }
+
+// Public returns the raw public key.
+func (v *Verifier) Public() []byte { return slices.Clone(v.public) }
