@@ -129,21 +129,39 @@ const (
 	TextArena                        // Text is in the document's arena
 )
 
-// A Document is one message made readable. The zero value is ready for Parse;
-// a Document that is parsed into again reuses its memory.
-type Document struct {
-	Raw      []byte  // the payload as received; never modified; must not change while the document is in use
-	Topic    string  // as published by the device
-	Fields   []Field // topic levels, then the payload's fields
-	Root     int32   // index of the payload's root field, -1 where there is none (empty or unreadable payload)
-	Media    Media   // of a KindBinary root
-	Reserved bool    // a key "_sg" stands somewhere in the input
-	arena    []byte  // decoded keys and texts that differ from the raw bytes
-}
-
 // Limits bound what Parse accepts. The zero value means the defaults.
 type Limits struct {
 	Bytes  int // payload size, default 1 MiB (what an embedded broker accepts by default)
 	Depth  int // nesting, default and maximum 64
 	Fields int // nodes, default 65,536
+}
+
+// A Format is one encoding that payloads come in. Formats are told apart by
+// content: [Parse] asks each in turn and takes the first that recognizes the
+// bytes. To add one, write a file with a type and add a line to [Formats]; the
+// contract suite of this package then tests it.
+type Format interface {
+	// Detect reports whether raw is, or begins like, this format. What Detect
+	// claims and Parse can't read is unreadable: no later format is asked.
+	Detect(topic string, raw []byte) bool
+
+	// Parse appends the fields of d.Raw to d.Fields, behind the topic levels,
+	// and sets d.Root. The topic, limits on bytes and cleaning up after a
+	// refusal are the caller's affair.
+	Parse(d *Document, lim Limits) Reason
+
+	// Append appends the payload with edits to dst. Edits are sorted by field
+	// and start, accepted by their fields, and without conflicts; what is left
+	// to check is whether their values fit the format.
+	Append(dst []byte, d *Document, edits []Edit) ([]byte, error)
+}
+
+// Formats returns the known formats in the order in which they are asked.
+func Formats() []Format { return append([]Format(nil), formats[:]...) }
+
+// formats is never modified.
+var formats = [...]Format{
+	opaqueFormat{}, // by magic number, before JSON: the length of a safetensors header may read "{"
+	jsonFormat{},
+	textFormat{},
 }

@@ -1,0 +1,297 @@
+package payload
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"strconv"
+)
+
+// A Document is one message made readable. The zero value is ready for [Parse];
+// a Document that is parsed into again reuses its memory, and what its methods
+// returned before is then invalid. Reading and Append may be concurrent, Parse
+// may not.
+type Document struct {
+	Raw      []byte  // the payload as received; never modified; must not change while the document is in use
+	Topic    string  // as published by the device
+	Fields   []Field // topic levels, then the payload's fields
+	Root     int32   // index of the payload's root field, -1 where there is none (empty or unreadable payload)
+	Media    Media   // of a KindBinary root
+	Reserved bool    // a key "_sg" stands somewhere in the input
+
+	format Format // nil for an empty or unreadable payload
+	name   string // of the format
+	arena  []byte // the topic, then decoded keys and texts that differ from the raw bytes
+
+	members []member // the duplicate check's memory, see duplicates.go
+	slots   []int32
+}
+
+// Defaults of [Limits], and how much memory a Document keeps from one message
+// to the next: one large message must not hold its memory for ever.
+const (
+	defaultBytes  = 1 << 20
+	maxDepth      = 64
+	defaultFields = 1 << 16
+
+	keepFields = 1 << 12
+	keepBytes  = 1 << 16
+)
+
+func (l Limits) withDefaults() Limits {
+	if l.Bytes <= 0 {
+		l.Bytes = defaultBytes
+	}
+	l.Bytes = min(l.Bytes, math.MaxInt32) // a Span counts in 32 bits
+	if l.Depth <= 0 || l.Depth > maxDepth {
+		l.Depth = maxDepth
+	}
+	if l.Fields <= 0 {
+		l.Fields = defaultFields
+	}
+	l.Fields = min(l.Fields, math.MaxInt32)
+	return l
+}
+
+// Parse reads topic and raw into d and returns ReasonNone, or why the payload
+// can't be read. The topic's levels are in d.Fields either way; an unreadable
+// payload has no fields of its own and d.Root is -1. The same is true of an
+// empty payload, which is readable.
+//
+// d keeps raw and does not copy it.
+func Parse(d *Document, topic string, raw []byte, lim Limits) Reason {
+	lim = lim.withDefaults()
+	d.reset()
+	d.Topic, d.Raw = topic, raw
+	d.parseTopic()
+	levels := len(d.Fields)
+
+	why := d.parsePayload(lim)
+	if why != ReasonNone {
+		d.Fields = d.Fields[:levels]
+		d.Root, d.Media, d.format, d.name = -1, MediaNone, nil, "unreadable"
+	}
+	return why
+}
+
+func (d *Document) parsePayload(lim Limits) Reason {
+	switch {
+	case len(d.Raw) > lim.Bytes:
+		return ReasonTooLarge
+	case len(d.Fields) > lim.Fields:
+		return ReasonTooMany
+	case len(d.Raw) == 0:
+		d.name = "empty"
+		return ReasonNone
+	}
+	for _, f := range formats {
+		if f.Detect(d.Topic, d.Raw) {
+			d.format = f
+			return f.Parse(d, lim)
+		}
+	}
+	if beginsUTF16(d.Raw) || !hasControls(d.Raw) {
+		return ReasonEncoding
+	}
+	return ReasonUnknown
+}
+
+func (d *Document) reset() {
+	if cap(d.Fields) > keepFields {
+		d.Fields, d.members, d.slots = nil, nil, nil
+	}
+	if cap(d.arena) > keepBytes {
+		d.arena = nil
+	}
+	d.Fields, d.arena, d.members = d.Fields[:0], d.arena[:0], d.members[:0]
+	d.Root, d.Media, d.Reserved, d.format, d.name = -1, MediaNone, false, nil, ""
+}
+
+// Key returns the decoded key of field i: empty for array elements, lines,
+// roots and topic levels. It must not be modified.
+func (d *Document) Key(i int32) []byte {
+	f := &d.Fields[i]
+	if f.Flags&KeyArena != 0 {
+		return d.arena[f.Key.Start:f.Key.End]
+	}
+	return d.Raw[f.Key.Start:f.Key.End]
+}
+
+// Text returns the decoded value of field i as UTF-8: a string without quotes
+// and escapes, the literal of a number, boolean or null, a plain-text payload
+// or a topic level. It is empty for containers and binary payloads. It must not
+// be modified.
+func (d *Document) Text(i int32) []byte {
+	f := &d.Fields[i]
+	if f.Flags&TextArena != 0 {
+		return d.arena[f.Text.Start:f.Text.End]
+	}
+	return d.Raw[f.Text.Start:f.Text.End]
+}
+
+// Value returns the raw bytes of field i as the payload (or the topic) has
+// them. It must not be modified.
+func (d *Document) Value(i int32) []byte {
+	f := &d.Fields[i]
+	if f.Kind == KindTopic {
+		return d.arena[f.Raw.Start:f.Raw.End]
+	}
+	return d.Raw[f.Raw.Start:f.Raw.End]
+}
+
+// Locate returns the bytes of the payload (or the topic) that Text[start:end]
+// of field i was decoded from.
+func (d *Document) Locate(i int32, start, end uint32) Span {
+	f := &d.Fields[i]
+	switch {
+	case f.Kind == KindTopic:
+		return Span{f.Raw.Start + start, f.Raw.Start + end}
+	case f.Flags&TextArena == 0:
+		return Span{f.Text.Start + start, f.Text.Start + end}
+	}
+	if l, ok := d.format.(locator); ok {
+		return l.locate(d.Raw, f.Raw, start, end)
+	}
+	return f.Raw
+}
+
+// A locator is a format whose texts can differ from their raw bytes.
+type locator interface {
+	locate(raw []byte, value Span, start, end uint32) Span
+}
+
+// TopLevelObject reports whether the payload is one JSON object: a document
+// that a member can be appended to.
+func (d *Document) TopLevelObject() bool {
+	return d.Root >= 0 && d.Fields[d.Root].Kind == KindObject
+}
+
+// FormatName returns "json", "jsonl", "text", "jpeg", "png", "gguf",
+// "safetensors", "tflite", "empty" or "unreadable".
+func (d *Document) FormatName() string {
+	if d.name == "" {
+		return "unreadable" // nothing was parsed yet
+	}
+	return d.name
+}
+
+// AppendPath appends the path of field i: a JSON Pointer (RFC 6901) from the
+// payload's root, "" for the root itself, or "topic:N" for a topic level.
+func (d *Document) AppendPath(dst []byte, i int32) []byte {
+	f := &d.Fields[i]
+	if f.Kind == KindTopic {
+		return strconv.AppendUint(append(dst, topicPrefix...), uint64(f.Index), 10)
+	}
+	if f.Parent < 0 {
+		return dst
+	}
+	dst = append(d.AppendPath(dst, f.Parent), '/') // as deep as Limits.Depth
+	if d.Fields[f.Parent].Kind != KindObject {
+		return strconv.AppendUint(dst, uint64(f.Index), 10)
+	}
+	for _, c := range d.Key(i) {
+		switch c {
+		case '~':
+			dst = append(dst, "~0"...)
+		case '/':
+			dst = append(dst, "~1"...)
+		default:
+			dst = append(dst, c)
+		}
+	}
+	return dst
+}
+
+// Append appends the payload with edits to dst. All edits are on fields of the
+// payload (see [Document.AppendTopic] for the others), in any order. An edit
+// that its field does not accept, one that conflicts with another, or a value
+// that does not fit the format is an error; dst is then returned as it was.
+func (d *Document) Append(dst []byte, edits []Edit) ([]byte, error) {
+	if len(edits) == 0 {
+		return append(dst, d.Raw...), nil
+	}
+	return d.apply(dst, edits, false)
+}
+
+// apply sorts and checks edits, and has the topic or the format carry them out.
+func (d *Document) apply(dst []byte, edits []Edit, topic bool) ([]byte, error) {
+	var few [16]Edit // most messages need no memory for this
+	sorted := append(few[:0], edits...)
+	slices.SortStableFunc(sorted, func(a, b Edit) int {
+		switch {
+		case a.Field != b.Field:
+			return int(a.Field) - int(b.Field)
+		case a.Start != b.Start:
+			return int(int64(a.Start) - int64(b.Start))
+		}
+		return int(int64(a.End) - int64(b.End))
+	})
+	for i := range sorted {
+		if err := d.check(&sorted[i], topic); err != nil {
+			return dst, err
+		}
+	}
+	if err := d.checkConflicts(sorted); err != nil {
+		return dst, err
+	}
+	out, err := dst, error(nil)
+	if topic {
+		out, err = d.appendTopic(dst, sorted)
+	} else {
+		out, err = d.format.Append(dst, d, sorted)
+	}
+	if err != nil {
+		return dst, err
+	}
+	return out, nil
+}
+
+// check checks one edit by itself and writes out the range of WholeText.
+func (d *Document) check(e *Edit, topic bool) error {
+	if e.Field < 0 || int(e.Field) >= len(d.Fields) {
+		return fmt.Errorf("edit field %d: no such field", e.Field)
+	}
+	f := &d.Fields[e.Field]
+	switch {
+	case (f.Kind == KindTopic) != topic:
+		return fmt.Errorf("edit field %d: topic levels and payload fields are edited apart", e.Field)
+	case !f.Accepts.Has(e.Kind):
+		return fmt.Errorf("edit field %d: edit kind %d is not accepted", e.Field, e.Kind)
+	case e.Kind != EditString:
+		return nil
+	}
+	text := d.Text(e.Field)
+	if e.WholeText {
+		e.Start, e.End = 0, uint32(len(text))
+	}
+	if e.Start > e.End || int(e.End) > len(text) {
+		return fmt.Errorf("edit field %d: range is outside the text", e.Field)
+	}
+	if splitsRune(text, e.Start) || splitsRune(text, e.End) {
+		return fmt.Errorf("edit field %d: range splits a character", e.Field)
+	}
+	return nil
+}
+
+// checkConflicts expects sorted edits. Fields stand in document order, so an
+// edit inside a replaced or removed container begins before that one's end.
+func (d *Document) checkConflicts(edits []Edit) error {
+	for i := 1; i < len(edits); i++ {
+		a, b := &edits[i-1], &edits[i]
+		if a.Field == b.Field {
+			ranges := a.Kind == EditString && b.Kind == EditString
+			if !ranges || b.Start < a.End || a.Start == b.Start {
+				return fmt.Errorf("edit field %d: edits conflict", b.Field)
+			}
+			continue
+		}
+		if d.Fields[b.Field].Raw.Start < d.Fields[a.Field].Raw.End {
+			return fmt.Errorf("edit field %d: lies inside field %d, which is edited too", b.Field, a.Field)
+		}
+	}
+	return nil
+}
+
+func splitsRune(text []byte, at uint32) bool {
+	return int(at) < len(text) && text[at]&0xC0 == 0x80
+}

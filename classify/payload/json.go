@@ -1,0 +1,360 @@
+package payload
+
+// jsonFormat is strict JSON (RFC 8259, UTF-8 without byte-order mark, no equal
+// keys in one object, no lone surrogates), one value or JSON lines: two or more
+// objects or arrays, each on a line of its own.
+type jsonFormat struct{}
+
+// What may be done to a JSON value. A root can't be removed, and a document of
+// JSON lines stays an object or array.
+var (
+	jsonContainer = EditMask(0).With(EditNumber).With(EditRaw).With(EditRemove)
+	jsonLeaf      = jsonContainer.With(EditString)
+	jsonRootOff   = EditMask(0).With(EditRemove)
+	jsonLine      = EditMask(0).With(EditRaw).With(EditRemove)
+)
+
+// Detect claims whatever begins like an object or array, even behind what JSON
+// does not allow there, and scalars that are strict JSON: all other bytes may
+// be text.
+func (jsonFormat) Detect(_ string, raw []byte) bool {
+	return beginsJSON(raw) || isJSONScalar(raw)
+}
+
+func beginsJSON(raw []byte) bool {
+	c, _ := firstCharacter(raw)
+	return c == '{' || c == '['
+}
+
+func isJSONScalar(raw []byte) bool {
+	r := jsonReader{raw: raw}
+	i := skipSpace(raw, 0)
+	switch c := at(raw, i); {
+	case c == '"':
+		var arena []byte
+		_, _, i = r.text(i+1, &arena)
+	case c == '-' || c >= '0' && c <= '9':
+		i = r.number(i)
+	default:
+		i = r.literal(i)
+	}
+	return i >= 0 && skipSpace(raw, i) == len(raw)
+}
+
+func (jsonFormat) Parse(d *Document, lim Limits) Reason {
+	d.name, d.Root = "json", int32(len(d.Fields))
+	levels, arena := len(d.Fields), len(d.arena)
+	r := jsonReader{d: d, raw: d.Raw, lim: lim}
+
+	i := skipSpace(d.Raw, 0)
+	end := r.document(i, -1, 0, rootHash)
+	if end < 0 {
+		if r.why != ReasonTooDeep && r.why != ReasonTooMany && beginsUTF16(d.Raw) {
+			return ReasonEncoding
+		}
+		return r.why
+	}
+	d.Fields[d.Root].Accepts &^= jsonRootOff
+
+	next := skipSpace(d.Raw, end)
+	if next == len(d.Raw) {
+		return ReasonNone
+	}
+	if !d.Fields[d.Root].Kind.Leaf() && onOneLine(d.Raw[i:end]) && !onOneLine(d.Raw[end:next]) {
+		d.Fields, d.arena = d.Fields[:levels], d.arena[:arena] // a root comes first, so read again
+		return r.lines()
+	}
+	return ReasonTrailing
+}
+
+// lines reads JSON lines. White space and empty lines between them are fine.
+func (r *jsonReader) lines() Reason {
+	d := r.d
+	d.name = "jsonl"
+	d.Fields = append(d.Fields, Field{
+		Parent: -1, Raw: Span{0, uint32(len(d.Raw))}, PathHash: rootHash, Kind: KindLines,
+	})
+	i := skipSpace(d.Raw, 0)
+	for line := uint32(0); i < len(d.Raw); line++ {
+		if c := d.Raw[i]; c != '{' && c != '[' {
+			return ReasonTrailing
+		}
+		f := len(d.Fields)
+		end := r.document(i, d.Root, line, stepHash(rootHash, indexHash))
+		if end < 0 {
+			return r.why
+		}
+		d.Fields[f].Accepts = jsonLine
+		i = skipSpace(d.Raw, end)
+		if !onOneLine(d.Raw[d.Fields[f].Raw.Start:end]) || i < len(d.Raw) && onOneLine(d.Raw[end:i]) {
+			return ReasonTrailing
+		}
+	}
+	return ReasonNone
+}
+
+func onOneLine(b []byte) bool {
+	for _, c := range b {
+		if c == '\n' {
+			return false
+		}
+	}
+	return true
+}
+
+// CheckStrictJSON returns ReasonNone if raw is one strict JSON object and
+// nothing else but white space, or why it is not. Documents that are signed or
+// hashed are checked with it before they are decoded, because encoding/json
+// accepts equal keys, invalid UTF-8 and lone surrogates.
+func CheckStrictJSON(raw []byte) Reason {
+	return checkJSON(raw, '{')
+}
+
+// checkJSON checks one JSON value that begins with first, or any value if first
+// is 0.
+func checkJSON(raw []byte, first byte) Reason {
+	i := skipSpace(raw, 0)
+	c := at(raw, i)
+	if first != 0 && c != first {
+		return ReasonMalformed
+	}
+	if c != '{' && c != '[' {
+		if isJSONScalar(raw) {
+			return ReasonNone
+		}
+		return ReasonMalformed
+	}
+	d := Document{Raw: raw}
+	r := jsonReader{d: &d, raw: raw, lim: Limits{}.withDefaults()}
+	end := r.document(i, -1, 0, rootHash)
+	switch {
+	case end < 0:
+		return r.why
+	case skipSpace(raw, end) != len(raw):
+		return ReasonTrailing
+	}
+	return ReasonNone
+}
+
+// A jsonReader reads one payload in one pass. Its methods take the place where
+// something begins and return the place behind it, or a negative number after
+// they have noted in why what is wrong.
+type jsonReader struct {
+	d     *Document
+	raw   []byte
+	lim   Limits
+	depth int
+	why   Reason
+}
+
+func (r *jsonReader) fail(why Reason) int {
+	r.why = why
+	return -1
+}
+
+// at returns b[i], and behind the end 0, which stands nowhere in valid JSON.
+func at(b []byte, i int) byte {
+	if uint(i) < uint(len(b)) {
+		return b[i]
+	}
+	return 0
+}
+
+func skipSpace(b []byte, i int) int {
+	for uint(i) < uint(len(b)) {
+		if c := b[i]; c > ' ' || c != ' ' && c != '\n' && c != '\r' && c != '\t' {
+			break
+		}
+		i++
+	}
+	return i
+}
+
+// document reads a value that is not a member of an object.
+func (r *jsonReader) document(i int, parent int32, index uint32, hash uint64) int {
+	if len(r.d.Fields) >= r.lim.Fields {
+		return r.fail(ReasonTooMany)
+	}
+	self := int32(len(r.d.Fields))
+	r.d.Fields = append(r.d.Fields, Field{Parent: parent, Index: index, PathHash: hash})
+	return r.value(i, self)
+}
+
+// value reads the value of the field self, whose place in the document is known.
+func (r *jsonReader) value(i int, self int32) int {
+	start := i
+	f := &r.d.Fields[self]
+	switch c := at(r.raw, i); c {
+	case '"':
+		var flag FieldFlags
+		f.Text, flag, i = r.text(i+1, &r.d.arena)
+		if flag != 0 {
+			f.Flags |= TextArena
+		}
+		if i < 0 {
+			return i
+		}
+		f.Raw = Span{uint32(start), uint32(i)}
+		f.Kind, f.Accepts = KindString, jsonLeaf
+		return i
+	case '{', '[':
+		if r.depth == r.lim.Depth {
+			return r.fail(ReasonTooDeep)
+		}
+		f.Accepts = jsonContainer
+		hash := f.PathHash
+		r.depth++
+		if c == '{' {
+			f.Kind = KindObject
+			i = r.object(i+1, self, hash)
+		} else {
+			f.Kind = KindArray
+			i = r.array(i+1, self, hash)
+		}
+		r.depth--
+		if i >= 0 {
+			r.d.Fields[self].Raw = Span{uint32(start), uint32(i)}
+		}
+		return i
+	case 't', 'f':
+		f.Kind, i = KindBool, r.literal(i)
+	case 'n':
+		f.Kind, i = KindNull, r.literal(i)
+	default:
+		f.Kind, i = KindNumber, r.number(i)
+	}
+	f.Accepts = jsonLeaf
+	f.Raw = Span{uint32(start), uint32(i)}
+	f.Text = f.Raw
+	return i
+}
+
+// object reads members from behind the opening brace.
+func (r *jsonReader) object(i int, self int32, hash uint64) int {
+	d := r.d
+	keys := keySet{base: len(d.members)}
+	i = skipSpace(r.raw, i)
+	if at(r.raw, i) == '}' {
+		return i + 1
+	}
+	for index := uint32(0); ; index++ {
+		if at(r.raw, i) != '"' {
+			return r.fail(ReasonMalformed)
+		}
+		key, flags, behind := r.text(i+1, &d.arena)
+		if behind < 0 {
+			return behind
+		}
+		i = skipSpace(r.raw, behind)
+		if at(r.raw, i) != ':' {
+			return r.fail(ReasonMalformed)
+		}
+		i = skipSpace(r.raw, i+1)
+
+		if len(d.Fields) >= r.lim.Fields {
+			return r.fail(ReasonTooMany)
+		}
+		field := int32(len(d.Fields))
+		d.Fields = append(d.Fields, Field{Parent: self, Index: index, Key: key, Flags: flags})
+		name := d.Key(field)
+		h := hashKey(name)
+		d.Fields[field].PathHash = stepHash(hash, keyStep(name, h))
+		if len(name) == len(reservedKey) && string(name) == reservedKey {
+			d.Reserved = true
+		}
+		if !d.addKey(&keys, h, field) {
+			return r.fail(ReasonDuplicate)
+		}
+
+		if i = r.value(i, field); i < 0 {
+			return i
+		}
+		i = skipSpace(r.raw, i)
+		switch at(r.raw, i) {
+		case ',':
+			i = skipSpace(r.raw, i+1)
+		case '}':
+			if !d.closeKeys(&keys) {
+				return r.fail(ReasonDuplicate)
+			}
+			return i + 1
+		default:
+			return r.fail(ReasonMalformed)
+		}
+	}
+}
+
+// reservedKey is the member that protected documents carry.
+const reservedKey = "_sg"
+
+// array reads elements from behind the opening bracket.
+func (r *jsonReader) array(i int, self int32, hash uint64) int {
+	hash = stepHash(hash, indexHash)
+	i = skipSpace(r.raw, i)
+	if at(r.raw, i) == ']' {
+		return i + 1
+	}
+	for index := uint32(0); ; index++ {
+		if i = r.document(i, self, index, hash); i < 0 {
+			return i
+		}
+		i = skipSpace(r.raw, i)
+		switch at(r.raw, i) {
+		case ',':
+			i = skipSpace(r.raw, i+1)
+		case ']':
+			return i + 1
+		default:
+			return r.fail(ReasonMalformed)
+		}
+	}
+}
+
+func (r *jsonReader) literal(i int) int {
+	rest := r.raw[min(i, len(r.raw)):]
+	switch {
+	case len(rest) >= 4 && (string(rest[:4]) == "true" || string(rest[:4]) == "null"):
+		return i + 4
+	case len(rest) >= 5 && string(rest[:5]) == "false":
+		return i + 5
+	}
+	return r.fail(ReasonMalformed)
+}
+
+// number reads -?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)? (RFC 8259, 6).
+func (r *jsonReader) number(i int) int {
+	b := r.raw
+	if at(b, i) == '-' {
+		i++
+	}
+	if at(b, i) == '0' {
+		i++
+	} else if i = r.digits(i); i < 0 {
+		return i
+	}
+	if at(b, i) == '.' {
+		if i = r.digits(i + 1); i < 0 {
+			return i
+		}
+	}
+	if c := at(b, i); c == 'e' || c == 'E' {
+		i++
+		if c = at(b, i); c == '+' || c == '-' {
+			i++
+		}
+		return r.digits(i)
+	}
+	return i
+}
+
+// digits reads one or more.
+func (r *jsonReader) digits(i int) int {
+	start := i
+	for uint(i) < uint(len(r.raw)) && r.raw[i]-'0' <= 9 {
+		i++
+	}
+	if i == start {
+		return r.fail(ReasonMalformed)
+	}
+	return i
+}

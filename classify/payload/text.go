@@ -1,0 +1,116 @@
+package payload
+
+import (
+	"errors"
+	"unicode"
+	"unicode/utf8"
+)
+
+// textFormat is plain text: UTF-8 without control characters other than tab,
+// line feed and carriage return. It is one field.
+type textFormat struct{}
+
+var textAccepts = EditMask(0).With(EditString)
+
+func (textFormat) Detect(_ string, raw []byte) bool { return isText(raw) }
+
+func (textFormat) Parse(d *Document, lim Limits) Reason {
+	if len(d.Fields) >= lim.Fields {
+		return ReasonTooMany
+	}
+	whole := Span{0, uint32(len(d.Raw))}
+	d.name, d.Root = "text", int32(len(d.Fields))
+	d.Fields = append(d.Fields, Field{
+		Parent: -1, Raw: whole, Text: whole, PathHash: rootHash, Kind: KindText, Accepts: textAccepts,
+	})
+	return ReasonNone
+}
+
+// Append refuses a result that would not be read as text again, and the empty
+// result: an empty payload means deletion to a broker.
+func (textFormat) Append(dst []byte, d *Document, edits []Edit) ([]byte, error) {
+	from, at := len(dst), uint32(0)
+	for _, e := range edits {
+		if !isText(e.Value) {
+			return nil, errors.New("edit text: the value is not text")
+		}
+		dst = append(append(dst, d.Raw[at:e.Start]...), e.Value...)
+		at = e.End
+	}
+	dst = append(dst, d.Raw[at:]...)
+	if len(dst) == from {
+		return nil, errors.New("edit text: nothing is left")
+	}
+	if beginsJSON(dst[from:]) || recognize(dst[from:]) != MediaNone {
+		return nil, errors.New("edit text: the result is not text")
+	}
+	return dst, nil
+}
+
+func isText(b []byte) bool {
+	ascii := true
+	for _, c := range b {
+		if isControl(c) {
+			return false
+		}
+		ascii = ascii && c < utf8.RuneSelf
+	}
+	if ascii {
+		return true
+	}
+	for i := 0; i < len(b); {
+		r, n := utf8.DecodeRune(b[i:])
+		if r == utf8.RuneError && n == 1 || r >= 0x80 && r < 0xA0 { // C1 controls
+			return false
+		}
+		i += n
+	}
+	return true
+}
+
+func isControl(c byte) bool {
+	return c < ' ' && c != '\t' && c != '\n' && c != '\r' || c == 0x7F
+}
+
+func hasControls(b []byte) bool {
+	for _, c := range b {
+		if isControl(c) {
+			return true
+		}
+	}
+	return false
+}
+
+// beginsUTF16 reports a byte-order mark or two ASCII characters of UTF-16, of
+// either byte order.
+func beginsUTF16(b []byte) bool {
+	if len(b) < 2 {
+		return false
+	}
+	if b[0] == 0xFF && b[1] == 0xFE || b[0] == 0xFE && b[1] == 0xFF {
+		return true
+	}
+	if len(b) < 4 || len(b)%2 != 0 {
+		return false
+	}
+	le := b[0] != 0 && b[1] == 0 && b[2] != 0 && b[3] == 0
+	be := b[0] == 0 && b[1] != 0 && b[2] == 0 && b[3] != 0
+	return le || be
+}
+
+// firstCharacter returns the first byte of b behind white space of any kind and
+// characters of no width, which some parsers skip: what looks like JSON to
+// anybody must not pass as text.
+func firstCharacter(b []byte) (c byte, at int) {
+	for i := 0; i < len(b); {
+		if b[i] > ' ' && b[i] < utf8.RuneSelf {
+			return b[i], i
+		}
+		r, n := utf8.DecodeRune(b[i:])
+		if !unicode.IsSpace(r) && !unicode.Is(unicode.Cf, r) {
+			return b[i], i
+		}
+		i += n
+	}
+	return 0, len(b)
+}
