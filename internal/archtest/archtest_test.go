@@ -20,7 +20,7 @@ const module = "github.com/sealgate/sealgate"
 var allowed = map[string][]string{
 	"classify/payload":      {},
 	"classify":              {"classify/payload"},
-	"classify/policy":       {"classify", "classify/payload"},
+	"classify/policy":       {"classify", "classify/payload", "internal/strictyaml"},
 	"classify/eval":         {"classify/..."},
 	"classify/learn":        {"classify/..."},
 	"crypto":                {"internal/durable"},
@@ -31,7 +31,7 @@ var allowed = map[string][]string{
 	"agent/spool":           {"crypto", "internal/durable"},
 	"agent/mqtt":            {},
 	"agent/mqtt/broker":     {"agent/mqtt", "crypto", "internal/durable"},
-	"agent/config":          {"classify/policy"},
+	"agent/config":          {"classify/policy", "internal/strictyaml"},
 	"agent/corridor":        {"classify/...", "crypto/...", "agent/spool", "agent/mqtt"},
 	"agent/control":         {"classify/policy", "crypto/...", "internal/durable"},
 	"agent/control/fleet":   {"agent/control", "classify/policy", "crypto/...", "internal/durable"},
@@ -44,6 +44,7 @@ var allowed = map[string][]string{
 	"cmd/sealgate":          {"agent/...", "configs"},
 	"cmd/sealctl":           {"classify/...", "crypto/...", "agent/spool", "agent/mqtt", "agent/config", "agent/control/...", "configs", "internal/durable"},
 	"internal/durable":      {},
+	"internal/strictyaml":   {},
 	"internal/archtest":     {},
 	"internal/e2e":          {"..."},
 	"internal/consumertest": {"crypto/...", "classify/..."},
@@ -65,7 +66,7 @@ var onlyIn = map[string][]string{
 	"github.com/tink-crypto/tink-go":      {"crypto"},
 	"github.com/eclipse/paho.mqtt.golang": {"agent/mqtt", "agent/demo"},
 	"github.com/eclipse/paho.golang":      {"agent/mqtt", "agent/demo"},
-	"github.com/goccy/go-yaml":            {"classify/policy", "agent/config"},
+	"github.com/goccy/go-yaml":            {"classify/policy", "internal/strictyaml"},
 	"os/signal":                           {"cmd/sealgate", "cmd/sealctl"},
 }
 
