@@ -12,7 +12,11 @@
 // in a [State].
 package classify
 
-import "github.com/sealgate/sealgate/classify/payload"
+import (
+	"math/bits"
+
+	"github.com/sealgate/sealgate/classify/payload"
+)
 
 // Grade is how much harm a disclosure does, 1 (public) to 5 (important), after
 // GB/T 43697-2024. The zero value is "not graded" and is treated as the highest
@@ -50,6 +54,11 @@ func (s ClassSet) With(c ClassID) ClassSet { return s | 1<<c }
 
 // Has reports whether c is in the set.
 func (s ClassSet) Has(c ClassID) bool { return s&(1<<c) != 0 }
+
+// First returns the lowest class in the set, which must not be empty:
+//
+//	for ; s != 0; s &= s - 1 { use(s.First()) }
+func (s ClassSet) First() ClassID { return ClassID(bits.TrailingZeros64(uint64(s))) }
 
 // DetectorID names a detector: an index into the classifier's list.
 type DetectorID uint16

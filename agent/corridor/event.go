@@ -12,20 +12,21 @@ import (
 // values only: no topic, no client id, no payload. Metrics, audit and incident
 // rules are fed from it.
 type Event struct {
-	Route    string // name of the policy's route
-	Uplink   string // name in agent.yaml
-	Mode     policy.Mode
-	Grade    classify.Grade
-	Residual classify.Grade
-	Outcome  protect.Outcome // effective
-	WouldBe  protect.Outcome // observe mode: what enforcing would have done
-	Reason   policy.Reason
-	Classes  classify.ClassSet
-	Findings int // number of findings
-	Actions  int // number of field actions carried out
-	Guard    bool
-	InBytes  int // payload as published by the device
-	OutBytes int // payload as stored for the uplink
+	Route      string // name of the policy's route
+	Uplink     string // name in agent.yaml
+	Mode       policy.Mode
+	Grade      classify.Grade
+	Residual   classify.Grade
+	Outcome    protect.Outcome // effective
+	WouldBe    protect.Outcome // observe mode: what enforcing would have done
+	Reason     policy.Reason
+	Classes    classify.ClassSet
+	Findings   int  // number of findings
+	Actions    int  // number of field actions carried out
+	Guard      bool // the guard corrected the plan
+	Unreadable bool // the payload could not be read
+	InBytes    int  // payload as published by the device
+	OutBytes   int  // payload as stored for the uplink
 
 	Received time.Time     // wall clock, for people
 	Queue    time.Duration // ingress to worker
