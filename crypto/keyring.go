@@ -169,7 +169,7 @@ func (k *Keyring) Pseudonymizer(domains []string) (*Pseudonymizer, error) {
 // missing.
 func (k *Keyring) load(purpose string) (keyGeneration, error) {
 	path := filepath.Join(k.dir, purpose+".key")
-	raw, err := readPrivate(path, keyPrefix+maxKeyHeader+maxKeyBody)
+	raw, err := ReadPrivate(path, keyPrefix+maxKeyHeader+maxKeyBody)
 	if errors.Is(err, fs.ErrNotExist) {
 		return k.create(path, purpose)
 	}
@@ -346,9 +346,10 @@ func cborModes() (cbor.EncMode, cbor.DecMode, error) {
 	return enc, dec, nil
 }
 
-// readPrivate reads a file that holds a key. Others than the owner must not be
-// able to read it, and it must be small.
-func readPrivate(path string, limit int) ([]byte, error) {
+// ReadPrivate reads a file that holds a key. It must be a regular file of at
+// most limit bytes that nobody but its owner can read, else the error wraps
+// ErrKeyFormat or ErrKeyReadable.
+func ReadPrivate(path string, limit int) ([]byte, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, err

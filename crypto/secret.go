@@ -41,6 +41,7 @@ func (redacted) LogValue() slog.Value         { return slog.StringValue(redacted
 type SecretKey struct {
 	redacted
 	raw secretdata.Bytes
+	id  [8]byte
 	box tink.AEAD
 }
 
@@ -72,8 +73,21 @@ func InsecureSecretKey(raw []byte) (*SecretKey, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &SecretKey{raw: s, box: box}, nil
+	out := &SecretKey{raw: s, box: box}
+	id, err := out.derive("sg1/key-id", nil, nil)
+	if err != nil {
+		return nil, err
+	}
+	copy(out.id[:], id)
+	return out, nil
 }
+
+// InsecureBytes returns the key in clear.
+func (k *SecretKey) InsecureBytes() []byte { return reveal(k.raw) }
+
+// ID names the key without telling anything about it: the first bytes of
+// Derive("sg1/key-id").
+func (k *SecretKey) ID() [8]byte { return k.id }
 
 // Derive returns an independent key by HKDF-SHA-256 (RFC 5869) with the given
 // salt and the info label ‖ 0x00 ‖ info. Labels contain no zero byte.
