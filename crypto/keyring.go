@@ -37,10 +37,11 @@ var (
 	ErrKeyFormat       = fmt.Errorf("%w: it is not a key file of a known version; restore it from the backup, or run the version that wrote it", ErrKeyFile)
 	ErrKeyTruncated    = fmt.Errorf("%w: it is cut short; restore it from the backup", ErrKeyFile)
 	ErrKeyPurpose      = fmt.Errorf("%w: it holds a key for another purpose; undo the rename, or restore it from the backup", ErrKeyFile)
-	ErrKeyOtherGateway = fmt.Errorf("%w: it belongs to another gateway; check the gateway's name in the configuration, or move the file away to start with a new key", ErrKeyFile)
+	ErrKeyOtherGateway = fmt.Errorf("%w: it belongs to another gateway; check the gateway's name in the configuration, or move the whole keyring away to start with new keys", ErrKeyFile)
 	ErrKeyOtherMachine = fmt.Errorf("%w: it was made on another machine; restore it there, or replace the gateway so that it gets keys of its own", ErrKeyFile)
 	ErrKeyOtherKEK     = fmt.Errorf("%w: it is sealed under another key-encryption key; check the custody setting, or restore that key from the backup", ErrKeyFile)
 	ErrKeyTampered     = fmt.Errorf("%w: it was changed after it was written; restore it from the backup, and find out who could write to it", ErrKeyFile)
+	ErrKeyMissing      = fmt.Errorf("%w: it is missing while others of the keyring are there; restore it from the backup, or move the whole keyring away to start as a new gateway", ErrKeyFile)
 	ErrKeyReadable     = fmt.Errorf("%w: others than its owner may read it; check who did, then run chmod 600 on it", ErrKeyFile)
 )
 
@@ -98,8 +99,8 @@ type Keyring struct {
 	spool   *SecretKey
 }
 
-// OpenKeyring reads, and where they are missing makes, the keys for signing,
-// kem and spool in dir. machine is the id of the machine, as /etc/machine-id
+// OpenKeyring reads the keys for spool, signing and kem in dir, and makes them at
+// the first start. machine is the id of the machine, as /etc/machine-id
 // holds it or from hardware; it may be empty, and then keys are not bound to a
 // machine. Errors wrap ErrKeyFile where a file is the reason.
 func OpenKeyring(dir string, kek KEK, gateway string, machine []byte) (*Keyring, error) {
@@ -110,29 +111,57 @@ func OpenKeyring(dir string, kek KEK, gateway string, machine []byte) (*Keyring,
 		return nil, fmt.Errorf("make keyring directory: %w", err)
 	}
 	k := &Keyring{dir: dir, kek: kek, gateway: gateway, machine: slices.Clone(machine)}
-	sign, err := k.load(PurposeSigning)
-	if err != nil {
+	if err := k.checkComplete(); err != nil {
 		return nil, err
 	}
-	kem, err := k.load(PurposeKEM)
-	if err != nil {
+	var raw [len(ringOrder)][]byte
+	for i, purpose := range ringOrder {
+		g, err := k.load(purpose)
+		if err != nil {
+			return nil, err
+		}
+		raw[i] = g.Raw
+	}
+	var err error
+	if k.spool, err = InsecureSecretKey(raw[0]); err != nil {
 		return nil, err
 	}
-	spool, err := k.load(PurposeSpool)
-	if err != nil {
+	if k.signer, err = InsecureSigner(raw[1]); err != nil {
 		return nil, err
 	}
-	if k.signer, err = InsecureSigner(sign.Raw); err != nil {
-		return nil, err
-	}
-	if k.kem, err = InsecureRecipientKey(KEMX25519, kem.Raw); err != nil {
-		return nil, err
-	}
-	if k.spool, err = InsecureSecretKey(spool.Raw); err != nil {
+	if k.kem, err = InsecureRecipientKey(KEMX25519, raw[2]); err != nil {
 		return nil, err
 	}
 	return k, nil
 }
+
+// ringOrder is the order in which OpenKeyring makes keys. A start that was cut
+// short leaves a front part of it; any other gap is a lost key.
+var ringOrder = [...]string{PurposeSpool, PurposeSigning, PurposeKEM}
+
+// checkComplete refuses a keyring that lost a file. A new key in its place
+// would silently make the spool's backlog unreadable or change who the gateway
+// is.
+func (k *Keyring) checkComplete() error {
+	missing := ""
+	for _, purpose := range ringOrder {
+		path := k.path(purpose)
+		_, err := os.Lstat(path)
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			if missing == "" {
+				missing = path
+			}
+		case err != nil:
+			return fmt.Errorf("look for key: %w", err)
+		case missing != "":
+			return fmt.Errorf("read %s: %w", missing, ErrKeyMissing)
+		}
+	}
+	return nil
+}
+
+func (k *Keyring) path(purpose string) string { return filepath.Join(k.dir, purpose+".key") }
 
 // Signer returns the gateway's signing key.
 func (k *Keyring) Signer() *Signer { return k.signer }
@@ -168,7 +197,7 @@ func (k *Keyring) Pseudonymizer(domains []string) (*Pseudonymizer, error) {
 // load returns the newest generation of a key, and makes the file if it is
 // missing.
 func (k *Keyring) load(purpose string) (keyGeneration, error) {
-	path := filepath.Join(k.dir, purpose+".key")
+	path := k.path(purpose)
 	raw, err := ReadPrivate(path, keyPrefix+maxKeyHeader+maxKeyBody)
 	if errors.Is(err, fs.ErrNotExist) {
 		return k.create(path, purpose)

@@ -85,11 +85,11 @@ func TestKeyringRefusals(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	good, err := os.ReadFile(filepath.Join(base, "signing.key"))
+	good, err := os.ReadFile(filepath.Join(base, "spool.key"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	spool, err := os.ReadFile(filepath.Join(base, "spool.key"))
+	signing, err := os.ReadFile(filepath.Join(base, "signing.key"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -116,14 +116,14 @@ func TestKeyringRefusals(t *testing.T) {
 		"empty":         {nil, kek, "gw-7", "m1", ErrKeyTruncated},
 		"no magic":      {edit(0, 1), kek, "gw-7", "m1", ErrKeyFormat},
 		"next version":  {edit(len(keyMagic), 3), kek, "gw-7", "m1", ErrKeyFormat},
-		"renamed":       {spool, kek, "gw-7", "m1", ErrKeyPurpose},
+		"renamed":       {signing, kek, "gw-7", "m1", ErrKeyPurpose},
 		"huge":          {make([]byte, 1<<20), kek, "gw-7", "m1", ErrKeyFormat},
 	}
 	texts := map[string]string{}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
-			path := filepath.Join(dir, "signing.key")
+			path := filepath.Join(dir, "spool.key")
 			if err := os.WriteFile(path, c.raw, 0o600); err != nil {
 				t.Fatal(err)
 			}
@@ -145,7 +145,7 @@ func TestKeyringRefusals(t *testing.T) {
 	}
 	// Every byte of the file matters.
 	for i := range good {
-		if _, err := ring.decode(PurposeSigning, edit(i, 0x41)); err == nil {
+		if _, err := ring.decode(PurposeSpool, edit(i, 0x41)); err == nil {
 			t.Fatalf("byte %d may be changed", i)
 		}
 	}
@@ -159,6 +159,22 @@ func TestKeyringRefusals(t *testing.T) {
 	}
 	if _, err := OpenKeyring(t.TempDir(), kek, "", nil); err == nil {
 		t.Error("a gateway without a name was accepted")
+	}
+}
+
+func TestKeyringNoticesALostKey(t *testing.T) {
+	kek := newKEK(t)
+	for lost, want := range map[string]error{PurposeSpool: ErrKeyMissing, PurposeSigning: ErrKeyMissing, PurposeKEM: nil} {
+		dir := t.TempDir()
+		if _, err := OpenKeyring(dir, kek, "gw", nil); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Remove(filepath.Join(dir, lost+".key")); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := OpenKeyring(dir, kek, "gw", nil); !errors.Is(err, want) {
+			t.Errorf("without %s: got %v, want %v", lost, err, want)
+		}
 	}
 }
 
