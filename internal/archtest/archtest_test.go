@@ -31,7 +31,7 @@ var allowed = map[string][]string{
 	"agent/spool":           {"crypto", "internal/durable"},
 	"agent/mqtt":            {},
 	"agent/mqtt/broker":     {"agent/mqtt", "crypto", "internal/durable"},
-	"agent/config":          {"classify/policy", "internal/strictyaml"},
+	"agent/config":          {"classify", "classify/policy", "internal/strictyaml"},
 	"agent/corridor":        {"classify/...", "crypto/...", "agent/spool", "agent/mqtt"},
 	"agent/control":         {"classify/policy", "crypto/...", "internal/durable"},
 	"agent/control/fleet":   {"agent/control", "classify/policy", "crypto/...", "internal/durable"},

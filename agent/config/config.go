@@ -1,0 +1,621 @@
+// Package config reads agent.yaml: who this gateway is, where messages come
+// from and go to, where keys and logs live, and the guard that no remote policy
+// can loosen. The file is local and owned by the administrator.
+//
+// Each setting is documented on its field; what a missing setting means is the
+// protective thing. Decoding is strict and reports every problem at once, with
+// its line.
+//
+// The package imports no implementation and opens no connection. It does not
+// read the policy, which says what is sensitive and what to do about it.
+package config
+
+import (
+	"fmt"
+	"net"
+	"net/url"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/sealgate/sealgate/classify"
+	"github.com/sealgate/sealgate/classify/policy"
+	"github.com/sealgate/sealgate/internal/strictyaml"
+)
+
+// Config is agent.yaml.
+type Config struct {
+	// Gateway is the name of this gateway, part of every envelope: 1 to 64
+	// letters, digits, '.', '_' or '-'. Keys are bound to it. Default: the host
+	// name.
+	Gateway string `yaml:"gateway"`
+	// Site is the name of the place, for topics. Same form. Default: "site".
+	Site string `yaml:"site"`
+	// State is the directory of everything the agent writes and no other
+	// setting places elsewhere. Default: $STATE_DIRECTORY, else
+	// /var/lib/sealgate.
+	State string `yaml:"state"`
+
+	// Ingress is where messages come from.
+	Ingress Ingress `yaml:"ingress"`
+	// Uplinks are the cloud brokers, by name. At least one, at most 16.
+	Uplinks []Uplink `yaml:"uplinks,named"`
+
+	// Policy is the path of the policy. Default: none, and the built-in policy
+	// for the guard's profile is enforced.
+	Policy string `yaml:"policy"`
+
+	Keys    Keys    `yaml:"keys"`
+	Spool   Spool   `yaml:"spool"`
+	Guard   Guard   `yaml:"guard"`
+	Metrics Metrics `yaml:"metrics"`
+	Log     Log     `yaml:"log"`
+}
+
+// Ingress is where messages come from: the embedded broker, existing brokers,
+// or both.
+type Ingress struct {
+	// Broker is the embedded MQTT broker. On by default at 127.0.0.1:1883; off
+	// when Subscribe is set and Broker is not.
+	Broker *Broker `yaml:"broker"`
+	// Subscribe lists existing local brokers to read from.
+	Subscribe []Subscribe `yaml:"subscribe"`
+}
+
+// Broker is the embedded MQTT broker.
+type Broker struct {
+	// Listeners are the addresses that devices connect to. Default:
+	// 127.0.0.1:1883.
+	Listeners []Listener `yaml:"listeners"`
+	// Anonymous lets clients connect without a password. Permitted only while
+	// every listener without client certificates is on loopback. Default: false.
+	Anonymous bool `yaml:"anonymous"`
+	// Users is a password file: `name:hash` lines with bcrypt, or the hashes of
+	// mosquitto_passwd ($6$ and $7$).
+	Users string `yaml:"users"`
+	// ACL is a file in mosquitto's format. Default: a client may publish below
+	// its own name and subscribe to everything it may publish; with Anonymous
+	// and no ACL, everything.
+	ACL string `yaml:"acl"`
+	// LocalOnly lists topic filters that never leave this gateway.
+	LocalOnly []string `yaml:"local_only"`
+	Limits    Limits   `yaml:"limits"`
+}
+
+// Listener is one address of the embedded broker.
+type Listener struct {
+	// Address is host:port. A host must be written; ":8883" means every
+	// interface.
+	Address string `yaml:"address"`
+	TLS     *TLS   `yaml:"tls"`
+}
+
+// TLS is the server side of a listener.
+type TLS struct {
+	Cert string `yaml:"cert"` // PEM file of the certificate chain
+	Key  string `yaml:"key"`  // PEM file of its key
+	// ClientCA is a PEM file of authorities; clients must show a certificate of
+	// one of them.
+	ClientCA string `yaml:"client_ca"`
+}
+
+// Limits bound what clients may do.
+type Limits struct {
+	// Packet is the largest packet, in bytes (KiB, MiB). Default: 1MiB.
+	Packet Bytes `yaml:"packet"`
+	// Clients is the largest number of connections. Default: 1000.
+	Clients int `yaml:"clients"`
+	// Inflight is the largest number of unacknowledged messages of one client.
+	// Default: 64.
+	Inflight int `yaml:"inflight"`
+	// Hold is how long a message may wait for space or a key before its client
+	// is disconnected, unacknowledged. Default: 30s.
+	Hold time.Duration `yaml:"hold"`
+}
+
+// Subscribe is an existing broker to read from.
+type Subscribe struct {
+	// URL is mqtt://host:port or mqtts://host:port.
+	URL string `yaml:"url"`
+	// Topics are the filters to subscribe to, QoS 1. Default: "#".
+	Topics []string `yaml:"topics"`
+	// ClientID names the persistent session. Default: sealgate-GATEWAY.
+	ClientID     string     `yaml:"client_id"`
+	Username     string     `yaml:"username"`
+	PasswordFile string     `yaml:"password_file"`
+	TLS          *ClientTLS `yaml:"tls"`
+	// AcceptRetainLoss lets the agent use MQTT 3.1.1 where the broker refuses
+	// 5. The retain flag of forwarded messages is lost then. Default: false.
+	AcceptRetainLoss bool `yaml:"accept_retain_loss"`
+}
+
+// ClientTLS is the client side of a connection.
+type ClientTLS struct {
+	CA   string `yaml:"ca"`   // PEM file; default: the system's roots
+	Cert string `yaml:"cert"` // PEM file of this client's certificate chain
+	Key  string `yaml:"key"`  // PEM file of its key
+	// ServerName is verified in the certificate. Default: the URL's host.
+	ServerName string `yaml:"server_name"`
+}
+
+// Uplink is one cloud broker.
+type Uplink struct {
+	Name string
+	// URL is mqtts://host:port, or mqtt:// for a broker on loopback or where
+	// Cleartext is said.
+	URL string `yaml:"url"`
+	// Cleartext permits mqtt:// to another machine: what a policy lets pass is
+	// readable on the way then. Default: false.
+	Cleartext    bool       `yaml:"cleartext"`
+	ClientID     string     `yaml:"client_id"` // default: GATEWAY
+	Username     string     `yaml:"username"`
+	PasswordFile string     `yaml:"password_file"`
+	TLS          *ClientTLS `yaml:"tls"`
+	// Keepalive is the MQTT keep alive. Default: 60s.
+	Keepalive time.Duration `yaml:"keepalive"`
+	// Topics map local topics to published ones, as in a mosquitto bridge; the
+	// first match wins, and a topic that none matches does not go to this
+	// uplink. Default: {pattern: "#"}.
+	Topics []Topic `yaml:"topics"`
+	Window Window  `yaml:"window"`
+	// MaxQoS caps the QoS of published messages. Default: 1.
+	MaxQoS *int `yaml:"max_qos"`
+}
+
+// Topic maps local topics to published ones.
+type Topic struct {
+	// Pattern is a topic filter, matched behind LocalPrefix.
+	Pattern string `yaml:"pattern"`
+	// LocalPrefix is removed from the local topic. Empty or ending in '/'.
+	LocalPrefix string `yaml:"local_prefix"`
+	// RemotePrefix is put before it. Empty or ending in '/'; {site} and
+	// {gateway} are replaced.
+	RemotePrefix string `yaml:"remote_prefix"`
+	// Direction is "out". Relaying to local devices comes later.
+	Direction string `yaml:"direction"`
+}
+
+// Window bounds what is sent and not yet acknowledged.
+type Window struct {
+	Messages int   `yaml:"messages"` // default: 100
+	Bytes    Bytes `yaml:"bytes"`    // default: 4MiB
+}
+
+// Keys says where keys live and who may open what leaves.
+type Keys struct {
+	// Directory holds the gateway's own keys. Default: STATE/keys.
+	Directory string `yaml:"directory"`
+	// Custody is where the key-encryption key lives: file. Default: file, which
+	// protects against nothing that can read the whole disk; the agent says so
+	// at each start.
+	Custody string `yaml:"custody"`
+	// KEKFile is the key-encryption key of `custody: file`. Default:
+	// DIRECTORY/kek. Made on first use.
+	KEKFile string `yaml:"kek_file"`
+	// Recipients is the signed bundle of recipients: who can open what leaves.
+	// Without one nothing that needs a key leaves.
+	Recipients string `yaml:"recipients"`
+	// TrustRoot is the file of the public keys that may sign the bundle, with
+	// their threshold.
+	TrustRoot string `yaml:"trust_root"`
+}
+
+// Spool is where protected messages wait for the uplink.
+type Spool struct {
+	// Directory. Default: STATE/spool.
+	Directory string `yaml:"directory"`
+	// Size of all logs together: "auto" or bytes. Auto is the smaller of
+	// 256 MiB and a fifth of the free space. Default: auto.
+	Size Bytes `yaml:"size"`
+	// Volatile permits a directory that does not survive a power cut (tmpfs,
+	// overlay). Default: false.
+	Volatile bool `yaml:"volatile"`
+}
+
+// Guard is what no policy can loosen.
+type Guard struct {
+	// Profile grades by the built-in taxonomy whatever the policy says:
+	// generic, eu, cn or automotive. Default: the policy's.
+	Profile string `yaml:"profile"`
+	// Minimum is the weakest action allowed at each grade: pass, transform,
+	// encrypt or block. Default: {L3: transform, L4: encrypt, L5: block}.
+	Minimum map[string]string `yaml:"minimum"`
+	// ObserveUntil permits observe mode until the end of that day (UTC),
+	// YYYY-MM-DD. Default: never.
+	ObserveUntil string `yaml:"observe_until"`
+	// ObserveThen says what happens after that day: enforce, or keep (go on
+	// observing, with an alarm). Default: enforce.
+	ObserveThen string `yaml:"observe_then"`
+	// Recipients are the only audiences that a policy may use. Default: those
+	// of the bundle.
+	Recipients []string `yaml:"recipients"`
+	// Unreadable "allow" permits a route to pass payloads that can't be read.
+	// Default: seal.
+	Unreadable string `yaml:"unreadable"`
+	// Unclassified "pass" permits a policy to pass leaves without a finding.
+	// Default: balanced.
+	Unclassified string `yaml:"unclassified"`
+}
+
+// Metrics is the listener for Prometheus and health checks.
+type Metrics struct {
+	// Listen is host:port on loopback, or "off". Default: 127.0.0.1:9464.
+	Listen string `yaml:"listen"`
+}
+
+// Log is what goes to standard error.
+type Log struct {
+	Level  string `yaml:"level"`  // debug, info, warn or error. Default: info
+	Format string `yaml:"format"` // text or json. Default: text
+}
+
+// Bytes is a size: a number with an optional KiB, MiB or GiB. 0 means not set.
+type Bytes int64
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (b *Bytes) UnmarshalText(text []byte) error {
+	s := string(text)
+	if s == "auto" {
+		*b = 0
+		return nil
+	}
+	shift := 0
+	for unit, n := range map[string]int{"KiB": 10, "MiB": 20, "GiB": 30} {
+		if rest, ok := strings.CutSuffix(s, unit); ok {
+			s, shift = strings.TrimSpace(rest), n
+		}
+	}
+	n, err := strconv.ParseInt(s, 10, 64)
+	if err != nil || n <= 0 || n > 1<<40>>shift {
+		return fmt.Errorf("expected a size such as 64KiB or 256MiB")
+	}
+	*b = Bytes(n << shift)
+	return nil
+}
+
+// Load reads, completes and checks the file. The error lists every problem.
+func Load(path string) (*Config, error) {
+	src, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("read configuration: %w", err)
+	}
+	return Parse(path, src)
+}
+
+// Parse is Load on bytes; name is used in errors, and relative paths are taken
+// from its directory.
+func Parse(name string, src []byte) (*Config, error) {
+	c := &Config{}
+	doc := strictyaml.Decode(name, src, c)
+	c.defaults(filepath.Dir(name))
+	c.check(doc)
+	if err := doc.Err(); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+func (c *Config) defaults(dir string) {
+	if c.Gateway == "" {
+		if h, err := os.Hostname(); err == nil {
+			c.Gateway, _, _ = strings.Cut(h, ".")
+		}
+	}
+	set(&c.Site, "site")
+	set(&c.State, os.Getenv("STATE_DIRECTORY"))
+	set(&c.State, "/var/lib/sealgate")
+	set(&c.Keys.Directory, filepath.Join(c.State, "keys"))
+	set(&c.Keys.Custody, "file")
+	set(&c.Keys.KEKFile, filepath.Join(c.Keys.Directory, "kek"))
+	set(&c.Spool.Directory, filepath.Join(c.State, "spool"))
+	set(&c.Guard.ObserveThen, "enforce")
+	set(&c.Guard.Unreadable, "seal")
+	set(&c.Guard.Unclassified, "balanced")
+	set(&c.Metrics.Listen, "127.0.0.1:9464")
+	set(&c.Log.Level, "info")
+	set(&c.Log.Format, "text")
+	if c.Ingress.Broker == nil && len(c.Ingress.Subscribe) == 0 {
+		c.Ingress.Broker = &Broker{}
+	}
+	if b := c.Ingress.Broker; b != nil {
+		if len(b.Listeners) == 0 {
+			b.Listeners = []Listener{{Address: "127.0.0.1:1883"}}
+		}
+		set(&b.Limits.Packet, 1<<20)
+		set(&b.Limits.Clients, 1000)
+		set(&b.Limits.Inflight, 64)
+		set(&b.Limits.Hold, 30*time.Second)
+	}
+	for i := range c.Ingress.Subscribe {
+		s := &c.Ingress.Subscribe[i]
+		set(&s.ClientID, "sealgate-"+c.Gateway)
+		if len(s.Topics) == 0 {
+			s.Topics = []string{"#"}
+		}
+	}
+	replace := strings.NewReplacer("{site}", c.Site, "{gateway}", c.Gateway)
+	for i := range c.Uplinks {
+		u := &c.Uplinks[i]
+		set(&u.ClientID, c.Gateway)
+		set(&u.Keepalive, time.Minute)
+		set(&u.Window.Messages, 100)
+		set(&u.Window.Bytes, 4<<20)
+		if u.MaxQoS == nil {
+			one := 1
+			u.MaxQoS = &one
+		}
+		if len(u.Topics) == 0 {
+			u.Topics = []Topic{{Pattern: "#"}}
+		}
+		for j := range u.Topics {
+			t := &u.Topics[j]
+			set(&t.Direction, "out")
+			t.RemotePrefix = replace.Replace(t.RemotePrefix)
+		}
+	}
+	for _, p := range c.paths() {
+		if *p != "" && !filepath.IsAbs(*p) {
+			*p = filepath.Join(dir, *p)
+		}
+	}
+}
+
+// paths are the settings that name a file or directory.
+func (c *Config) paths() []*string {
+	ps := []*string{&c.State, &c.Policy, &c.Keys.Directory, &c.Keys.KEKFile, &c.Keys.Recipients, &c.Keys.TrustRoot, &c.Spool.Directory}
+	if b := c.Ingress.Broker; b != nil {
+		ps = append(ps, &b.Users, &b.ACL)
+		for i := range b.Listeners {
+			if t := b.Listeners[i].TLS; t != nil {
+				ps = append(ps, &t.Cert, &t.Key, &t.ClientCA)
+			}
+		}
+	}
+	client := func(password *string, t *ClientTLS) {
+		ps = append(ps, password)
+		if t != nil {
+			ps = append(ps, &t.CA, &t.Cert, &t.Key)
+		}
+	}
+	for i := range c.Ingress.Subscribe {
+		client(&c.Ingress.Subscribe[i].PasswordFile, c.Ingress.Subscribe[i].TLS)
+	}
+	for i := range c.Uplinks {
+		client(&c.Uplinks[i].PasswordFile, c.Uplinks[i].TLS)
+	}
+	return ps
+}
+
+func set[T comparable](p *T, v T) {
+	var zero T
+	if *p == zero {
+		*p = v
+	}
+}
+
+var nameRule = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
+
+func (c *Config) check(d *strictyaml.Document) {
+	if !nameRule.MatchString(c.Gateway) {
+		d.Errorf("gateway", "gateway must be 1 to 64 letters, digits, '.', '_' or '-', got %q", c.Gateway)
+	}
+	if !nameRule.MatchString(c.Site) {
+		d.Errorf("site", "site must be 1 to 64 letters, digits, '.', '_' or '-', got %q", c.Site)
+	}
+	if b := c.Ingress.Broker; b != nil {
+		c.checkBroker(d, b)
+	}
+	for i, s := range c.Ingress.Subscribe {
+		path := fmt.Sprintf("ingress.subscribe.%d", i)
+		checkURL(d, path+".url", s.URL)
+		for _, f := range s.Topics {
+			checkFilter(d, path+".topics", f)
+		}
+		checkClientTLS(d, path, s.URL, s.TLS)
+	}
+	if len(c.Uplinks) == 0 {
+		d.Errorf("uplinks", "uplinks: name at least one cloud broker, such as `city: {url: \"mqtts://broker.example.com:8883\"}`")
+	}
+	if len(c.Uplinks) > 16 {
+		d.Errorf("uplinks", "at most 16 uplinks")
+	}
+	for _, u := range c.Uplinks {
+		c.checkUplink(d, u)
+	}
+	if c.Keys.Custody != "file" {
+		d.Errorf("keys.custody", "unknown custody %q: file is the one there is", c.Keys.Custody)
+	}
+	if c.Keys.Recipients != "" && c.Keys.TrustRoot == "" {
+		d.Errorf("keys.recipients", "keys.trust_root is needed: it says whose signature on the recipients is valid")
+	}
+	c.checkGuard(d)
+	if c.Metrics.Listen != "off" {
+		if host, _, err := net.SplitHostPort(c.Metrics.Listen); err != nil || !loopback(host) {
+			d.Errorf("metrics.listen", "metrics.listen must be host:port on loopback, or \"off\"")
+		}
+	}
+	oneOf(d, "log.level", c.Log.Level, "debug", "info", "warn", "error")
+	oneOf(d, "log.format", c.Log.Format, "text", "json")
+}
+
+func (c *Config) checkBroker(d *strictyaml.Document, b *Broker) {
+	for i, l := range b.Listeners {
+		path := fmt.Sprintf("ingress.broker.listeners.%d", i)
+		host, port, err := net.SplitHostPort(l.Address)
+		if n, perr := strconv.Atoi(port); err != nil || perr != nil || n < 0 || n > 65535 {
+			d.Errorf(path+".address", "address must be host:port, got %q", l.Address)
+			continue
+		}
+		if l.TLS != nil && (l.TLS.Cert == "" || l.TLS.Key == "") {
+			d.Errorf(path+".tls", "tls needs cert and key")
+		}
+		if b.Anonymous && !loopback(host) && (l.TLS == nil || l.TLS.ClientCA == "") {
+			d.Errorf("ingress.broker.anonymous", "anonymous is permitted on loopback or with tls.client_ca only; %s is neither: set users", l.Address)
+		}
+	}
+	if !b.Anonymous && b.Users == "" {
+		certs := !slices.ContainsFunc(b.Listeners, func(l Listener) bool { return l.TLS == nil || l.TLS.ClientCA == "" })
+		if !certs {
+			d.Errorf("ingress.broker", "nobody could connect: set users to a password file, or anonymous: true on a loopback listener")
+		}
+	}
+	if b.Limits.Packet < 1<<10 || b.Limits.Packet > 16<<20 {
+		d.Errorf("ingress.broker.limits.packet", "packet must be between 1KiB and 16MiB")
+	}
+	if b.Limits.Clients < 1 || b.Limits.Clients > 100_000 {
+		d.Errorf("ingress.broker.limits.clients", "clients must be between 1 and 100000")
+	}
+	if b.Limits.Inflight < 1 || b.Limits.Inflight > 65535 {
+		d.Errorf("ingress.broker.limits.inflight", "inflight must be between 1 and 65535")
+	}
+	for _, f := range b.LocalOnly {
+		checkFilter(d, "ingress.broker.local_only", f)
+	}
+}
+
+func (c *Config) checkUplink(d *strictyaml.Document, u Uplink) {
+	path := "uplinks." + u.Name
+	if !nameRule.MatchString(u.Name) {
+		d.Errorf(path, "the name of an uplink must be 1 to 64 letters, digits, '.', '_' or '-'")
+	}
+	if p := checkURL(d, path+".url", u.URL); p != nil && p.Scheme == "mqtt" && !u.Cleartext && !loopback(p.Hostname()) {
+		d.Errorf(path+".url", "mqtt:// to another machine is readable on the way: use mqtts://, or say `cleartext: true` if that is meant")
+	}
+	checkClientTLS(d, path, u.URL, u.TLS)
+	if *u.MaxQoS < 0 || *u.MaxQoS > 2 {
+		d.Errorf(path+".max_qos", "max_qos must be 0, 1 or 2")
+	}
+	if u.Window.Messages < 1 || u.Window.Messages > 65535 {
+		d.Errorf(path+".window.messages", "window.messages must be between 1 and 65535")
+	}
+	if u.Keepalive < time.Second || u.Keepalive > 65535*time.Second {
+		d.Errorf(path+".keepalive", "keepalive must be between 1s and 18h12m15s")
+	}
+	for i, t := range u.Topics {
+		tp := fmt.Sprintf("%s.topics.%d", path, i)
+		checkFilter(d, tp+".pattern", t.Pattern)
+		for key, prefix := range map[string]string{"local_prefix": t.LocalPrefix, "remote_prefix": t.RemotePrefix} {
+			if prefix != "" && (!strings.HasSuffix(prefix, "/") || strings.ContainsAny(prefix, "+#\x00") || strings.HasPrefix(prefix, "$")) {
+				d.Errorf(tp+"."+key, "%s must end in '/' and hold no wildcard", key)
+			}
+		}
+		if t.Direction != "out" {
+			d.Errorf(tp+".direction", "direction %q is not supported: only \"out\" is", t.Direction)
+		}
+	}
+}
+
+func (c *Config) checkGuard(d *strictyaml.Document) {
+	g := c.Guard
+	if g.Profile != "" {
+		oneOf(d, "guard.profile", g.Profile, classify.Profiles()...)
+	}
+	for grade, action := range g.Minimum {
+		if _, ok := parseGrade(grade); !ok {
+			d.Errorf("guard.minimum."+grade, "unknown grade %q: L1 to L5", grade)
+		}
+		oneOf(d, "guard.minimum."+grade, action, "pass", "transform", "encrypt", "block")
+	}
+	if g.ObserveUntil != "" {
+		if _, err := time.Parse(time.DateOnly, g.ObserveUntil); err != nil {
+			d.Errorf("guard.observe_until", "observe_until must be a date such as 2026-12-31")
+		}
+	}
+	oneOf(d, "guard.observe_then", g.ObserveThen, "enforce", "keep")
+	oneOf(d, "guard.unreadable", g.Unreadable, "seal", "allow")
+	oneOf(d, "guard.unclassified", g.Unclassified, "balanced", "strict", "pass")
+}
+
+func parseGrade(s string) (classify.Grade, bool) {
+	for g := classify.L1; g <= classify.L5; g++ {
+		if s == g.String() {
+			return g, true
+		}
+	}
+	return 0, false
+}
+
+func oneOf(d *strictyaml.Document, path, got string, want ...string) {
+	if !slices.Contains(want, got) {
+		key := path[strings.LastIndexByte(path, '.')+1:]
+		d.Errorf(path, "%s must be one of %s, got %q%s", key, strings.Join(want, ", "), got, strictyaml.Suggest(got, want))
+	}
+}
+
+func checkURL(d *strictyaml.Document, path, raw string) *url.URL {
+	u, err := url.Parse(raw)
+	if err != nil || u.Hostname() == "" || (u.Scheme != "mqtt" && u.Scheme != "mqtts") || u.Path != "" || u.RawQuery != "" {
+		d.Errorf(path, "url must be mqtt://host:port or mqtts://host:port")
+		return nil
+	}
+	if u.User != nil {
+		d.Errorf(path, "no credentials in a url: use username and password_file")
+	}
+	return u
+}
+
+func checkClientTLS(d *strictyaml.Document, path, raw string, t *ClientTLS) {
+	if t == nil {
+		return
+	}
+	if !strings.HasPrefix(raw, "mqtts://") {
+		d.Errorf(path+".tls", "tls is set but the url is not mqtts://")
+	}
+	if (t.Cert == "") != (t.Key == "") {
+		d.Errorf(path+".tls", "cert and key belong together")
+	}
+}
+
+// checkFilter holds topic filters to MQTT 5.0 section 4.7.
+func checkFilter(d *strictyaml.Document, path, f string) {
+	bad := f == "" || len(f) > 65535 || strings.ContainsRune(f, 0)
+	levels := strings.Split(f, "/")
+	for i, l := range levels {
+		bad = bad || (strings.Contains(l, "#") && (l != "#" || i != len(levels)-1)) || (strings.Contains(l, "+") && l != "+")
+	}
+	if bad {
+		d.Errorf(path, "%q is not a valid topic filter", f)
+	}
+}
+
+func loopback(host string) bool {
+	if host == "localhost" {
+		return true
+	}
+	ip := net.ParseIP(host)
+	return ip != nil && ip.IsLoopback()
+}
+
+// PolicyGuard is the guard in the terms of package policy, at a moment.
+func (c *Config) PolicyGuard(now time.Time) policy.Guard {
+	g := policy.Guard{
+		Profile:         c.Guard.Profile,
+		Observe:         c.ObservePermitted(now),
+		Recipients:      c.Guard.Recipients,
+		AllowUnreadable: c.Guard.Unreadable == "allow",
+		AllowUnclass:    c.Guard.Unclassified == "pass",
+	}
+	if c.Guard.Minimum != nil {
+		g.Minimum = map[classify.Grade]string{}
+		for k, v := range c.Guard.Minimum {
+			grade, _ := parseGrade(k)
+			g.Minimum[grade] = v
+		}
+	}
+	return g
+}
+
+// ObservePermitted reports whether routes may observe at that moment.
+func (c *Config) ObservePermitted(now time.Time) bool {
+	return c.Guard.ObserveUntil != "" && (!c.ObserveExpired(now) || c.Guard.ObserveThen == "keep")
+}
+
+// ObserveExpired reports whether the last day of observing is over.
+func (c *Config) ObserveExpired(now time.Time) bool {
+	last, err := time.Parse(time.DateOnly, c.Guard.ObserveUntil)
+	return err == nil && !now.UTC().Before(last.AddDate(0, 0, 1))
+}

@@ -1,0 +1,169 @@
+package config
+
+import (
+	"os"
+	"reflect"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/sealgate/sealgate/classify"
+)
+
+const sample = "../../configs/agent.yaml"
+
+func TestSampleIsValid(t *testing.T) {
+	c, err := Load(sample)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := c.Uplinks[0].Topics[0].RemotePrefix; got != "plant-7/gw-0042/" {
+		t.Errorf("remote prefix is %q", got)
+	}
+	if c.Ingress.Broker.Limits.Packet != 1<<20 || c.Uplinks[0].Window.Bytes != 4<<20 {
+		t.Errorf("sizes: %+v %+v", c.Ingress.Broker.Limits, c.Uplinks[0].Window)
+	}
+}
+
+// TestSampleShowsEverySetting uncomments the sample and demands each key of
+// each struct in it.
+func TestSampleShowsEverySetting(t *testing.T) {
+	src, err := os.ReadFile(sample)
+	if err != nil {
+		t.Fatal(err)
+	}
+	shown := map[string]bool{}
+	for _, m := range regexp.MustCompile(`(?m)(?:^|[{,\s#-])([a-z_]+): `).FindAllStringSubmatch(strings.ReplaceAll(string(src), ":\n", ": \n"), -1) {
+		shown[m[1]] = true
+	}
+	var walk func(reflect.Type)
+	walk = func(ty reflect.Type) {
+		for ty.Kind() == reflect.Pointer || ty.Kind() == reflect.Slice {
+			ty = ty.Elem()
+		}
+		if ty.Kind() != reflect.Struct {
+			return
+		}
+		for i := range ty.NumField() {
+			if key, _, _ := strings.Cut(ty.Field(i).Tag.Get("yaml"), ","); key != "" {
+				if !shown[key] {
+					t.Errorf("configs/agent.yaml does not show %q of %s", key, ty.Name())
+				}
+				walk(ty.Field(i).Type)
+			}
+		}
+	}
+	walk(reflect.TypeFor[Config]())
+}
+
+func TestDefaultsProtect(t *testing.T) {
+	t.Setenv("STATE_DIRECTORY", "")
+	c, err := Parse("/etc/sealgate/agent.yaml", []byte("gateway: g\ningress: {broker: {users: users}}\nuplinks: {a: {url: \"mqtts://h:8883\"}}\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	g := c.PolicyGuard(time.Now())
+	if g.Observe || g.AllowUnreadable || g.AllowUnclass || g.Minimum != nil {
+		t.Errorf("a missing guard loosens: %+v", g)
+	}
+	if c.Ingress.Broker.Anonymous || c.Ingress.Broker.Listeners[0].Address != "127.0.0.1:1883" {
+		t.Errorf("broker: %+v", c.Ingress.Broker)
+	}
+	if c.Ingress.Broker.Users != "/etc/sealgate/users" {
+		t.Errorf("a relative path is not taken from the file's directory: %s", c.Ingress.Broker.Users)
+	}
+	if c.Spool.Directory != "/var/lib/sealgate/spool" || c.Keys.KEKFile != "/var/lib/sealgate/keys/kek" {
+		t.Errorf("paths: %s %s", c.Spool.Directory, c.Keys.KEKFile)
+	}
+	if c.Uplinks[0].ClientID != "g" || *c.Uplinks[0].MaxQoS != 1 || c.Metrics.Listen != "127.0.0.1:9464" {
+		t.Errorf("uplink: %+v", c.Uplinks[0])
+	}
+}
+
+func TestEveryProblemWithItsPlace(t *testing.T) {
+	_, err := Parse("agent.yaml", []byte(`gateway: "a b"
+ingress:
+  broker:
+    listeners: [{address: ":1883"}, {address: nope}, {address: "127.0.0.1:8883", tls: {cert: x}}]
+    anonymous: true
+    local_only: ["a/#/b"]
+    limits: {packet: 1GiB, clients: 0, inflight: 70000}
+uplinks:
+  one: {url: "mqtt://broker.example.com:1883", max_qos: 3, tls: {cert: a}}
+  two: {url: "http://x", topics: [{pattern: "a/b#", local_prefix: x, direction: in}]}
+  "bad name": {url: "mqtts://u:p@h:1"}
+keys: {custody: tpm, recipients: r}
+guard: {profile: uk, minimum: {L9: encrypt, L3: nothing}, observe_until: soon, observe_then: maybe}
+metrics: {listen: "0.0.0.0:9464"}
+log: {level: loud}
+typo: 1
+`))
+	if err == nil {
+		t.Fatal("accepted")
+	}
+	for _, want := range []string{
+		"1:1: gateway must be",
+		"address must be host:port",
+		"tls needs cert and key",
+		"5:5: anonymous is permitted on loopback",
+		`6:5: "a/#/b" is not a valid topic filter`,
+		"packet must be between", "inflight must be between",
+		"use mqtts://", "max_qos must be", "the url is not mqtts://", "cert and key belong together",
+		"url must be mqtt://host:port", `"a/b#" is not a valid topic filter`, "local_prefix must end in '/'", `direction "in" is not supported`,
+		"no credentials in a url", "the name of an uplink",
+		`unknown custody "tpm"`, "keys.trust_root is needed",
+		"profile must be one of", `unknown grade "L9"`, "L3 must be one of", "observe_until must be a date", "observe_then must be one of",
+		"metrics.listen must be", "level must be one of", `16:1: unknown key "typo"`,
+	} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("%q is missing in\n%s", want, err)
+		}
+	}
+	for line := range strings.Lines(err.Error()) {
+		if !regexp.MustCompile(`^agent\.yaml:\d+:\d+: ([^A-Z]|L3)`).MatchString(line) {
+			t.Errorf("no place, or a capital at the start: %s", line)
+		}
+	}
+}
+
+func TestObserveEnds(t *testing.T) {
+	c := &Config{Guard: Guard{ObserveUntil: "2026-12-31", ObserveThen: "enforce"}}
+	last := time.Date(2026, 12, 31, 23, 59, 59, 0, time.UTC)
+	for _, tc := range []struct {
+		at    time.Time
+		then  string
+		until string
+		want  bool
+	}{
+		{last, "enforce", "2026-12-31", true},
+		{last.Add(time.Second), "enforce", "2026-12-31", false},
+		{last.Add(time.Second), "keep", "2026-12-31", true},
+		{last, "keep", "", false},
+	} {
+		c.Guard.ObserveThen, c.Guard.ObserveUntil = tc.then, tc.until
+		if got := c.PolicyGuard(tc.at).Observe; got != tc.want {
+			t.Errorf("%v then %s until %q: observe permitted = %v", tc.at, tc.then, tc.until, got)
+		}
+	}
+}
+
+func TestGuardMinimum(t *testing.T) {
+	c, err := Parse("a", []byte("gateway: g\ningress: {broker: {anonymous: true}}\nuplinks: {a: {url: \"mqtt://127.0.0.1\"}}\nguard: {minimum: {L2: transform}, unreadable: allow, unclassified: pass}\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	g := c.PolicyGuard(time.Now())
+	if g.Minimum[classify.L2] != "transform" || len(g.Minimum) != 1 || !g.AllowUnreadable || !g.AllowUnclass {
+		t.Errorf("guard: %+v", g)
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	src, err := os.ReadFile(sample)
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(src)
+	f.Fuzz(func(_ *testing.T, b []byte) { _, _ = Parse("f", b) })
+}
