@@ -13,9 +13,9 @@ func padme(n int) int {
 	if n < 2 {
 		return n
 	}
-	e := bits.Len(uint(n)) - 1       // floor(log2 n)
-	s := bits.Len(uint(e))           // bits needed to write e
-	last := max(e-s, 0)              // low bits that must be zero
+	e := bits.Len(uint(n)) - 1 // floor(log2 n)
+	s := bits.Len(uint(e))     // bits needed to write e
+	last := max(e-s, 0)        // low bits that must be zero
 	mask := 1<<last - 1
 	return (n + mask) &^ mask
 }
