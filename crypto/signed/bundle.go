@@ -1,0 +1,283 @@
+package signed
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/sealgate/sealgate/crypto"
+)
+
+// BundleType is the payload type of a recipients bundle.
+const BundleType = "application/vnd.sealgate.recipients.v1+json"
+
+// Recovery is the audience whose keys open everything, and are kept offline.
+const Recovery = "recovery"
+
+const (
+	bundleSchema = "sealgate-recipients/v1"
+	maxEntries   = 128
+	maxName      = 64
+)
+
+// Status says what a recipient's key is used for. It only ever moves on.
+type Status string
+
+// The statuses of a key.
+const (
+	Pending  Status = "pending"  // announced; nothing is sealed to it yet
+	Active   Status = "active"   // sealed to
+	Retiring Status = "retiring" // still sealed to, while its successor is rolled out
+	Revoked  Status = "revoked"  // never sealed to again
+)
+
+// receives tells whether data keys are wrapped to a key of this status.
+func (s Status) receives() bool { return s == Active || s == Retiring }
+
+func (s Status) valid() bool {
+	return s == Pending || s == Active || s == Retiring || s == Revoked
+}
+
+// Entry is one public key of an audience.
+type Entry struct {
+	Audience  string
+	Status    Status
+	Recipient *crypto.Recipient
+}
+
+// Bundle says to whom a site's gateways may seal.
+type Bundle struct {
+	Site      string
+	Version   uint64   // from 1, rising by 1
+	Previous  [32]byte // Hash of the version before; zero in version 1
+	NotBefore time.Time
+	NotAfter  time.Time
+	Entries   []Entry
+	Hash      [32]byte // SHA-256 of the signed bytes; set by ParseBundle and OpenBundle
+}
+
+// Expect is what a gateway knows before it looks at a bundle.
+type Expect struct {
+	Site  string
+	Floor uint64   // the version accepted before; 0: none
+	Hash  [32]byte // the Hash accepted at Floor; not looked at if Floor is 0
+	Now   time.Time
+}
+
+// OpenBundle verifies a signed bundle and accepts it only if it is for this
+// site, not below the floor, chained to what was accepted before where the two
+// are neighbours, and valid now.
+func OpenBundle(raw []byte, role *Role, e Expect) (*Bundle, error) {
+	body, err := role.Verify(raw, BundleType)
+	if err != nil {
+		return nil, err
+	}
+	b, err := ParseBundle(body)
+	if err != nil {
+		return nil, err
+	}
+	switch {
+	case b.Site != e.Site:
+		return nil, ErrTarget
+	case b.Version < e.Floor,
+		e.Floor != 0 && b.Version == e.Floor && b.Hash != e.Hash,
+		e.Floor != 0 && b.Version == e.Floor+1 && b.Previous != e.Hash:
+		return nil, ErrRollback
+	case e.Now.Before(b.NotBefore):
+		return nil, ErrNotYet
+	case !e.Now.Before(b.NotAfter):
+		return nil, ErrExpired
+	}
+	return b, nil
+}
+
+// ParseBundle reads the verified bytes of a bundle.
+func ParseBundle(verified []byte) (*Bundle, error) {
+	if len(verified) > MaxSize {
+		return nil, ErrSize
+	}
+	var w wireBundle
+	if err := decode(verified, &w); err != nil {
+		return nil, err
+	}
+	b, err := w.bundle()
+	if err != nil {
+		return nil, err
+	}
+	b.Hash = sha256.Sum256(verified)
+	return b, nil
+}
+
+// SignBundle checks a bundle and signs it. Its Hash is not looked at.
+func SignBundle(b *Bundle, signers ...*crypto.Signer) ([]byte, error) {
+	w := wireBundle{
+		Schema: bundleSchema, Site: b.Site, Version: b.Version,
+		NotBefore: b.NotBefore.UTC().Format(time.RFC3339), NotAfter: b.NotAfter.UTC().Format(time.RFC3339),
+		Entries: make([]wireEntry, 0, len(b.Entries)),
+	}
+	if b.Previous != [32]byte{} {
+		w.Previous = hex.EncodeToString(b.Previous[:])
+	}
+	for _, e := range b.Entries {
+		rid := e.Recipient.RID()
+		w.Entries = append(w.Entries, wireEntry{
+			RID: hex.EncodeToString(rid[:]), Audience: e.Audience, KEM: e.Recipient.KEM().String(),
+			Public: e.Recipient.Public(), Status: e.Status,
+		})
+	}
+	body, err := json.Marshal(w)
+	if err != nil {
+		return nil, fmt.Errorf("encode bundle: %w", err)
+	}
+	if _, err := ParseBundle(body); err != nil {
+		return nil, err
+	}
+	return Sign(BundleType, body, signers...)
+}
+
+// Active returns the entries to which data for the given audiences is sealed:
+// their active and retiring keys and those of the recovery audience, in the
+// order of the bundle. An audience without such a key is an error, because data
+// for it could not be opened.
+func (b *Bundle) Active(audiences ...string) ([]Entry, error) {
+	var out []Entry
+	found := map[string]bool{}
+	for _, e := range b.Entries {
+		if e.Status.receives() && (e.Audience == Recovery || slices.Contains(audiences, e.Audience)) {
+			out = append(out, e)
+			found[e.Audience] = true
+		}
+	}
+	for _, a := range audiences {
+		if !found[a] {
+			return nil, fmt.Errorf("%w: audience %q has no active key", ErrContent, a)
+		}
+	}
+	return out, nil
+}
+
+// wireBundle is the JSON form; docs/formats.md describes it.
+type wireBundle struct {
+	Schema    string      `json:"schema"`
+	Site      string      `json:"site"`
+	Version   uint64      `json:"version"`
+	Previous  string      `json:"previous"` // hex of 32 bytes; empty in version 1
+	NotBefore string      `json:"not_before"`
+	NotAfter  string      `json:"not_after"`
+	Entries   []wireEntry `json:"entries"`
+}
+
+type wireEntry struct {
+	RID      string `json:"rid"` // hex of 16 bytes
+	Audience string `json:"audience"`
+	KEM      string `json:"kem"`
+	Public   []byte `json:"public"` // base64
+	Status   Status `json:"status"`
+}
+
+func content(format string, args ...any) error {
+	return fmt.Errorf("%w: %s", ErrContent, fmt.Sprintf(format, args...))
+}
+
+func (w *wireBundle) bundle() (*Bundle, error) {
+	switch {
+	case w.Schema != bundleSchema:
+		return nil, content("schema is not %s", bundleSchema)
+	case !validName(w.Site):
+		return nil, content("site is not a name")
+	case w.Version == 0:
+		return nil, content("version is 0")
+	case (w.Version == 1) != (w.Previous == ""):
+		return nil, content("every version but the first names the hash of the previous one")
+	case len(w.Entries) > maxEntries:
+		return nil, content("more than %d entries", maxEntries)
+	}
+	b := &Bundle{Site: w.Site, Version: w.Version, Entries: make([]Entry, 0, len(w.Entries))}
+	if w.Previous != "" && !unhex(b.Previous[:], w.Previous) {
+		return nil, content("previous is not a hash")
+	}
+	var err error
+	if b.NotBefore, err = instant(w.NotBefore); err != nil {
+		return nil, err
+	}
+	if b.NotAfter, err = instant(w.NotAfter); err != nil {
+		return nil, err
+	}
+	if !b.NotBefore.Before(b.NotAfter) {
+		return nil, content("not_after is not later than not_before")
+	}
+	seen := make(map[crypto.RID]bool, len(w.Entries))
+	recovery := false
+	for i := range w.Entries {
+		e, err := w.Entries[i].entry(i)
+		if err != nil {
+			return nil, err
+		}
+		// One key in two audiences would make both one.
+		if seen[e.Recipient.RID()] {
+			return nil, content("entry %d repeats a key", i)
+		}
+		seen[e.Recipient.RID()] = true
+		recovery = recovery || e.Audience == Recovery && e.Status == Active
+		b.Entries = append(b.Entries, e)
+	}
+	if !recovery {
+		return nil, content("there is no active key for the audience %q", Recovery)
+	}
+	return b, nil
+}
+
+func (w *wireEntry) entry(i int) (Entry, error) {
+	kem, err := crypto.KEMByName(w.KEM)
+	if err != nil {
+		return Entry{}, content("entry %d: %v", i, err)
+	}
+	r, err := crypto.ParseRecipient(kem, w.Public)
+	if err != nil {
+		return Entry{}, content("entry %d: %v", i, err)
+	}
+	var rid crypto.RID
+	switch {
+	case !unhex(rid[:], w.RID) || rid != r.RID():
+		return Entry{}, content("entry %d: rid is not that of its key", i)
+	case !validName(w.Audience):
+		return Entry{}, content("entry %d: audience is not a name", i)
+	case !w.Status.valid():
+		return Entry{}, content("entry %d: status is not known", i)
+	}
+	return Entry{Audience: w.Audience, Status: w.Status, Recipient: r}, nil
+}
+
+// instant reads RFC 3339 in UTC to the second, in its one spelling.
+func instant(s string) (time.Time, error) {
+	t, err := time.Parse(time.RFC3339, s)
+	if err != nil || t.UTC().Format(time.RFC3339) != s {
+		return time.Time{}, content("a time is not RFC 3339 in UTC to the second")
+	}
+	return t, nil
+}
+
+// unhex fills dst from lower-case hex of exactly its length.
+func unhex(dst []byte, s string) bool {
+	b, err := hex.DecodeString(s)
+	return err == nil && len(b) == len(dst) && hex.EncodeToString(b) == s && copy(dst, b) == len(dst)
+}
+
+// validName allows what sites and audiences may be called: 1 to 64 of a-z, 0-9,
+// '-', '_' and '.', the first a letter or digit.
+func validName(s string) bool {
+	if s == "" || len(s) > maxName {
+		return false
+	}
+	for i := range len(s) {
+		c := s[i]
+		word := c >= 'a' && c <= 'z' || c >= '0' && c <= '9'
+		if !word && (i == 0 || c != '-' && c != '_' && c != '.') {
+			return false
+		}
+	}
+	return true
+}
