@@ -107,6 +107,13 @@ func (d *Document) reset() {
 	d.Root, d.Media, d.Reserved, d.format, d.name = -1, MediaNone, false, nil, ""
 }
 
+// add appends a field for the caller to fill in. To copy one would cost more:
+// it is written in parts, and read as a whole too soon after.
+func (d *Document) add() *Field {
+	d.Fields = append(d.Fields, Field{})
+	return &d.Fields[len(d.Fields)-1]
+}
+
 // Key returns the decoded key of field i: empty for array elements, lines,
 // roots and topic levels. It must not be modified.
 func (d *Document) Key(i int32) []byte {

@@ -1,7 +1,6 @@
 package payload
 
 import (
-	"encoding/binary"
 	"hash/maphash"
 	"math/bits"
 	"strconv"
@@ -51,11 +50,7 @@ func isIndex(key []byte) bool {
 	return len(key) > 0
 }
 
-func topicLevelHash(level uint32) uint64 {
-	var b [4]byte
-	binary.LittleEndian.PutUint32(b[:], level)
-	return stepHash(levelHash, hashKey(b[:]))
-}
+func topicLevelHash(level uint32) uint64 { return stepHash(levelHash, indexHash+uint64(level)) }
 
 // HashPath returns the PathHash of the fields that path names: a JSON Pointer
 // as from [Document.AppendPath], or "topic:N". An element of digits only, or

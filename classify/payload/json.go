@@ -172,11 +172,12 @@ func skipSpace(b []byte, i int) int {
 
 // document reads a value that is not a member of an object.
 func (r *jsonReader) document(i int, parent int32, index uint32, hash uint64) int {
-	if len(r.d.Fields) >= r.lim.Fields {
+	self := int32(len(r.d.Fields))
+	if int(self) >= r.lim.Fields {
 		return r.fail(ReasonTooMany)
 	}
-	self := int32(len(r.d.Fields))
-	r.d.Fields = append(r.d.Fields, Field{Parent: parent, Index: index, PathHash: hash})
+	f := r.d.add()
+	f.Parent, f.Index, f.PathHash = parent, index, hash
 	return r.value(i, self)
 }
 
@@ -251,17 +252,23 @@ func (r *jsonReader) object(i int, self int32, hash uint64) int {
 		}
 		i = skipSpace(r.raw, i+1)
 
-		if len(d.Fields) >= r.lim.Fields {
-			return r.fail(ReasonTooMany)
+		name := r.raw
+		if flags != 0 {
+			name = d.arena
 		}
-		field := int32(len(d.Fields))
-		d.Fields = append(d.Fields, Field{Parent: self, Index: index, Key: key, Flags: flags})
-		name := d.Key(field)
-		h := hashKey(name)
-		d.Fields[field].PathHash = stepHash(hash, keyStep(name, h))
-		if len(name) == len(reservedKey) && string(name) == reservedKey {
+		name = name[key.Start:key.End]
+		if string(name) == reservedKey {
 			d.Reserved = true
 		}
+		h := hashKey(name)
+
+		field := int32(len(d.Fields))
+		if int(field) >= r.lim.Fields {
+			return r.fail(ReasonTooMany)
+		}
+		f := d.add()
+		f.Parent, f.Index, f.Key, f.Flags = self, index, key, flags
+		f.PathHash = stepHash(hash, keyStep(name, h))
 		if !d.addKey(&keys, h, field) {
 			return r.fail(ReasonDuplicate)
 		}
