@@ -1,6 +1,7 @@
 package payload
 
 import (
+	"encoding/binary"
 	"errors"
 	"unicode"
 	"unicode/utf8"
@@ -47,25 +48,40 @@ func (textFormat) Append(dst []byte, d *Document, edits []Edit) ([]byte, error) 
 	return dst, nil
 }
 
+// isText looks at eight bytes at a time while they are plain ASCII.
 func isText(b []byte) bool {
-	ascii := true
-	for _, c := range b {
-		if isControl(c) {
-			return false
-		}
-		ascii = ascii && c < utf8.RuneSelf
-	}
-	if ascii {
-		return true
-	}
 	for i := 0; i < len(b); {
+		if i <= len(b)-8 && isPlain(b[i:]) {
+			i += 8
+			continue
+		}
+		if c := b[i]; c < utf8.RuneSelf {
+			if isControl(c) {
+				return false
+			}
+			i++
+			continue
+		}
 		r, n := utf8.DecodeRune(b[i:])
-		if r == utf8.RuneError && n == 1 || r >= 0x80 && r < 0xA0 { // C1 controls
+		if r == utf8.RuneError && n == 1 || r < 0xA0 { // not UTF-8, or a C1 control
 			return false
 		}
 		i += n
 	}
 	return true
+}
+
+// isPlain reports whether the first eight bytes of b are from space to tilde.
+// Subtracting sets the high bit of each byte that is smaller.
+func isPlain(b []byte) bool {
+	const (
+		ones = 0x0101010101010101
+		high = 0x80 * ones
+	)
+	w := binary.LittleEndian.Uint64(b)
+	control := w - ' '*ones
+	del := (w ^ 0x7F*ones) - ones
+	return (w|control|del)&high == 0
 }
 
 func isControl(c byte) bool {

@@ -1,0 +1,447 @@
+package payload
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// The contract of a format: whatever formats there are, this suite runs over
+// their samples. A new format adds samples.
+
+// A sample is a topic and a payload that the named format reads.
+type sample struct{ format, topic, raw string }
+
+func samples() []sample {
+	s := []sample{{"empty", "a/b", ""}, {"json", "", cameraEvent}}
+	for _, raw := range []string{
+		`null`, ` -1.5e+7 `, `"a \"quoted\" \u00e9 \ud83d\ude00 word"`, `""`, `{}`, `[]`, "[\n]\n",
+		`{"a":1}`, `{ "a" : 1 , "b" : "x" , "c" : [ ] }`, `{"a":{"b":{"c":"deep"}}}`,
+		"{\n  \"first\": \"Grüße\",\n  \"second\": [1, 2, [3, {\"x\": null}], \"\\t\"],\n  \"third\": {\"4\": true, \"*\": false}\n}\n",
+		`[[],[[]],{},[{}],"a",1,true,false,null]`,
+		`{"\u006bey":"v","a/b~c":"\/","":"\\","\"":"\u0000\u001f"}`,
+		`[1,2,3,4,5,6,7,8]`,
+	} {
+		s = append(s, sample{"json", "plant/line 3/ü", raw})
+	}
+	for _, raw := range []string{
+		"{\"a\":1}\n{\"a\":\"x\"}", "[1,2]\r\n \r\n{\"b\":{\"c\":[]}} \n[3]\n\n", "{}\n[]\n{}\n",
+	} {
+		s = append(s, sample{"jsonl", "/", raw})
+	}
+	for _, raw := range []string{"ON", "hello a@b.org\r\n", "Grüße aus Köln 😀", "\uFEFFa\u200bb", "a\tb", " ", "'{}'"} {
+		s = append(s, sample{"text", "$SYS/x", raw})
+	}
+	return append(s,
+		sample{"jpeg", "cam", jpeg}, sample{"png", "cam", png}, sample{"gguf", "m", "GGUF\x03\x00\x00\x00"},
+		sample{"tflite", "m", "\x1c\x00\x00\x00TFL3\x14\x00"}, sample{"safetensors", "m", "\x02\x00\x00\x00\x00\x00\x00\x00{}\x00"})
+}
+
+// mustParse parses what has to be readable.
+func mustParse(t *testing.T, topic string, raw []byte) *Document {
+	t.Helper()
+	d := new(Document)
+	if why := Parse(d, topic, raw, Limits{}); why != ReasonNone {
+		t.Fatalf("parse %q: %s", raw, why)
+	}
+	return d
+}
+
+// payloadFields are the indices of the fields that are no topic levels.
+func payloadFields(d *Document) (is []int32) {
+	for i := range d.Fields {
+		if d.Fields[i].Kind != KindTopic {
+			is = append(is, int32(i))
+		}
+	}
+	return is
+}
+
+// checkInvariants checks what every document promises.
+func checkInvariants(t *testing.T, d *Document) {
+	t.Helper()
+	children := map[int32]uint32{}
+	paths := map[string]bool{}
+	levels := true
+	for n := range d.Fields {
+		i := int32(n)
+		f := &d.Fields[i]
+		path := string(d.AppendPath(nil, i))
+		if paths[path] {
+			t.Errorf("path %q stands twice in %q", path, d.Raw)
+		}
+		paths[path] = true
+		if HashPath(path) != f.PathHash {
+			t.Errorf("path %q: HashPath and PathHash differ in %q", path, d.Raw)
+		}
+		if f.Kind == KindTopic {
+			if !levels || f.Parent != -1 || int(f.Index) != n {
+				t.Errorf("topic level %d is out of place", n)
+			}
+			continue
+		}
+		levels = false
+		if f.Raw.Start > f.Raw.End || int(f.Raw.End) > len(d.Raw) {
+			t.Fatalf("path %q: raw span outside %q", path, d.Raw)
+		}
+		if f.Parent < 0 {
+			if i != d.Root {
+				t.Errorf("path %q: a root that is not Root in %q", path, d.Raw)
+			}
+		} else {
+			p := &d.Fields[f.Parent]
+			if f.Parent >= i || p.Kind.Leaf() || f.Raw.Start < p.Raw.Start || f.Raw.End > p.Raw.End {
+				t.Errorf("path %q: not inside its parent in %q", path, d.Raw)
+			}
+			if f.Index != children[f.Parent] {
+				t.Errorf("path %q: index %d, want %d", path, f.Index, children[f.Parent])
+			}
+			children[f.Parent]++
+		}
+		switch f.Kind {
+		case KindObject, KindArray, KindLines, KindBinary:
+			if len(d.Text(i)) != 0 || f.Accepts.Has(EditString) {
+				t.Errorf("path %q: a text where there is none", path)
+			}
+		case KindString:
+			var want string
+			if err := json.Unmarshal(d.Value(i), &want); err != nil || want != string(d.Text(i)) {
+				t.Errorf("path %q: text %q, want %q (%v)", path, d.Text(i), want, err)
+			}
+		default:
+			if !bytes.Equal(d.Text(i), d.Value(i)) {
+				t.Errorf("path %q: text %q, raw %q", path, d.Text(i), d.Value(i))
+			}
+		}
+	}
+	if d.Root >= 0 != (len(payloadFields(d)) > 0) {
+		t.Errorf("root %d in %q", d.Root, d.Raw)
+	}
+}
+
+// A node is a field as a tree: the model that edits are tried on.
+type node struct {
+	field     int32
+	kind      Kind
+	key, text string
+	raw       string // of an untouched leaf; "" once it was edited
+	kids      []*node
+}
+
+func tree(d *Document) *node {
+	nodes := map[int32]*node{}
+	var root *node
+	for _, i := range payloadFields(d) {
+		f := &d.Fields[i]
+		n := &node{field: i, kind: f.Kind, key: string(d.Key(i)), text: string(d.Text(i))}
+		if f.Kind.Leaf() {
+			n.raw = string(d.Value(i))
+		}
+		nodes[i] = n
+		if f.Parent < 0 {
+			root = n
+		} else {
+			nodes[f.Parent].kids = append(nodes[f.Parent].kids, n)
+		}
+	}
+	return root
+}
+
+// String leaves out what an edit does not promise.
+func (n *node) String() string {
+	if n == nil {
+		return "nothing"
+	}
+	if n.kind == KindLines && len(n.kids) == 1 {
+		return n.kids[0].String()
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "%d %q %q", n.kind, n.key, n.text)
+	if len(n.kids) > 0 {
+		fmt.Fprintf(&b, " %v", n.kids)
+	}
+	return b.String()
+}
+
+// apply does to the model what Append is to do to the bytes.
+func (n *node) apply(edits []Edit) *node {
+	edits = slices.Clone(edits)
+	slices.SortFunc(edits, func(a, b Edit) int { return int(b.Start) - int(a.Start) }) // from the end
+	for _, e := range edits {
+		if e.Field != n.field {
+			continue
+		}
+		switch e.Kind {
+		case EditRemove:
+			return nil
+		case EditString:
+			if e.WholeText {
+				e.Start, e.End = 0, uint32(len(n.text))
+			}
+			n.text = n.text[:e.Start] + string(e.Value) + n.text[e.End:]
+			if n.kind != KindText {
+				n.kind = KindString
+			}
+			n.raw = ""
+		default:
+			var d Document
+			Parse(&d, "", e.Value, Limits{})
+			key := n.key
+			*n = *tree(&d)
+			n.key, n.raw = key, ""
+			return n
+		}
+	}
+	kids := n.kids[:0]
+	for _, k := range n.kids {
+		if k = k.apply(edits); k != nil {
+			kids = append(kids, k)
+		}
+	}
+	n.kids = kids
+	return n
+}
+
+// checkEdits applies edits that have to work, or may fail, and compares the
+// result with the model's.
+func checkEdits(t *testing.T, d *Document, edits []Edit, mustWork bool) {
+	t.Helper()
+	const before = "before"
+	given := slices.Clone(edits)
+	out, err := d.Append([]byte(before), edits)
+	if !slices.EqualFunc(edits, given, func(a, b Edit) bool { return a.Field == b.Field && a.Start == b.Start && a.Kind == b.Kind }) {
+		t.Fatalf("Append changed the order of its edits")
+	}
+	if err != nil {
+		if mustWork {
+			t.Errorf("edit %q with %+v: %v", d.Raw, edits, err)
+		}
+		if string(out) != before {
+			t.Errorf("edit %q with %+v: an error, and %q", d.Raw, edits, out)
+		}
+		return
+	}
+	if !bytes.HasPrefix(out, []byte(before)) {
+		t.Fatalf("edit %q: dst is lost: %q", d.Raw, out)
+	}
+	out = out[len(before):]
+	var got Document
+	if why := Parse(&got, d.Topic, out, Limits{}); why != ReasonNone {
+		t.Errorf("edit %q with %+v: %q can't be read: %s", d.Raw, edits, out, why)
+		return
+	}
+	want := tree(d).apply(edits)
+	if d.FormatName() == "text" { // what is left may well be a scalar
+		if want.text != string(out) {
+			t.Errorf("edit %q with %+v: got %q, want %q", d.Raw, edits, out, want.text)
+		}
+		return
+	}
+	if g := tree(&got); g.String() != want.String() {
+		t.Errorf("edit %q with %+v: got %q\n%s, want\n%s", d.Raw, edits, out, g, want)
+		return
+	}
+	checkUntouched(t, d, &got, edits)
+}
+
+// checkUntouched expects all bytes outside the edited values to be as they were.
+func checkUntouched(t *testing.T, d, got *Document, edits []Edit) {
+	t.Helper()
+	var fields []int32
+	for _, e := range edits {
+		if e.Kind == EditRemove {
+			checkLeaves(t, d, got, edits)
+			return
+		}
+		fields = append(fields, e.Field)
+	}
+	slices.Sort(fields)
+	var want []byte
+	done := uint32(0)
+	for _, i := range slices.Compact(fields) {
+		span := d.Fields[i].Raw
+		path := string(d.AppendPath(nil, i))
+		at := slices.IndexFunc(payloadFields(got), func(j int32) bool { return string(got.AppendPath(nil, j)) == path })
+		want = append(want, d.Raw[done:span.Start]...)
+		want = append(want, got.Value(payloadFields(got)[at])...)
+		done = span.End
+	}
+	want = append(want, d.Raw[done:]...)
+	if !bytes.Equal(want, got.Raw) {
+		t.Errorf("edit %q with %+v: other bytes changed: %q", d.Raw, edits, got.Raw)
+	}
+}
+
+// checkLeaves expects all leaves that no edit touched to be as they were.
+func checkLeaves(t *testing.T, d, got *Document, edits []Edit) {
+	t.Helper()
+	var leaves func(n *node) []string
+	leaves = func(n *node) (s []string) {
+		if n == nil {
+			return nil
+		}
+		if n.raw != "" {
+			s = append(s, n.raw)
+		}
+		for _, k := range n.kids {
+			s = append(s, leaves(k)...)
+		}
+		return s
+	}
+	kept, now := leaves(tree(d).apply(edits)), leaves(tree(got))
+	for _, raw := range kept {
+		at := slices.Index(now, raw)
+		if at < 0 {
+			t.Errorf("edit %q with %+v: %q changed in %q", d.Raw, edits, raw, got.Raw)
+			return
+		}
+		now = now[at+1:]
+	}
+}
+
+// editsFor are edits of one field that have to work if it accepts them.
+func editsFor(d *Document, i int32) (es []Edit) {
+	f := &d.Fields[i]
+	text := d.Text(i)
+	for _, v := range []string{"x", "Ünï 😀", "a\"b\\c/\n\t\r"} {
+		es = append(es, Edit{Field: i, Kind: EditString, WholeText: true, Value: []byte(v)})
+		for _, at := range []int{0, len(text) / 2, len(text)} {
+			if !splitsRune(text, uint32(at)) {
+				es = append(es,
+					Edit{Field: i, Kind: EditString, Start: uint32(at), End: uint32(at), Value: []byte(v)},
+					Edit{Field: i, Kind: EditString, Start: uint32(at), End: uint32(len(text)), Value: []byte(v)})
+			}
+		}
+	}
+	for _, v := range []string{"0", "-12.5e+3"} {
+		es = append(es, Edit{Field: i, Kind: EditNumber, Value: []byte(v)})
+	}
+	for _, v := range []string{`{"new":[1]}`, `[]`} {
+		es = append(es, Edit{Field: i, Kind: EditRaw, Value: []byte(v)})
+	}
+	if f.Parent < 0 || d.Fields[f.Parent].Kind != KindLines {
+		es = append(es, Edit{Field: i, Kind: EditRaw, Value: []byte(`null`)}, Edit{Field: i, Kind: EditRaw, Value: []byte(`"\u0041"`)})
+	}
+	return append(es, Edit{Field: i, Kind: EditRemove})
+}
+
+func TestContract(t *testing.T) {
+	seen := map[string]bool{}
+	for _, s := range samples() {
+		seen[s.format] = true
+		t.Run(s.format, func(t *testing.T) {
+			d := mustParse(t, s.topic, []byte(s.raw))
+			if d.FormatName() != s.format {
+				t.Fatalf("read %q as %s", s.raw, d.FormatName())
+			}
+			checkInvariants(t, d)
+			if out, err := d.Append(nil, nil); err != nil || string(out) != s.raw {
+				t.Errorf("without edits %q becomes %q, %v", s.raw, out, err)
+			}
+			for _, i := range payloadFields(d) {
+				for _, e := range editsFor(d, i) {
+					if d.Fields[i].Accepts.Has(e.Kind) {
+						checkEdits(t, d, []Edit{e}, true)
+					} else if _, err := d.Append(nil, []Edit{e}); err == nil {
+						t.Errorf("%q: edit %+v is not accepted and no error", s.raw, e)
+					}
+				}
+			}
+			checkPairs(t, d)
+			checkRandom(t, d)
+		})
+	}
+	for _, f := range []string{"json", "jsonl", "text", "jpeg", "png", "gguf", "safetensors", "tflite", "empty"} {
+		if !seen[f] {
+			t.Errorf("no sample of %s", f)
+		}
+	}
+}
+
+// checkPairs removes each pair of fields, and replaces one while the other is
+// removed; pairs that lie inside one another have to be refused.
+func checkPairs(t *testing.T, d *Document) {
+	t.Helper()
+	fields := payloadFields(d)
+	for _, i := range fields {
+		for _, j := range fields {
+			if !d.Fields[i].Accepts.Has(EditRemove) || !d.Fields[j].Accepts.Has(EditRaw) {
+				continue
+			}
+			inside := i == j || isInside(d, i, j) || isInside(d, j, i)
+			for _, edits := range [][]Edit{
+				{{Field: i, Kind: EditRemove}, {Field: j, Kind: EditRemove}},
+				{{Field: i, Kind: EditRemove}, {Field: j, Kind: EditRaw, Value: []byte(`{"q":0}`)}},
+			} {
+				if !d.Fields[j].Accepts.Has(edits[1].Kind) {
+					continue
+				}
+				if inside {
+					if _, err := d.Append(nil, edits); err == nil {
+						t.Errorf("%q: edits %+v conflict and no error", d.Raw, edits)
+					}
+					continue
+				}
+				checkEdits(t, d, edits, !emptiesLines(d, edits))
+			}
+		}
+	}
+}
+
+func isInside(d *Document, inner, outer int32) bool {
+	for p := d.Fields[inner].Parent; p >= 0; p = d.Fields[p].Parent {
+		if p == outer {
+			return true
+		}
+	}
+	return false
+}
+
+func emptiesLines(d *Document, edits []Edit) bool {
+	if d.Fields[d.Root].Kind != KindLines {
+		return false
+	}
+	left := 0
+	for _, i := range payloadFields(d) {
+		if d.Fields[i].Parent == d.Root {
+			left++
+		}
+	}
+	for _, e := range edits {
+		if e.Kind == EditRemove && d.Fields[e.Field].Parent == d.Root {
+			left--
+		}
+	}
+	return left == 0
+}
+
+// checkRandom applies many sets of edits that do not conflict, in any order.
+func checkRandom(t *testing.T, d *Document) {
+	t.Helper()
+	fields := payloadFields(d)
+	rng := rand.New(rand.NewPCG(1, uint64(len(d.Raw))))
+	for range 200 {
+		var edits []Edit
+		for _, i := range fields {
+			if rng.IntN(3) > 0 {
+				continue
+			}
+			es := editsFor(d, i)
+			e := es[rng.IntN(len(es))]
+			if !d.Fields[i].Accepts.Has(e.Kind) ||
+				slices.ContainsFunc(edits, func(o Edit) bool { return isInside(d, i, o.Field) }) {
+				continue
+			}
+			edits = append(edits, e)
+		}
+		if len(edits) == 0 {
+			continue
+		}
+		rng.Shuffle(len(edits), func(i, j int) { edits[i], edits[j] = edits[j], edits[i] })
+		checkEdits(t, d, edits, !emptiesLines(d, edits))
+	}
+}
