@@ -9,8 +9,8 @@ import (
 
 // A Document is one message made readable. The zero value is ready for [Parse];
 // a Document that is parsed into again reuses its memory, and what its methods
-// returned before is then invalid. Reading and Append may be concurrent, Parse
-// may not.
+// returned before is then invalid. A Document is not for concurrent use, except
+// that its fields may be read.
 type Document struct {
 	Raw      []byte  // the payload as received; never modified; must not change while the document is in use
 	Topic    string  // as published by the device
@@ -23,6 +23,7 @@ type Document struct {
 	name   string // of the format
 	arena  []byte // the topic, then decoded keys and texts that differ from the raw bytes
 
+	edits   []Edit   // Append's memory
 	members []member // the duplicate check's memory, see duplicates.go
 	slots   []int32
 }
@@ -170,7 +171,7 @@ type locator interface {
 // TopLevelObject reports whether the payload is one JSON object: a document
 // that a member can be appended to.
 func (d *Document) TopLevelObject() bool {
-	return d.Root >= 0 && d.Fields[d.Root].Kind == KindObject
+	return d.format != nil && d.Fields[d.Root].Kind == KindObject
 }
 
 // FormatName returns "json", "jsonl", "text", "jpeg", "png", "gguf",
@@ -222,8 +223,9 @@ func (d *Document) Append(dst []byte, edits []Edit) ([]byte, error) {
 
 // apply sorts and checks edits, and has the topic or the format carry them out.
 func (d *Document) apply(dst []byte, edits []Edit, topic bool) ([]byte, error) {
-	var few [16]Edit // most messages need no memory for this
-	sorted := append(few[:0], edits...)
+	d.edits = append(d.edits[:0], edits...)
+	sorted := d.edits
+	defer clear(sorted) // holds on to no value
 	slices.SortStableFunc(sorted, func(a, b Edit) int {
 		switch {
 		case a.Field != b.Field:

@@ -107,26 +107,22 @@ func onOneLine(b []byte) bool {
 // hashed are checked with it before they are decoded, because encoding/json
 // accepts equal keys, invalid UTF-8 and lone surrogates.
 func CheckStrictJSON(raw []byte) Reason {
-	return checkJSON(raw, '{')
-}
-
-// checkJSON checks one JSON value that begins with first, or any value if first
-// is 0.
-func checkJSON(raw []byte, first byte) Reason {
-	i := skipSpace(raw, 0)
-	c := at(raw, i)
-	if first != 0 && c != first {
+	if at(raw, skipSpace(raw, 0)) != '{' {
 		return ReasonMalformed
 	}
-	if c != '{' && c != '[' {
-		if isJSONScalar(raw) {
-			return ReasonNone
-		}
-		return ReasonMalformed
+	return checkJSON(raw, maxDepth)
+}
+
+// checkJSON returns ReasonNone if raw is one strict JSON value of any kind that
+// is nested no deeper than depth.
+func checkJSON(raw []byte, depth int) Reason {
+	if isJSONScalar(raw) {
+		return ReasonNone // needs no memory
 	}
 	d := Document{Raw: raw}
 	r := jsonReader{d: &d, raw: raw, lim: Limits{}.withDefaults()}
-	end := r.document(i, -1, 0, rootHash)
+	r.lim.Depth = depth
+	end := r.document(skipSpace(raw, 0), -1, 0, rootHash)
 	switch {
 	case end < 0:
 		return r.why

@@ -59,18 +59,32 @@ func (w *jsonWriter) edit(edits []Edit) error {
 			return fmt.Errorf("edit field %d: the value is not a number", e.Field)
 		}
 	case EditRaw:
-		first := byte(0)
-		if f.Parent >= 0 && w.d.Fields[f.Parent].Kind == KindLines {
-			first = at(e.Value, 0)
-			if first != '{' && first != '[' || !onOneLine(e.Value) {
-				return fmt.Errorf("edit field %d: the value is not a line of JSON", e.Field)
-			}
-		}
-		if why := checkJSON(e.Value, first); why != ReasonNone {
-			return fmt.Errorf("edit field %d: the value is not strict JSON: %s", e.Field, why)
+		if err := w.checkRaw(e); err != nil {
+			return err
 		}
 	}
 	w.dst = append(w.dst, e.Value...)
+	return nil
+}
+
+// checkRaw checks that a raw value can stand where the field stands: nested no
+// deeper than what can be read again, and on one line among JSON lines.
+func (w *jsonWriter) checkRaw(e *Edit) error {
+	fields := w.d.Fields
+	lines := fields[w.d.Root].Kind == KindLines
+	above := 0
+	for p := fields[e.Field].Parent; p >= 0; p = fields[p].Parent {
+		above++
+	}
+	if lines {
+		if !onOneLine(e.Value) || above == 1 && !beginsJSON(e.Value) {
+			return fmt.Errorf("edit field %d: the value is not a line of JSON", e.Field)
+		}
+		above--
+	}
+	if why := checkJSON(e.Value, maxDepth-above); why != ReasonNone {
+		return fmt.Errorf("edit field %d: the value is not strict JSON: %s", e.Field, why)
+	}
 	return nil
 }
 

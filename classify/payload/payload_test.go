@@ -1,6 +1,7 @@
 package payload
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 )
@@ -181,5 +182,197 @@ func TestParseUnreadable(t *testing.T) {
 	}
 	if why := Parse(&d, "", []byte(deep(64)), Limits{}); why != ReasonNone {
 		t.Errorf("64 levels: %s", why)
+	}
+}
+
+func TestReserved(t *testing.T) {
+	for raw, want := range map[string]bool{
+		`{"_sg":"1s.x"}`: true, `[{"a":{"_\u0073g":1}}]`: true, "{}\n{\"_sg\":0}": true, "{\"_sg\":0}\n{}": true,
+		`{"a":"_sg"}`: false, `{"_sgx":1,"sg":2}`: false, `"_sg"`: false, `_sg`: false,
+	} {
+		d := mustParse(t, "_sg/_sg", []byte(raw))
+		if d.Reserved != want {
+			t.Errorf("%s: reserved is %v", raw, d.Reserved)
+		}
+	}
+}
+
+func TestLimits(t *testing.T) {
+	tests := []struct {
+		topic, raw string
+		lim        Limits
+		why        Reason
+	}{
+		{"", "123456", Limits{Bytes: 6}, ReasonNone},
+		{"", "1234567", Limits{Bytes: 6}, ReasonTooLarge},
+		{"", "[[1]]", Limits{Depth: 2}, ReasonNone},
+		{"", "[[{}]]", Limits{Depth: 2}, ReasonTooDeep},
+		{"", "[[1]]\n[[[]]]", Limits{Depth: 2}, ReasonTooDeep},
+		{"", strings.Repeat("[", 70) + strings.Repeat("]", 70), Limits{Depth: 100}, ReasonTooDeep},
+		{"a", `{"a":1}`, Limits{Fields: 3}, ReasonNone},
+		{"a/b", `{"a":1}`, Limits{Fields: 3}, ReasonTooMany},
+		{"a/b/c", `{"a":1}`, Limits{Fields: 3}, ReasonTooMany},
+		{"a/b/c", `x`, Limits{Fields: 3}, ReasonTooMany},
+		{"a/b/c", jpeg, Limits{Fields: 3}, ReasonTooMany},
+		{"a/b/c/d", ``, Limits{Fields: 3}, ReasonTooMany},
+		{"", "[]\n[]", Limits{Fields: 2}, ReasonTooMany},
+		{"", "[]\n[]", Limits{Fields: 3}, ReasonNone},
+		{"", "[1,2]", Limits{Fields: 2}, ReasonTooMany},
+	}
+	var d Document
+	for _, tt := range tests {
+		if why := Parse(&d, tt.topic, []byte(tt.raw), tt.lim); why != tt.why {
+			t.Errorf("%q, %.20q, %+v: got %q, want %q", tt.topic, tt.raw, tt.lim, why, tt.why)
+		}
+	}
+}
+
+func TestDuplicateAmongMany(t *testing.T) {
+	for _, n := range []int{2, 31, 32, 33, 34, 1000} {
+		var raw []byte
+		for i := range n {
+			raw = fmt.Appendf(raw, `,"k%d":{"k%d":1}`, i, i)
+		}
+		raw[0] = '{'
+		if why := CheckStrictJSON(append(raw, '}')); why != ReasonNone {
+			t.Errorf("%d keys: %s", n, why)
+		}
+		for _, k := range []string{"k0", `\u006b0`, fmt.Sprintf("k%d", n-1), fmt.Sprintf("k%d", n/2)} {
+			if why := CheckStrictJSON(fmt.Appendf(raw, `,"%s":1}`, k)); why != ReasonDuplicate {
+				t.Errorf("%d keys and %s again: %q", n, k, why)
+			}
+		}
+	}
+}
+
+func TestCheckStrictJSON(t *testing.T) {
+	for raw, want := range map[string]Reason{
+		`{}`: ReasonNone, " {\"a\":[1]}\n": ReasonNone,
+		``: ReasonMalformed, `[]`: ReasonMalformed, `null`: ReasonMalformed, `1`: ReasonMalformed, "\uFEFF{}": ReasonMalformed,
+		`{}{}`: ReasonTrailing, "{}\n{}": ReasonTrailing, `{"a":1,"a":2}`: ReasonDuplicate, `{"a":"\udc00"}`: ReasonEncoding,
+		strings.Repeat(`{"a":`, 65): ReasonTooDeep,
+	} {
+		if got := CheckStrictJSON([]byte(raw)); got != want {
+			t.Errorf("%q: got %q, want %q", raw, got, want)
+		}
+	}
+}
+
+func TestHashPath(t *testing.T) {
+	same := [][]string{
+		{"/a/0/b", "/a/1/b", "/a/*/b", "/a/007/b"},
+		{"/0", "/*"},
+	}
+	for _, paths := range same {
+		for _, p := range paths[1:] {
+			if HashPath(p) != HashPath(paths[0]) {
+				t.Errorf("%q and %q differ", p, paths[0])
+			}
+		}
+	}
+	different := []string{"", "/", "//", "/a", "/a/", "/a/b", "/b/a", "/a/*", "/a/*/*", "/a~1b", "/a~0b", "/a~01b", "/ab",
+		"/*", "/-1", "/1.5", "/0x", "/**", "a", "a/b", "topic:0", "topic:1", "/topic:0", "topic:x", "topic:"}
+	seen := map[uint64]string{}
+	for _, p := range different {
+		h := HashPath(p)
+		if other, ok := seen[h]; ok {
+			t.Errorf("%q and %q are the same", p, other)
+		}
+		seen[h] = p
+	}
+	d := mustParse(t, "a/b", []byte(`{"a":[{"b":1}],"~1":{"12":2,"x":3}}`))
+	for path, declared := range map[string]string{"/a/0/b": "/a/*/b", "/~01/12": "/~01/*", "/~01/x": "/~01/x", "topic:1": "topic:1"} {
+		if d.Fields[field(t, d, path)].PathHash != HashPath(declared) {
+			t.Errorf("%s has not the hash of %s", path, declared)
+		}
+	}
+}
+
+func TestLocate(t *testing.T) {
+	raw := `{"a":"x\u0041é\ud83d\ude00\"y","b":"plain","n":12345}`
+	d := mustParse(t, "le/vel", []byte(raw))
+	tests := []struct {
+		path, text, raw string
+	}{
+		{"/a", "x", "x"},
+		{"/a", "A", `\u0041`},
+		{"/a", "Aé", `\u0041é`},
+		{"/a", "😀", `\ud83d\ude00`},
+		{"/a", "é😀\"", `é\ud83d\ude00\"`},
+		{"/a", "y", "y"},
+		{"/a", "xAé😀\"y", `x\u0041é\ud83d\ude00\"y`},
+		{"/b", "lai", "lai"},
+		{"/n", "234", "234"},
+	}
+	for _, tt := range tests {
+		i := field(t, d, tt.path)
+		at := strings.Index(string(d.Text(i)), tt.text)
+		got := d.Locate(i, uint32(at), uint32(at+len(tt.text)))
+		if s := raw[got.Start:got.End]; s != tt.raw {
+			t.Errorf("%s %q: at %q, want %q", tt.path, tt.text, s, tt.raw)
+		}
+	}
+	if got := d.Locate(field(t, d, "topic:1"), 0, 2); got != (Span{3, 5}) {
+		t.Errorf("topic level: %v", got)
+	}
+}
+
+func TestZeroDocument(t *testing.T) {
+	var d Document
+	if d.FormatName() != "unreadable" {
+		t.Errorf("a document that nothing was parsed into is %q", d.FormatName())
+	}
+	if d.TopLevelObject() {
+		t.Error("and it holds an object")
+	}
+	for raw, want := range map[string]bool{`{}`: true, `[{}]`: false, "{}\n{}": false, `1`: false, `x`: false, ``: false, `{`: false} {
+		Parse(&d, "a", []byte(raw), Limits{})
+		if d.TopLevelObject() != want {
+			t.Errorf("%q: TopLevelObject is %v", raw, !want)
+		}
+	}
+}
+
+// TestReuse parses all samples into one document and into new ones.
+func TestReuse(t *testing.T) {
+	var d Document
+	all := samples()
+	all = append(all, sample{raw: "{"}, sample{raw: `{"a\n":[1,2`}, sample{raw: "[" + strings.Repeat("1,", 10000) + "1]"})
+	for i := range 3 * len(all) {
+		s := all[i*7%len(all)]
+		var fresh Document
+		a, b := Parse(&d, s.topic, []byte(s.raw), Limits{}), Parse(&fresh, s.topic, []byte(s.raw), Limits{})
+		if a != b || render(&d) != render(&fresh) || d.FormatName() != fresh.FormatName() || d.Media != fresh.Media || d.Root != fresh.Root {
+			t.Fatalf("%.50q: read as %.200s, and as %.200s by a new document", s.raw, render(&d), render(&fresh))
+		}
+	}
+}
+
+func TestNoAllocations(t *testing.T) {
+	var d Document
+	var dst []byte
+	for _, s := range samples() {
+		raw := []byte(s.raw)
+		parse := func() { Parse(&d, s.topic, raw, Limits{}) }
+		parse()
+		if n := testing.AllocsPerRun(20, parse); n != 0 && !strings.Contains(s.raw, `"a \"quoted`) {
+			t.Errorf("parse %.40q: %v allocations", s.raw, n)
+		}
+	}
+	Parse(&d, "a/b", []byte(cameraEvent), Limits{})
+	es := edits(t, &d, []change{{"/plate", "3:5", "**"}, {"/position/lat", "number", "52.52"}, {"/note", "remove", ""}, {"/site", "raw", "null"}})
+	topic := edits(t, &d, []change{{"topic:1", "text", "x"}})
+	edit := func() {
+		var err error
+		if dst, err = d.Append(dst[:0], es); err != nil {
+			t.Fatal(err)
+		}
+		if dst, err = d.AppendTopic(dst[:0], topic); err != nil {
+			t.Fatal(err)
+		}
+	}
+	edit()
+	if n := testing.AllocsPerRun(20, edit); n != 0 {
+		t.Errorf("edit: %v allocations", n)
 	}
 }

@@ -1,0 +1,98 @@
+package payload
+
+import (
+	"bytes"
+	"encoding/json"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// seeds are all payloads of the other tests, readable or not.
+func seeds() (raws []string) {
+	for _, s := range samples() {
+		raws = append(raws, s.raw)
+	}
+	return append(raws, `{"a":1,"\u0061":2}`, `{"a":"\ud800"}`, "{\"a\":\"\xff\"}", `{"a":01}`, `[1,]`, `{"a":1}x`, "{}\n1", "\uFEFF{}",
+		"{\x00\"\x00", `{"_sg":1}`, strings.Repeat("[", 65), "\xff\xfea\x00", "Stra\xdfe", "a\x00", jpeg[:9], png+"x",
+		`"\ud83d\ude00`, `{"a":[1,{"b":"c"}],"d":{"e":null}} `, "[1]\n[\n2]")
+}
+
+// FuzzParse: never a panic; what is read holds together and comes out again as
+// it went in; JSON that is read is JSON to encoding/json too, with the same
+// strings; and what is refused as JSON was refused for a reason that an
+// independent check confirms.
+func FuzzParse(f *testing.F) {
+	for i, raw := range seeds() {
+		f.Add([]string{"", "a/b", "/", "$SYS/ü//x"}[i%4], []byte(raw))
+	}
+	f.Fuzz(func(t *testing.T, topic string, raw []byte) {
+		var d Document
+		before := bytes.Clone(raw)
+		why := Parse(&d, topic, raw, Limits{})
+		if !bytes.Equal(before, raw) {
+			t.Fatal("the payload was changed")
+		}
+		checkInvariants(t, &d)
+		if out, err := d.Append(nil, nil); err != nil || !bytes.Equal(out, raw) {
+			t.Fatalf("without edits: %q, %v", out, err)
+		}
+		checkAgainstOracle(t, raw, why, d.FormatName())
+		if out, err := d.AppendTopic(nil, nil); err == nil && string(out) != topic {
+			t.Fatalf("the topic became %q", out)
+		}
+	})
+}
+
+func checkAgainstOracle(t *testing.T, raw []byte, why Reason, format string) {
+	t.Helper()
+	switch format {
+	case "json":
+		if !json.Valid(raw) {
+			t.Errorf("%q was read, and is not JSON", raw)
+		}
+	case "jsonl":
+		for line := range bytes.SplitSeq(raw, []byte("\n")) {
+			if len(bytes.TrimSpace(line)) > 0 && !json.Valid(line) {
+				t.Errorf("%q was read, and line %q is not JSON", raw, line)
+			}
+		}
+	case "text":
+		if c := bytes.TrimSpace(raw); len(c) > 0 && (c[0] == '{' || c[0] == '[') || json.Valid(raw) || bytes.IndexByte(raw, 0) >= 0 {
+			t.Errorf("%q was read as text", raw)
+		}
+	}
+	if (why == ReasonMalformed || why == ReasonTrailing) && json.Valid(raw) {
+		t.Errorf("%q is JSON, and refused: %s", raw, why)
+	}
+	if object := CheckStrictJSON(raw) == ReasonNone; object != (format == "json" && raw[slices.IndexFunc(raw, func(c byte) bool { return c > ' ' })] == '{') {
+		t.Errorf("%q: CheckStrictJSON and Parse differ", raw)
+	}
+}
+
+// FuzzEdit makes edits out of bytes. Whatever Append accepts has to come out as
+// the model says, and what one edit does has to leave all else alone.
+func FuzzEdit(f *testing.F) {
+	for i, raw := range seeds() {
+		f.Add([]byte(raw), []byte{1, 4, 0, 0, 0, 2, 1, 0, 2, 1, byte(i), 3, 0, 0, 2, 5, 4, 0, 0, 0}, "a\"b")
+	}
+	f.Add([]byte(`{"a":"bcd"}`), []byte{1, 1, 0, 1, 0, 1, 1, 1, 2, 0}, "é")
+	f.Fuzz(func(t *testing.T, raw, program []byte, value string) {
+		var d Document
+		if len(raw) > 4096 || Parse(&d, "t", raw, Limits{}) != ReasonNone {
+			return
+		}
+		values := []string{value, "null", "-1.5", `{"x":["y"]}`, value[:len(value)/2]}
+		var es []Edit
+		for ; len(program) >= 5 && len(es) < 20; program = program[5:] {
+			es = append(es, Edit{
+				Field: int32(program[0]), Kind: EditKind(program[1]%5 + 1),
+				Start: uint32(program[2]), End: uint32(program[2]) + uint32(program[3]%16),
+				WholeText: program[4]&0x80 != 0, Value: []byte(values[program[4]&0x7F%5]),
+			})
+		}
+		if len(es) > 0 {
+			checkEdits(t, &d, es, false)
+		}
+	})
+}
