@@ -12,6 +12,8 @@
 package policy
 
 import (
+	"time"
+
 	"github.com/sealgate/sealgate/classify"
 	"github.com/sealgate/sealgate/classify/payload"
 )
@@ -80,9 +82,14 @@ type ActionSpec struct {
 	Strength Strength
 	Residue  Residue
 	Params   []ParamSpec
-	CanLeave bool                                          // may stand as encrypt's `leave`
-	Check    func(class classify.ClassID, a *Action) error // optional: do the parameters make sense for this class
-	Coarse   func(a *Action) bool                          // optional, ResidueCoarse: do the parameters reach the coarse class
+	Doc      string           // one line for people
+	Edits    payload.EditMask // a field must accept one of these (none: anything will do); part of a text always needs EditString
+	Becomes  string           // the type that every value has afterwards: "string", "null", "absent"; empty: its own
+	CanLeave bool             // may stand as encrypt's `leave`
+
+	Check  func(class classify.ClassID, a *Action) error // optional: do the parameters make sense for this class (ClassNone: for any)
+	Coarse func(a *Action) bool                          // optional, ResidueCoarse: do the parameters reach the coarse class
+	Floor  func(a *Action) bool                          // optional: do the parameters reach the guard's floor; below it the action counts as pass
 }
 
 // ParamKind is the type of a parameter.
@@ -102,9 +109,12 @@ const (
 type ParamSpec struct {
 	Name     string
 	Kind     ParamKind
-	Min, Max int64    // ParamInt, and ParamDuration in seconds
-	Default  int64    //
+	Min, Max int64    // ParamInt, and ParamDuration in seconds; ParamString: of its length in bytes, 0: no bound
+	Default  int64    // where it is not given
+	Text     string   // ParamString and ParamName: the default
 	Enum     []string // ParamString
+	Required bool     // must be given
+	Optional bool     // where it is not given it is absent from the Action: no default
 	Doc      string
 }
 
@@ -117,6 +127,12 @@ type Action struct {
 	Strings    map[string]string
 	Leave      *Action  // nil: null
 	Recipients []string // audiences; empty: the policy's
+
+	text     string   // canonical, see String
+	rank     uint8    // orders actions by what they protect
+	strength Strength // what the guard counts it as
+	residue  Residue  // after Leave
+	edits    payload.EditMask
 }
 
 // A FieldAction is what to do with one finding, or one unclassified leaf.
@@ -151,6 +167,8 @@ func (a MessageAction) String() string {
 }
 
 // A Decision is the plan for one uplink. Package protect may only tighten it.
+// Where Message is MessageSeal the payload is sealed as the device sent it, and
+// only the actions on topic levels are carried out beside.
 type Decision struct {
 	Uplink     int // index into the vocabulary's uplinks
 	Mode       Mode
@@ -158,7 +176,7 @@ type Decision struct {
 	Fields     []FieldAction  // ordered by field, then start; topic levels first
 	Seal       *Action        // parameters of seal (encoding, recipients); set even where Message is pass, for tightening
 	Grade      classify.Grade // before
-	Residual   classify.Grade // after, if the plan is carried out
+	Residual   classify.Grade // after the field actions: what the message-level action is decided on. Ungraded: unreadable
 	Reason     Reason         // why stricter than the field actions alone
 	GuardRaise bool           // the guard corrected the plan
 }
@@ -209,21 +227,39 @@ type Route struct {
 	ID      int    // index in Policy.Routes
 	Name    string // closed set: safe as a label
 	Lane    Lane
+	OrderBy OrderBy
 	Offline Offline
-	Uplinks []int // indices into the vocabulary's uplinks that this route goes to
-	Mode    Mode  // Observe only where every uplink of the route observes
+	MaxAge  time.Duration // what waits longer for its uplink is dropped and counted; 0: never
+	Uplinks []int         // indices into the vocabulary's uplinks that this route goes to
+	Mode    Mode          // Observe only where every uplink of the route observes
+	Record  Record
 
 	rules *routeRules
 }
 
-// routeRules is the compiled per-uplink treatment of a route.
-type routeRules struct{}
+// OrderBy says within which key a route keeps the order of messages.
+type OrderBy uint8
+
+// The order keys.
+const (
+	OrderTopic         OrderBy = iota
+	OrderSparkplugNode         // group and edge node of "spBv1.0/group/type/node[/device]"
+)
+
+// Record is what a record of processing activities says about a route (GDPR
+// art. 30, PIPL art. 55). It changes nothing that is decided.
+type Record struct {
+	Purpose    string
+	LegalBasis string
+	Retention  time.Duration // 0: not stated
+	Transfer   string        // to which third country; "none"
+}
 
 // Vocabulary is what a policy may name: injected by the caller, so that this
 // package needs no key and no uplink to check a policy.
 type Vocabulary struct {
 	Actions    []*ActionSpec
-	Uplinks    []string // nil: any name is accepted, in order of appearance
+	Uplinks    []string // nil: any name is accepted, in order of appearance; one named "default" where the policy names none
 	Recipients []string // nil: any name is accepted
 }
 
@@ -234,6 +270,7 @@ type Guard struct {
 	Profile         string                    // empty: the policy's
 	Minimum         map[classify.Grade]string // nil: {L3: transform, L4: encrypt, L5: block}
 	Observe         bool                      // observe mode is permitted now
+	Expired         bool                      // observe mode was permitted and is over: what observes is accepted, and enforced
 	Recipients      []string                  // nil: the policy's; else the only audiences it may use
 	AllowUnreadable bool                      // a route may let unreadable payloads pass (with a reason)
 	AllowUnclass    bool                      // `unclassified: pass` is permitted

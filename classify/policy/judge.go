@@ -1,0 +1,310 @@
+package policy
+
+import (
+	"github.com/sealgate/sealgate/classify"
+	"github.com/sealgate/sealgate/classify/payload"
+)
+
+// lowConfidence is the confidence, in percent, below which a finding does not
+// block a message but seals it, unless it is a credential or biometric.
+const lowConfidence = 60
+
+// Scratch is the memory of one worker. The zero value is ready. Not for
+// concurrent use.
+type Scratch struct {
+	document  payload.Document
+	find      classify.Scratch
+	declared  []classify.Declaration
+	decisions []Decision
+	actions   []FieldAction      // of all decisions
+	left      []classify.Finding // what a plan leaves
+	fate      []fate             // of each finding under one plan
+	covered   []bool             // by field: a finding is about it as a whole
+	public    []int32            // fields that the policy declares harmless
+	loose     [2][]int32         // unclassified leaves to encrypt under Balanced and under Strict
+	done      [2]bool            // loose holds this message's
+}
+
+// fate is what a plan does about one finding.
+type fate struct {
+	strength Strength // of the action that reaches it
+	topic    bool
+}
+
+// keepFields is how many fields' memory a Scratch keeps for the next message.
+const keepFields = 1 << 12
+
+// Judge reads, classifies and grades one message and decides what happens to
+// it, for each uplink of the route. It allocates nothing once the Scratch has
+// seen messages of the size. It never fails: what can't be judged is sealed, or
+// blocked, with a Reason.
+func (p *Policy) Judge(s *Scratch, st *classify.State, r *Route, in Input) (v Verdict) {
+	defer func() {
+		if recover() != nil {
+			v = s.panicked(r)
+		}
+	}()
+	d := &s.document
+	s.reset()
+	unreadable := payload.Parse(d, in.Topic, in.Payload, payload.Limits{})
+	p.declare(s, r, d)
+	found := p.classifier.Find(&s.find, st, d, classify.Context{Now: in.Now, Subject: in.Subject, Declared: s.declared})
+
+	v = Verdict{Route: r, Document: d, Findings: found.Findings, Grade: found.Grade, Classes: found.Classes, Reason: unreadable}
+	floor, reason := MessagePass, payload.ReasonNone
+	switch {
+	case found.Reason != payload.ReasonNone: // what was not looked at can't be allowed
+		v.Reason = found.Reason
+		floor, reason = max(MessageSeal, r.rules.unreadable), found.Reason
+	case unreadable != payload.ReasonNone:
+		floor, reason = r.rules.unreadable, unreadable
+	case d.Reserved:
+		floor, reason = MessageSeal, payload.ReasonReservedIn
+	}
+	if v.Reason != payload.ReasonNone {
+		v.Grade = classify.Ungraded
+	}
+	for i, u := range r.Uplinks {
+		pl := plan{p: p, s: s, d: d, t: &r.rules.uplinks[i], findings: found.Findings, from: len(s.actions)}
+		pl.raise(floor, reason)
+		s.decisions = append(s.decisions, pl.decide(u, found.Grade, v.Reason != payload.ReasonNone))
+	}
+	v.Decisions = s.decisions
+	return v
+}
+
+func (s *Scratch) reset() {
+	if cap(s.covered) > keepFields {
+		s.covered, s.loose, s.actions, s.left, s.fate = nil, [2][]int32{}, nil, nil, nil
+	}
+	s.decisions, s.actions, s.declared, s.public, s.done = s.decisions[:0], s.actions[:0], s.declared[:0], s.public[:0], [2]bool{}
+}
+
+// panicked is the verdict on a message that nobody could judge.
+func (s *Scratch) panicked(r *Route) Verdict {
+	s.decisions = s.decisions[:0]
+	for i, u := range r.Uplinks {
+		t := &r.rules.uplinks[i]
+		s.decisions = append(s.decisions, Decision{Uplink: u, Mode: t.mode(), Message: max(MessageSeal, r.rules.unreadable), Seal: t.seal, Reason: ReasonPanic})
+	}
+	return Verdict{Route: r, Document: &s.document, Reason: ReasonPanic, Decisions: s.decisions}
+}
+
+func (t *treatment) mode() Mode {
+	if t.observe {
+		return Observe
+	}
+	return Enforce
+}
+
+// declare finds the fields that the policy declares.
+func (p *Policy) declare(s *Scratch, r *Route, d *payload.Document) {
+	if r.rules.bloom == 0 {
+		return
+	}
+	for i := range d.Fields {
+		h := d.Fields[i].PathHash
+		if r.rules.bloom&(1<<(h>>58)) == 0 {
+			continue
+		}
+		for _, x := range r.rules.declared {
+			switch {
+			case x.path != h || !x.filter.match(d.Topic):
+			case x.class == classify.ClassNone:
+				s.public = append(s.public, int32(i))
+			default:
+				s.declared = append(s.declared, classify.Declaration{Field: int32(i), Class: x.class, Grade: x.grade})
+			}
+		}
+	}
+}
+
+// plan is the making of one Decision.
+type plan struct {
+	p        *Policy
+	s        *Scratch
+	d        *payload.Document
+	t        *treatment
+	findings []classify.Finding
+	from     int // where this plan's actions begin in s.actions
+
+	message MessageAction
+	reason  payload.Reason
+	seal    *Action        // of the class with the highest grade that seals
+	sealed  classify.Grade // that grade
+}
+
+// raise raises the message-level action; the reason is that of the first who
+// raised it so far.
+func (pl *plan) raise(to MessageAction, why payload.Reason) {
+	if to > pl.message {
+		pl.message, pl.reason = to, why
+	}
+}
+
+func (pl *plan) actions() []FieldAction { return pl.s.actions[pl.from:] }
+
+func (pl *plan) decide(uplink int, grade classify.Grade, unreadable bool) Decision {
+	pl.fields()
+	residual := pl.left()
+	if unreadable {
+		grade, residual = classify.Ungraded, classify.Ungraded
+	} else {
+		to := pl.t.message[residual]
+		if to == MessageBlock && pl.unsure(residual) {
+			to = MessageSeal
+		}
+		if a := pl.t.grades[residual]; to == MessageSeal && pl.seal == nil && a.message() == MessageSeal {
+			pl.seal = a
+		}
+		pl.raise(to, ReasonGrade)
+	}
+	raised := pl.guard()
+	if pl.message == MessageSeal && len(pl.d.Raw) == 0 {
+		pl.message, pl.reason = MessagePass, payload.ReasonNone // nothing to seal: a deletion, or a signal
+	}
+	if pl.seal == nil {
+		pl.seal = pl.t.seal
+	}
+	return Decision{
+		Uplink: uplink, Mode: pl.t.mode(), Message: pl.message, Fields: pl.actions(), Seal: pl.seal,
+		Grade: grade, Residual: residual, Reason: pl.reason, GuardRaise: raised,
+	}
+}
+
+// fields decides what happens to each finding and each unclassified leaf.
+func (pl *plan) fields() {
+	fs, loose := pl.findings, pl.loose()
+	container := int32(-1) // index into s.actions of the container in effect
+	for i, j := 0, 0; i < len(fs) || j < len(loose); {
+		field := int32(-1)
+		if j < len(loose) {
+			field = loose[j]
+		}
+		if i < len(fs) && (field < 0 || fs[i].Field <= field) {
+			field = fs[i].Field
+		}
+		first := len(pl.s.actions)
+		for ; i < len(fs) && fs[i].Field == field; i++ {
+			pl.finding(int32(i), first, container)
+		}
+		for ; j < len(loose) && loose[j] == field; j++ {
+			pl.merge(FieldAction{Finding: -1, Field: field, Action: pl.p.encrypt}, first)
+		}
+		if len(pl.s.actions) > first && !pl.d.Fields[field].Kind.Leaf() {
+			container = int32(len(pl.s.actions) - 1)
+		}
+	}
+	pl.unfit()
+}
+
+// finding decides about one finding. first is the index of the first action on
+// its field.
+func (pl *plan) finding(i int32, first int, container int32) {
+	f := &pl.findings[i]
+	topic := pl.d.Fields[f.Field].Kind == payload.KindTopic
+	table := &pl.t.table.fields
+	if topic {
+		table = &pl.t.table.topics
+	}
+	grade := min(f.Grade, classify.L5)
+	a := table[f.Class][grade]
+	if a.Spec.Strength == StrengthPass {
+		return
+	}
+	if topic {
+		pl.whole(f, pl.t.table.fields[f.Class][grade])
+	}
+	if a.Spec.On&(OnField|OnTopicLevel) == 0 {
+		pl.whole(f, a)
+		return
+	}
+	if f.Why&classify.WhyInKey != 0 {
+		pl.raise(MessageSeal, ReasonInKey)
+		return
+	}
+	x := FieldAction{Finding: i, Field: f.Field, Start: f.Start, End: f.End, Action: a, Class: f.Class, Grade: f.Grade}
+	if f.Whole() || f.Start == 0 && int(f.End) >= pl.d.Fields[f.Field].Text.Len() || a.Spec.Residue == ResidueGone {
+		x.Start, x.End = 0, 0
+	}
+	if container >= 0 && pl.inside(f.Field, pl.s.actions[container].Field) {
+		if c := &pl.s.actions[container]; a.rank > c.Action.rank {
+			x.Field, x.Start, x.End = c.Field, 0, 0
+			*c = x
+		}
+		return
+	}
+	pl.merge(x, first)
+}
+
+// whole raises the message where a class's action is one on messages.
+func (pl *plan) whole(f *classify.Finding, a *Action) {
+	to := a.message()
+	if to == MessageBlock && pl.weak(f) {
+		to = MessageSeal
+	}
+	if to == MessageSeal && f.Grade > pl.sealed && a.message() == MessageSeal {
+		pl.seal, pl.sealed = a, f.Grade
+	}
+	pl.raise(to, payload.ReasonNone)
+}
+
+// weak reports whether a finding is not sure enough to block a message.
+func (pl *plan) weak(f *classify.Finding) bool {
+	return f.Confidence < lowConfidence && pl.p.traits[f.Class]&(classify.TraitCredential|classify.TraitBiometric) == 0
+}
+
+// merge adds an action on a field to those from first on, which are on the same
+// field. Where ranges overlap the strongest takes all of both.
+func (pl *plan) merge(x FieldAction, first int) {
+	s := pl.s
+	for len(s.actions) > first {
+		last := &s.actions[len(s.actions)-1]
+		wholly := x.End == 0 || last.End == 0
+		if !wholly && x.Start >= last.End {
+			break
+		}
+		start, end := min(x.Start, last.Start), max(x.End, last.End)
+		if wholly {
+			start, end = 0, 0
+		}
+		if x.Action.rank <= last.Action.rank {
+			x = *last
+		}
+		x.Start, x.End = start, end
+		s.actions = s.actions[:len(s.actions)-1]
+	}
+	s.actions = append(s.actions, x)
+}
+
+// inside reports whether a field stands in a container.
+func (pl *plan) inside(field, container int32) bool {
+	for field > container {
+		field = pl.d.Fields[field].Parent
+	}
+	return field == container
+}
+
+// unfit seals, or for a topic level blocks, what the format can't carry out.
+func (pl *plan) unfit() {
+	xs := pl.actions()
+	for i := range xs {
+		x := &xs[i]
+		f := &pl.d.Fields[x.Field]
+		ok := x.Action.fits(f, x.End != 0)
+		if x.Action.Spec.Strength >= StrengthEncrypt && f.Kind != payload.KindTopic {
+			// What is encrypted is listed in a member of the document; the
+			// document itself can't go.
+			ok = ok && x.Field != pl.d.Root && (x.Action.residue == ResidueGone && x.Action.Spec.Residue == ResidueGone && !pl.listed(x.Action) || pl.d.TopLevelObject())
+		}
+		switch {
+		case ok:
+		case f.Kind == payload.KindTopic:
+			pl.raise(MessageBlock, ReasonUnfit)
+		case x.Finding < 0:
+			pl.raise(MessageSeal, ReasonUnclassified)
+		default:
+			pl.raise(MessageSeal, ReasonUnfit)
+		}
+	}
+}
