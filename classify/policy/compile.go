@@ -130,8 +130,8 @@ type compiler struct {
 
 	pass, encrypt, pseudonymize, seal, block *Action
 
-	filters []routed // of all routes so far
-	topics  [maxClasses]*Action
+	filters  []routed // of all routes so far
+	topics   [maxClasses]*Action
 	taxonomy *classTable
 }
 

@@ -146,7 +146,7 @@ func (pl *plan) actions() []FieldAction { return pl.s.actions[pl.from:] }
 
 func (pl *plan) decide(uplink int, grade classify.Grade, unreadable bool) Decision {
 	pl.fields()
-	residual := pl.left()
+	residual := pl.left(grade)
 	if unreadable {
 		grade, residual = classify.Ungraded, classify.Ungraded
 	} else {
@@ -189,7 +189,7 @@ func (pl *plan) fields() {
 			pl.finding(int32(i), first, container)
 		}
 		for ; j < len(loose) && loose[j] == field; j++ {
-			pl.merge(FieldAction{Finding: -1, Field: field, Action: pl.p.encrypt}, first)
+			pl.add(FieldAction{Finding: -1, Field: field, Action: pl.p.encrypt}, first, container)
 		}
 		if len(pl.s.actions) > first && !pl.d.Fields[field].Kind.Leaf() {
 			container = int32(len(pl.s.actions) - 1)
@@ -227,14 +227,20 @@ func (pl *plan) finding(i int32, first int, container int32) {
 	if f.Whole() || f.Start == 0 && int(f.End) >= pl.d.Fields[f.Field].Text.Len() || a.Spec.Residue == ResidueGone {
 		x.Start, x.End = 0, 0
 	}
-	if container >= 0 && pl.inside(f.Field, pl.s.actions[container].Field) {
-		if c := &pl.s.actions[container]; a.rank > c.Action.rank {
-			x.Field, x.Start, x.End = c.Field, 0, 0
-			*c = x
-		}
+	pl.add(x, first, container)
+}
+
+// add adds an action. In a container that has one, the stronger of both goes to
+// the container.
+func (pl *plan) add(x FieldAction, first int, container int32) {
+	if container < 0 || !pl.inside(x.Field, pl.s.actions[container].Field) {
+		pl.merge(x, first)
 		return
 	}
-	pl.merge(x, first)
+	if c := &pl.s.actions[container]; x.Action.rank > c.Action.rank {
+		x.Field, x.Start, x.End = c.Field, 0, 0
+		*c = x
+	}
 }
 
 // whole raises the message where a class's action is one on messages.
@@ -292,10 +298,8 @@ func (pl *plan) unfit() {
 		x := &xs[i]
 		f := &pl.d.Fields[x.Field]
 		ok := x.Action.fits(f, x.End != 0)
-		if x.Action.Spec.Strength >= StrengthEncrypt && f.Kind != payload.KindTopic {
-			// What is encrypted is listed in a member of the document; the
-			// document itself can't go.
-			ok = ok && x.Field != pl.d.Root && (x.Action.residue == ResidueGone && x.Action.Spec.Residue == ResidueGone && !pl.listed(x.Action) || pl.d.TopLevelObject())
+		if x.Action.Spec.Trailer && f.Kind != payload.KindTopic {
+			ok = ok && x.Field != pl.d.Root && pl.d.TopLevelObject()
 		}
 		switch {
 		case ok:

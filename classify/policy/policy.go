@@ -86,6 +86,7 @@ type ActionSpec struct {
 	Edits    payload.EditMask // a field must accept one of these (none: anything will do); part of a text always needs EditString
 	Becomes  string           // the type that every value has afterwards: "string", "null", "absent"; empty: its own
 	CanLeave bool             // may stand as encrypt's `leave`
+	Trailer  bool             // needs a member of its own in the document, which then must be one object
 
 	Check  func(class classify.ClassID, a *Action) error // optional: do the parameters make sense for this class (ClassNone: for any)
 	Coarse func(a *Action) bool                          // optional, ResidueCoarse: do the parameters reach the coarse class
