@@ -75,7 +75,7 @@ func PreferredAlg() Alg {
 type DEK struct {
 	redacted
 	alg  Alg
-	raw  secretdata.Bytes
+	raw  hidden
 	aead tink.AEAD
 }
 
@@ -99,7 +99,7 @@ func OpenDEK(alg Alg, raw []byte) (*DEK, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &DEK{alg: alg, raw: s, aead: a}, nil
+	return &DEK{alg: alg, raw: hide(s), aead: a}, nil
 }
 
 func newAEAD(alg Alg, s secretdata.Bytes) (tink.AEAD, error) {

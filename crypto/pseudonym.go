@@ -57,7 +57,7 @@ func NewPseudonymizer(keys []PseudonymKey) (*Pseudonymizer, error) {
 		if k.Version == 0 {
 			return nil, fmt.Errorf("pseudonym domain %q has key version 0", k.Domain)
 		}
-		pk, err := hmacprf.NewKey(k.Key.raw, params)
+		pk, err := hmacprf.NewKey(k.Key.raw(), params)
 		if err != nil {
 			return nil, fmt.Errorf("make pseudonym key: %w", err)
 		}

@@ -9,7 +9,6 @@ import (
 	"github.com/tink-crypto/tink-go/v2/hybrid"
 	"github.com/tink-crypto/tink-go/v2/hybrid/hpke"
 	"github.com/tink-crypto/tink-go/v2/keyset"
-	"github.com/tink-crypto/tink-go/v2/secretdata"
 	"github.com/tink-crypto/tink-go/v2/tink"
 )
 
@@ -145,7 +144,7 @@ func (r *Recipient) Wrap(info, key []byte) ([]byte, error) {
 type RecipientKey struct {
 	redacted
 	public  *Recipient
-	raw     secretdata.Bytes
+	raw     hidden
 	decrypt tink.HybridDecrypt
 }
 
@@ -213,7 +212,7 @@ func newRecipientKey(kem KEM, k *hpke.PrivateKey) (*RecipientKey, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &RecipientKey{public: r, raw: k.PrivateKeyBytes(), decrypt: dec}, nil
+	return &RecipientKey{public: r, raw: hide(k.PrivateKeyBytes()), decrypt: dec}, nil
 }
 
 // Recipient returns the public half.

@@ -19,9 +19,9 @@ import (
 // KeySize is the length of every symmetric key, in bytes.
 const KeySize = 32
 
-// boxOverhead is what a sealed box is longer than its plaintext: a 24-byte
+// BoxOverhead is what a sealed box is longer than its plaintext: a 24-byte
 // nonce and a 16-byte tag.
-const boxOverhead = 24 + 16
+const BoxOverhead = 24 + 16
 
 // redacted is embedded by value in every type that holds a secret. It answers
 // for all ways a value gets printed: fmt's verbs, JSON, text, slog.
@@ -40,7 +40,7 @@ func (redacted) LogValue() slog.Value         { return slog.StringValue(redacted
 // small things at rest.
 type SecretKey struct {
 	redacted
-	raw secretdata.Bytes
+	raw hidden
 	id  [8]byte
 	box tink.AEAD
 }
@@ -73,7 +73,7 @@ func InsecureSecretKey(raw []byte) (*SecretKey, error) {
 	if err != nil {
 		return nil, err
 	}
-	out := &SecretKey{raw: s, box: box}
+	out := &SecretKey{raw: hide(s), box: box}
 	id, err := out.derive("sg1/key-id", nil, nil)
 	if err != nil {
 		return nil, err
@@ -142,8 +142,18 @@ func secret(raw []byte) secretdata.Bytes {
 	return secretdata.NewBytesFromData(raw, insecuresecretdataaccess.Token{})
 }
 
-func reveal(s secretdata.Bytes) []byte {
-	return s.Data(insecuresecretdataaccess.Token{})
+// hidden holds a secret where fmt can't walk to it. A struct that keeps one of
+// our keys in an unexported field and is printed with %s, which does not fit a
+// struct, is printed down to the bytes without asking the key's methods; a func
+// is printed as an address.
+type hidden func() secretdata.Bytes
+
+func hide(s secretdata.Bytes) hidden {
+	return func() secretdata.Bytes { return s }
+}
+
+func reveal(h hidden) []byte {
+	return h().Data(insecuresecretdataaccess.Token{})
 }
 
 // primitive puts one key into a keyset of its own, because Tink hands out most

@@ -1,13 +1,11 @@
 package crypto
 
 import (
+	"crypto/rand"
 	"crypto/sha256"
 	"fmt"
 	"slices"
 
-	"crypto/rand"
-
-	"github.com/tink-crypto/tink-go/v2/secretdata"
 	"github.com/tink-crypto/tink-go/v2/signature"
 	"github.com/tink-crypto/tink-go/v2/signature/ed25519"
 	"github.com/tink-crypto/tink-go/v2/tink"
@@ -22,7 +20,7 @@ const (
 // Signer signs by Ed25519 without pre-hashing (COSE algorithm -19).
 type Signer struct {
 	redacted
-	raw    secretdata.Bytes
+	raw    hidden
 	public *Verifier
 	sign   tink.Signer
 }
@@ -67,7 +65,7 @@ func InsecureSigner(seed []byte) (*Signer, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Signer{raw: raw, public: v, sign: s}, nil
+	return &Signer{raw: hide(raw), public: v, sign: s}, nil
 }
 
 // Sign returns the 64-byte signature over msg.

@@ -1,0 +1,284 @@
+package crypto
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"testing"
+)
+
+// TestSecretsNeverPrint prints every type that holds a secret in every way that
+// a careless line of code might, alone and inside other values.
+func TestSecretsNeverPrint(t *testing.T) {
+	raw := bytes.Repeat([]byte{0xA7}, KeySize)
+	must := func(v any, err error) any {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return v
+	}
+	box := must(InsecureSecretKey(raw)).(*SecretKey)
+	ring, err := OpenKeyring(t.TempDir(), testKEK{box}, "gw", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	secrets := map[string]any{
+		"SecretKey":     box,
+		"DEK":           must(OpenDEK(AlgAES256GCM, raw)),
+		"DEK chacha":    must(OpenDEK(AlgChaCha20Poly1305, raw)),
+		"Signer":        must(InsecureSigner(raw)),
+		"RecipientKey":  must(InsecureRecipientKey(KEMX25519, raw)),
+		"P-256 key":     must(InsecureRecipientKey(KEMP256, raw)),
+		"SegmentCipher": must(NewSegmentCipher(box, AlgAES256GCM, make([]byte, 32), nil)),
+		"Pseudonymizer": must(NewPseudonymizer([]PseudonymKey{{Domain: "d", Version: 1, Key: box}})),
+		"Keyring":       ring,
+	}
+	leaks := []string{
+		string(raw[:4]), hex.EncodeToString(raw[:4]), strings.ToUpper(hex.EncodeToString(raw[:4])),
+		base64.StdEncoding.EncodeToString(raw)[:6], "167 167", "0xa7, 0xa7", "a7 a7",
+	}
+	for name, v := range secrets {
+		t.Run(name, func(t *testing.T) {
+			var out []string
+			for _, verb := range []string{"%v", "%+v", "%#v", "%x", "%X", "%s", "%q", "%d", "% x"} {
+				out = append(out, fmt.Sprintf(verb, v), fmt.Sprintf(verb, []any{v}), fmt.Sprintf(verb, struct{ K any }{v}), fmt.Sprintf(verb, struct{ k any }{v}))
+			}
+			out = append(out, fmt.Sprint(v), fmt.Errorf("x: %v", v).Error())
+			for _, wrapped := range []any{v, map[string]any{"k": v}, []any{v}} {
+				j, err := json.Marshal(wrapped)
+				if err != nil {
+					t.Fatal(err)
+				}
+				out = append(out, string(j))
+			}
+			var log bytes.Buffer
+			for _, h := range []slog.Handler{slog.NewTextHandler(&log, nil), slog.NewJSONHandler(&log, nil)} {
+				slog.New(h).Info("m", "k", v, "g", slog.GroupValue(slog.Any("k", v)))
+			}
+			out = append(out, log.String())
+			for _, s := range out {
+				for _, leak := range leaks {
+					if strings.Contains(s, leak) {
+						t.Errorf("shows key bytes: %.80s", s)
+					}
+				}
+			}
+			for _, s := range []string{fmt.Sprint(v), fmt.Sprintf("%#v", v), fmt.Sprintf("%x", v), out[len(out)-1]} {
+				if !strings.Contains(s, redactedText) {
+					t.Errorf("does not say that it is redacted: %.80s", s)
+				}
+			}
+		})
+	}
+}
+
+func TestSecretKeySealsAndDerives(t *testing.T) {
+	k, err := NewSecretKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	sealed, err := k.Seal([]byte("pre"), []byte("state"), []byte("ad"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if string(sealed[:3]) != "pre" || len(sealed) != 3+5+BoxOverhead {
+		t.Fatalf("%d bytes", len(sealed))
+	}
+	sealed = sealed[3:]
+	if got, err := k.Open([]byte("a"), sealed, []byte("ad")); err != nil || string(got) != "astate" {
+		t.Errorf("opened %q, %v", got, err)
+	}
+	other, err := NewSecretKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range sealed {
+		bad := bytes.Clone(sealed)
+		bad[i] ^= 1
+		if _, err := k.Open(nil, bad, []byte("ad")); !errors.Is(err, ErrOpen) {
+			t.Fatalf("byte %d: %v", i, err)
+		}
+	}
+	if _, err := other.Open(nil, sealed, []byte("ad")); !errors.Is(err, ErrOpen) {
+		t.Errorf("other key: %v", err)
+	}
+
+	seen := map[string]string{}
+	for _, c := range []struct {
+		key              *SecretKey
+		label, salt, inf string
+	}{
+		{k, "a", "", ""}, {k, "b", "", ""}, {k, "a", "s", ""}, {k, "a", "", "i"}, {other, "a", "", ""}, {k, "ai", "", ""}, {k, "", "", "a"},
+	} {
+		d, err := c.key.Derive(c.label, []byte(c.salt), []byte(c.inf))
+		if err != nil {
+			t.Fatal(err)
+		}
+		again, err := c.key.Derive(c.label, []byte(c.salt), []byte(c.inf))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if d.ID() != again.ID() {
+			t.Error("derivation is not deterministic")
+		}
+		name := c.label + "/" + c.salt + "/" + c.inf
+		if twin, dup := seen[string(d.InsecureBytes())]; dup {
+			t.Errorf("%s and %s derive one key", name, twin)
+		}
+		seen[string(d.InsecureBytes())] = name
+	}
+	if _, err := InsecureSecretKey(make([]byte, 16)); err == nil {
+		t.Error("a short key was accepted")
+	}
+}
+
+// The expected values were computed with Python's hmac and hashlib, after RFC
+// 5869, from key 00 01 … 1f.
+func TestDerivationVector(t *testing.T) {
+	raw := make([]byte, KeySize)
+	for i := range raw {
+		raw[i] = byte(i)
+	}
+	k, err := InsecureSecretKey(raw)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d, err := k.Derive("sg1/example", []byte("salt"), []byte("info"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := hex.EncodeToString(d.InsecureBytes()), "1b86b56154fefb05216dd612f47caa781fe5480540de2559268f24f43a400751"; got != want {
+		t.Errorf("derived %s, want %s", got, want)
+	}
+	p, err := NewPseudonymizer([]PseudonymKey{{Domain: "gateway", Version: 1, Key: k}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const tokenVector = "p1snipw24u7kgrl2rpcyejdqmvvm"
+	tok, err := p.Token(nil, Pseudonym{Domain: "gateway", Class: "plate", Normalization: 1, Value: []byte("XX123")})
+	if err != nil || string(tok) != tokenVector {
+		t.Errorf("token %s, %v, want %s", tok, err, tokenVector)
+	}
+}
+
+func TestSegmentCipher(t *testing.T) {
+	k, err := NewSecretKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	salt, header := bytes.Repeat([]byte{1}, 32), []byte("header")
+	for _, alg := range []Alg{AlgAES256GCM, AlgChaCha20Poly1305} {
+		c, err := NewSegmentCipher(k, alg, salt, header)
+		if err != nil {
+			t.Fatal(err)
+		}
+		rec, ad := []byte("record"), []byte("ad")
+		sealed := c.Seal(nil, 7, rec, ad)
+		if len(sealed) != len(rec)+TagSize {
+			t.Errorf("%s: %d bytes", alg, len(sealed))
+		}
+		again, err := NewSegmentCipher(k, alg, salt, header)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := again.Open(nil, 7, sealed, ad); err != nil || !bytes.Equal(got, rec) {
+			t.Errorf("%s: opened %q, %v", alg, got, err)
+		}
+		for name, open := range map[string]func() ([]byte, error){
+			"moved":    func() ([]byte, error) { return c.Open(nil, 8, sealed, ad) },
+			"wrapped":  func() ([]byte, error) { return c.Open(nil, 7+1<<32, sealed, ad) },
+			"other ad": func() ([]byte, error) { return c.Open(nil, 7, sealed, nil) },
+			"cut":      func() ([]byte, error) { return c.Open(nil, 7, sealed[:5], ad) },
+			"salt":     func() ([]byte, error) { return reopen(t, k, alg, bytes.Repeat([]byte{2}, 32), header, sealed) },
+			"header":   func() ([]byte, error) { return reopen(t, k, alg, salt, []byte("Header"), sealed) },
+			"alg":      func() ([]byte, error) { return reopen(t, k, 27-alg, salt, header, sealed) },
+		} {
+			if _, err := open(); !errors.Is(err, ErrOpen) {
+				t.Errorf("%s, %s: %v", alg, name, err)
+			}
+		}
+		dst := make([]byte, 0, 64)
+		if n := testing.AllocsPerRun(100, func() { c.Seal(dst, 1, rec, ad) }); n > 1 {
+			t.Errorf("%s: sealing allocates %.0f times", alg, n)
+		}
+	}
+	if _, err := NewSegmentCipher(k, 0, salt, header); err == nil {
+		t.Error("an unknown algorithm was accepted")
+	}
+	if _, err := NewSegmentCipher(k, AlgAES256GCM, salt[:8], header); err == nil {
+		t.Error("a short salt was accepted")
+	}
+}
+
+func reopen(t *testing.T, k *SecretKey, alg Alg, salt, header, sealed []byte) ([]byte, error) {
+	t.Helper()
+	c, err := NewSegmentCipher(k, alg, salt, header)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c.Open(nil, 7, sealed, []byte("ad"))
+}
+
+func TestPseudonyms(t *testing.T) {
+	k, err := NewSecretKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	k2, err := NewSecretKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := NewPseudonymizer([]PseudonymKey{{"a", 1, k}, {"b", 1, k}, {"c", 12, k2}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	base := Pseudonym{Domain: "a", Class: "plate", Normalization: 1, Value: []byte("v")}
+	seen := map[string]bool{}
+	for _, in := range []Pseudonym{
+		base,
+		{"b", "plate", 1, []byte("v")},
+		{"c", "plate", 1, []byte("v")},
+		{"a", "email", 1, []byte("v")},
+		{"a", "plate", 2, []byte("v")},
+		{"a", "plate", 1, []byte("w")},
+		{"a", "plate", 1, nil},
+		{"a", "plat", 1, []byte("ev")},
+	} {
+		tok, err := p.Token([]byte("x"), in)
+		if err != nil {
+			t.Fatal(err)
+		}
+		again, err := p.Token([]byte("x"), in)
+		if err != nil || !bytes.Equal(tok, again) {
+			t.Errorf("%+v: two tokens for one value, %v", in, err)
+		}
+		prefix := "xp1"
+		if in.Domain == "c" {
+			prefix = "xp12"
+		}
+		text := strings.TrimPrefix(string(tok), prefix)
+		if len(text) != 26 || strings.Trim(text, "abcdefghijklmnopqrstuvwxyz234567") != "" || len(tok) != len(text)+len(prefix) {
+			t.Errorf("%+v: token %s", in, tok)
+		}
+		if seen[text] {
+			t.Errorf("%+v: shares its token with another", in)
+		}
+		seen[text] = true
+	}
+	if _, err := p.Token(nil, Pseudonym{Domain: "z"}); err == nil {
+		t.Error("a domain without a key was accepted")
+	}
+	for name, keys := range map[string][]PseudonymKey{
+		"twice": {{"a", 1, k}, {"a", 2, k}}, "version 0": {{"a", 0, k}}, "bad name": {{"A", 1, k}},
+	} {
+		if _, err := NewPseudonymizer(keys); err == nil {
+			t.Errorf("%s: accepted", name)
+		}
+	}
+}
