@@ -7,16 +7,16 @@
 // that does not fit its value ("N/A" where a latitude was expected), a format
 // that can't carry out an edit, a missing key each turn into something stricter
 // with a Reason, never into the plain value.
+//
+// It finds nothing and decides nothing (package policy), and writes no file.
 package protect
 
 import (
 	"github.com/sealgate/sealgate/classify"
 	"github.com/sealgate/sealgate/classify/policy"
 	"github.com/sealgate/sealgate/crypto"
+	"github.com/sealgate/sealgate/crypto/envelope"
 )
-
-// Prop is an MQTT 5 user property: key and value.
-type Prop = [2]string
 
 // Outcome is what effectively happened to a message.
 type Outcome uint8
@@ -45,18 +45,31 @@ const (
 	ReasonShape     policy.Reason = "shape"     // the document has no place for the trailer (not an object); sealed
 )
 
+// A Mapping turns a local topic into the published one.
+type Mapping struct {
+	Strip  int    // levels to leave out at the front
+	Prefix string // put before the rest; empty or ending in '/'
+}
+
+// A Request is what the corridor knows about a message beside its verdict.
+type Request struct {
+	Mapping   Mapping
+	Stream    envelope.Stream
+	Seq       uint64 // strictly increasing in the stream
+	MessageID [16]byte
+}
+
 // An Output is what may leave, and what effectively happened.
 type Output struct {
-	Topic       string // as published: mapped, with protected levels replaced
-	Props       []Prop
-	Payload     []byte // owned by the caller
-	ContentType string
-	MessageID   [16]byte
-	Outcome     Outcome
-	WouldBe     Outcome // observe mode: what enforcing would have done; else equal to Outcome
-	Reason      policy.Reason
-	Residual    classify.Grade
-	Actions     int          // field actions carried out
-	KIDs        []crypto.KID // keys that this payload needs
-	Grants      [][]byte     // the grant of each key in KIDs, in order; stored in the control log before the first record under it
+	Topic     string   // as published: mapped, with protected levels replaced
+	Also      []string // further topics that a retained deletion has to reach
+	Payload   []byte   // owned by the caller, or the message's own bytes where nothing changed
+	MessageID [16]byte
+	Outcome   Outcome
+	WouldBe   Outcome // observe mode: what enforcing would have done; else equal to Outcome
+	Reason    policy.Reason
+	Residual  classify.Grade
+	Actions   int          // field actions carried out
+	KIDs      []crypto.KID // keys that this payload needs
+	Grants    [][]byte     // the grant of each key in KIDs, in order; stored in the control log before the first record under it
 }

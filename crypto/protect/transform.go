@@ -1,0 +1,137 @@
+package protect
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/sealgate/sealgate/classify"
+	"github.com/sealgate/sealgate/classify/payload"
+	"github.com/sealgate/sealgate/classify/policy"
+	"github.com/sealgate/sealgate/crypto"
+)
+
+// A Transform is one action that a policy may name. To add one, write a file
+// with a function that returns it, and add a line to Transforms; the contract
+// suite of this package then demands that no byte of the plaintext survives.
+type Transform struct {
+	Spec policy.ActionSpec
+
+	// prepare turns one use of the action into its implementation, once per
+	// generation. nil: the action is carried out by Protect itself (pass,
+	// encrypt, seal, block).
+	prepare func(a *policy.Action, k keys) (apply, error)
+}
+
+// keys is what a transform may need.
+type keys struct {
+	pseudonyms *crypto.Pseudonymizer
+}
+
+// A value is what a transform is given: a field, or a part of its text.
+type value struct {
+	doc   *payload.Document
+	field int32
+	kind  payload.Kind
+	text  []byte // the part's decoded text; empty for a container
+	class classify.ClassID
+}
+
+// apply appends the replacement of v to dst and says how it is written into
+// the document. ok is false where the transform does not fit the value: the
+// caller then does something stricter.
+type apply func(dst []byte, v value) (out []byte, kind payload.EditKind, ok bool)
+
+// Transforms returns every action, weakest first.
+func Transforms() []Transform {
+	return []Transform{pass(), mask(), truncate(), generalize(), pseudonymize(), remove(), encrypt(), seal(), block()}
+}
+
+// Specs returns the specifications of all actions: the vocabulary of a policy.
+func Specs() []*policy.ActionSpec {
+	var specs []*policy.ActionSpec
+	for _, t := range Transforms() {
+		specs = append(specs, &t.Spec)
+	}
+	return specs
+}
+
+var editsText = payload.EditMask(0).With(payload.EditString)
+
+func pass() Transform {
+	return Transform{Spec: policy.ActionSpec{
+		Name: "pass", Doc: "leaves unchanged",
+		On: policy.OnField | policy.OnTopicLevel | policy.OnMessage, Strength: policy.StrengthPass, Residue: policy.ResidueSame,
+	}}
+}
+
+func remove() Transform {
+	return Transform{
+		Spec: policy.ActionSpec{
+			Name: "remove", Doc: "gone; the document stays well-formed",
+			On: policy.OnField | policy.OnTopicLevel, Strength: policy.StrengthEncrypt, Residue: policy.ResidueGone,
+			Edits: payload.EditMask(0).With(payload.EditRemove).With(payload.EditString), Becomes: "absent", CanLeave: true,
+		},
+		prepare: func(*policy.Action, keys) (apply, error) {
+			return func(dst []byte, v value) ([]byte, payload.EditKind, bool) {
+				return dst, payload.EditRemove, true // of a part of a text: replaced by nothing
+			}, nil
+		},
+	}
+}
+
+func encrypt() Transform {
+	return Transform{Spec: policy.ActionSpec{
+		Name: "encrypt", Doc: "opens only for its recipients; the document keeps its shape",
+		On: policy.OnField, Strength: policy.StrengthEncrypt, Residue: policy.ResidueGone,
+		Edits:   payload.EditMask(0).With(payload.EditRaw),
+		Becomes: "null", Trailer: true,
+		Params: []policy.ParamSpec{
+			{Name: "recipients", Kind: policy.ParamRecipients, Optional: true, Doc: "audiences that open it; default: the policy's"},
+			{Name: "leave", Kind: policy.ParamAction, Optional: true, Doc: "what stays in its place: remove, mask, truncate or generalize; default: null"},
+		},
+	}}
+}
+
+func seal() Transform {
+	return Transform{Spec: policy.ActionSpec{
+		Name: "seal", Doc: "the payload becomes an envelope",
+		On: policy.OnMessage, Strength: policy.StrengthEncrypt, Residue: policy.ResidueGone,
+		Params: []policy.ParamSpec{
+			{Name: "encoding", Kind: policy.ParamString, Enum: []string{"cose", "json"}, Text: "cose", Doc: "cose: COSE_Encrypt0, binary; json: the same bytes in a JSON object"},
+			{Name: "topic", Kind: policy.ParamString, Min: 1, Max: 256, Text: "{topic}", Doc: "topic of the envelope; {topic} stands for the message's own"},
+			{Name: "recipients", Kind: policy.ParamRecipients, Optional: true, Doc: "audiences that open it; default: the policy's"},
+		},
+		Check: checkSealTopic,
+	}}
+}
+
+func block() Transform {
+	return Transform{Spec: policy.ActionSpec{
+		Name: "block", Doc: "does not leave",
+		On: policy.OnMessage, Strength: policy.StrengthBlock, Residue: policy.ResidueGone,
+	}}
+}
+
+// prepare readies every action of a policy, by its ID.
+func prepare(actions []*policy.Action, k keys) ([]apply, error) {
+	byName := map[string]Transform{}
+	for _, t := range Transforms() {
+		byName[t.Spec.Name] = t
+	}
+	out := make([]apply, len(actions))
+	for _, a := range actions {
+		t, ok := byName[a.Spec.Name]
+		if !ok {
+			return nil, fmt.Errorf("prepare action %s: %w", a.Spec.Name, errors.ErrUnsupported)
+		}
+		if t.prepare == nil {
+			continue
+		}
+		f, err := t.prepare(a, k)
+		if err != nil {
+			return nil, fmt.Errorf("prepare action %s: %w", a.Spec.Name, err)
+		}
+		out[a.ID] = f
+	}
+	return out, nil
+}
