@@ -175,7 +175,7 @@ func (g *grant) parsePayload() bool {
 	c.array(6, 6)
 	c.is(c.uint() == grantVersion)
 	g.alg = crypto.Alg(c.uintMax(127))
-	g.boot = c.uint()
+	g.boot = c.uintMax(maxCount)
 	g.bundle = c.uint()
 	g.commitment = c.bytes(32, 32)
 	n := c.array(1, maxWraps)

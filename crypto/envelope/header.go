@@ -42,6 +42,7 @@ const (
 	maxFields  = 1024    // encrypted fields of one document
 	maxKeys    = 16      // keys of one document
 	maxSeconds = 1 << 53 // any time
+	maxCount   = 1 << 62 // boot, seq
 )
 
 // A Stream is one ordered sequence of messages of a gateway.
@@ -179,12 +180,12 @@ func parseHeader(b []byte, document bool) (h Header, ok bool) {
 			mark(4)
 		case labelPlace:
 			c.array(3, 3)
-			h.Boot = c.uint()
+			h.Boot = c.uintMax(maxCount)
 			c.array(3, 3)
 			h.Stream.Uplink = uint32(c.uintMax(1<<32 - 1))
 			h.Stream.Lane = uint32(c.uintMax(1<<32 - 1))
 			h.Stream.Shard = uint32(c.uintMax(1<<32 - 1))
-			h.Seq = c.uint()
+			h.Seq = c.uintMax(maxCount)
 			mark(5)
 		case labelTopic:
 			h.Topic = c.text(1, maxText)

@@ -77,7 +77,7 @@ func (s *Sealer) release(sc *scratch) {
 }
 
 func (st *Stamp) check() error {
-	if st.Topic == "" || len(st.Topic) > maxText || len(st.RealTopic) > maxText || len(st.ContentType) > maxText {
+	if st.Topic == "" || len(st.Topic) > maxText || len(st.RealTopic) > maxText || len(st.ContentType) > maxText || st.Seq > maxCount {
 		return ErrTooLarge
 	}
 	if !utf8.ValidString(st.Topic) || !utf8.ValidString(st.RealTopic) || !utf8.ValidString(st.ContentType) {

@@ -114,6 +114,9 @@ func NewSealer(o SealerOptions) (*Sealer, error) {
 	if o.Signer == nil {
 		return nil, errors.New("sealer needs a signing key")
 	}
+	if o.Boot > maxCount {
+		return nil, fmt.Errorf("boot counter %d is not a counter", o.Boot)
+	}
 	if len(o.Recipients) == 0 || len(o.Recipients) > maxWraps {
 		return nil, fmt.Errorf("sealer needs 1 to %d recipients, got %d", maxWraps, len(o.Recipients))
 	}
