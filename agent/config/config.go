@@ -595,9 +595,11 @@ func (c *Config) PolicyGuard(now time.Time) policy.Guard {
 	g := policy.Guard{
 		Profile:         c.Guard.Profile,
 		Observe:         c.ObservePermitted(now),
+		Expired:         c.ObserveExpired(now),
 		Recipients:      c.Guard.Recipients,
 		AllowUnreadable: c.Guard.Unreadable == "allow",
 		AllowUnclass:    c.Guard.Unclassified == "pass",
+		RequireStrict:   c.Guard.Unclassified == "strict",
 	}
 	if c.Guard.Minimum != nil {
 		g.Minimum = map[classify.Grade]string{}

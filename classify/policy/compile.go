@@ -20,6 +20,7 @@ type Policy struct {
 	recipients []string
 	actions    []*Action
 	routes     []*Route
+	declared   []*declaration
 	tests      []selfTest
 
 	classifier *classify.Classifier
@@ -27,8 +28,9 @@ type Policy struct {
 	coarse     [maxClasses]classify.ClassID // what a generalized value of the class is
 	traits     [maxClasses]classify.Trait
 	guard      guardTable
-	encrypt    *Action // what befalls an unclassified leaf
-	pseudonym  *Action // what the guard does to a topic level
+	narrower   map[narrowing]*Action // seals for fewer recipients; nil where all actions have the same
+	encrypt    *Action               // what befalls an unclassified leaf
+	pseudonym  *Action               // what the guard does to a topic level
 }
 
 // maxClasses is the size of tables indexed by ClassID.
@@ -191,7 +193,11 @@ type settings struct {
 }
 
 func (c *compiler) defaults() settings {
-	return settings{grades: [6]*Action{c.block, c.pass, c.pass, c.seal, c.seal, c.block}}
+	s := settings{grades: [6]*Action{c.block, c.pass, c.pass, c.seal, c.seal, c.block}}
+	if c.limits.RequireStrict {
+		s.unclassified = Strict
+	}
+	return s
 }
 
 // Unclassified says what happens to a leaf without a finding.
@@ -261,6 +267,7 @@ func (c *compiler) document(root *node) error {
 	}
 	c.selfTests(root.get("selftest"))
 	if len(c.list) == 0 {
+		c.narrowSeals(root)
 		c.checkGuard(root, overrides)
 	}
 	return nil

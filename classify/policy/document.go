@@ -176,11 +176,7 @@ func (c *compiler) recipientList(n *node, what string, known []string, from stri
 // the guard permits, else everyone who is known.
 func (c *compiler) defaultRecipients(n *node) []string {
 	if n != nil {
-		out := c.recipientList(n, "recipients", c.vocabulary.Recipients, "the known recipients")
-		if len(out) > 64 {
-			c.on(n, "", "at most 64 recipients")
-		}
-		return out
+		return c.recipientList(n, "recipients", c.vocabulary.Recipients, "the known recipients")
 	}
 	all := c.limits.Recipients
 	if all == nil {
@@ -282,6 +278,8 @@ func (c *compiler) settings(n *node, s *settings, origin Origin) {
 			s.unclassified = Unclassified(i)
 			if s.unclassified == PassUnclassified && !c.limits.AllowUnclass {
 				c.on(u, "use balanced or strict", "the guard does not permit unclassified: pass")
+			} else if s.unclassified != Strict && c.limits.RequireStrict {
+				c.on(u, "use strict", "the guard demands unclassified: strict")
 			}
 		}
 	}

@@ -83,17 +83,13 @@ func (c *compiler) checkGuard(root *node, overrides map[classify.ClassID]classif
 			}
 			where := fmt.Sprintf("route %q, uplink %q", r.Name, p.uplinks[r.Uplinks[i]])
 			for _, k := range c.classes {
-				grade := max(p.grades[k.ID], p.guard.grades[k.ID])
-				need := p.guard.minimum[grade]
-				a := t.table.fields[k.ID][p.grades[k.ID]]
-				_, left := p.residual(k.ID, p.grades[k.ID], a)
-				message := max(t.message[left], a.message())
-				if max(a.strength, message.strength()) >= need {
+				o := p.outcome(t, k.ID, p.grades[k.ID])
+				if o.strength >= o.need {
 					continue
 				}
 				at := t.settings.classAt[k.ID]
 				if at == nil {
-					at = t.settings.gradeAt[left]
+					at = t.settings.gradeAt[o.residual]
 				}
 				if g := root.get("class_grades"); at == nil && g != nil {
 					for _, e := range g.entries {
@@ -106,7 +102,8 @@ func (c *compiler) checkGuard(root *node, overrides map[classify.ClassID]classif
 					continue
 				}
 				said[at] = true
-				c.on(at, "", "%s (%s) falls short of the guard: %s demands %s or stronger (%s)", k.Name, a, grade, need, where)
+				grade := max(p.grades[k.ID], p.guard.grades[k.ID])
+				c.on(at, "", "%s (%s) falls short of the guard: %s demands %s or stronger (%s)", k.Name, o.action, grade, o.need, where)
 			}
 			if at := t.settings.gradeAt[classify.L5]; at != nil && !said[at] && t.message[classify.L5].strength() < p.guard.minimum[classify.L5] {
 				said[at] = true

@@ -15,6 +15,7 @@ type Scratch struct {
 	document  payload.Document
 	find      classify.Scratch
 	declared  []classify.Declaration
+	hidden    []classify.Grade // the guard's grade of what is detected in each declared field
 	decisions []Decision
 	actions   []FieldAction      // of all decisions
 	left      []classify.Finding // what a plan leaves
@@ -48,6 +49,7 @@ func (p *Policy) Judge(s *Scratch, st *classify.State, r *Route, in Input) (v Ve
 	s.reset()
 	unreadable := payload.Parse(d, in.Topic, in.Payload, payload.Limits{})
 	p.declare(s, r, d)
+	p.detect(s, d, in)
 	found := p.classifier.Find(&s.find, st, d, classify.Context{Now: in.Now, Subject: in.Subject, Declared: s.declared})
 
 	v = Verdict{Route: r, Document: d, Findings: found.Findings, Grade: found.Grade, Classes: found.Classes, Reason: unreadable}
@@ -119,6 +121,37 @@ func (p *Policy) declare(s *Scratch, r *Route, d *payload.Document) {
 	}
 }
 
+// detect notes what the guard thinks of the declared fields without their
+// declarations: those of a policy can't hide anything from the guard.
+func (p *Policy) detect(s *Scratch, d *payload.Document, in Input) {
+	if len(s.declared) == 0 {
+		return
+	}
+	s.hidden = append(s.hidden[:0], make([]classify.Grade, len(s.declared))...)
+	found := p.classifier.Find(&s.find, nil, d, classify.Context{Now: in.Now, Subject: in.Subject})
+	for i := range found.Findings {
+		f := &found.Findings[i]
+		for k := range s.declared {
+			if s.declared[k].Field == f.Field && f.Why&classify.WhyInKey == 0 {
+				s.hidden[k] = max(s.hidden[k], p.guard.grade(f))
+			}
+		}
+	}
+}
+
+// guardGrade is a finding's grade for the guard.
+func (pl *plan) guardGrade(f *classify.Finding) classify.Grade {
+	g := pl.p.guard.grade(f)
+	if f.Why&classify.WhyDeclared != 0 {
+		for k := range pl.s.declared {
+			if pl.s.declared[k].Field == f.Field {
+				g = max(g, pl.s.hidden[k])
+			}
+		}
+	}
+	return g
+}
+
 // plan is the making of one Decision.
 type plan struct {
 	p        *Policy
@@ -165,6 +198,9 @@ func (pl *plan) decide(uplink int, grade classify.Grade, unreadable bool) Decisi
 	}
 	if pl.seal == nil {
 		pl.seal = pl.t.seal
+	}
+	if pl.message == MessageSeal && pl.p.narrower != nil {
+		pl.narrow()
 	}
 	return Decision{
 		Uplink: uplink, Mode: pl.t.mode(), Message: pl.message, Fields: pl.actions(), Seal: pl.seal,
@@ -237,7 +273,7 @@ func (pl *plan) add(x FieldAction, first int, container int32) {
 		pl.merge(x, first)
 		return
 	}
-	if c := &pl.s.actions[container]; x.Action.rank > c.Action.rank {
+	if c := &pl.s.actions[container]; !pl.stronger(c.Action, x.Action) {
 		x.Field, x.Start, x.End = c.Field, 0, 0
 		*c = x
 	}
@@ -274,13 +310,26 @@ func (pl *plan) merge(x FieldAction, first int) {
 		if wholly {
 			start, end = 0, 0
 		}
-		if x.Action.rank <= last.Action.rank {
+		if pl.stronger(last.Action, x.Action) {
 			x = *last
 		}
 		x.Start, x.End = start, end
 		s.actions = s.actions[:len(s.actions)-1]
 	}
 	s.actions = append(s.actions, x)
+}
+
+// stronger reports whether a stays where b comes to the same place. Where the
+// winner has recipients whom the loser does not permit, the message is sealed.
+func (pl *plan) stronger(a, b *Action) bool {
+	winner, loser, first := a, b, true
+	if b.rank > a.rank || b.rank == a.rank && b.audience != a.audience && b.audience&^a.audience == 0 {
+		winner, loser, first = b, a, false
+	}
+	if winner.Spec.Trailer && loser.Spec.Trailer && winner.audience&^loser.audience != 0 {
+		pl.raise(MessageSeal, ReasonAudience)
+	}
+	return first
 }
 
 // inside reports whether a field stands in a container.

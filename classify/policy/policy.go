@@ -29,6 +29,7 @@ const (
 	ReasonUnfit        Reason = "unfit"        // the format can't carry out the edit there
 	ReasonPanic        Reason = "panic"        // judging panicked; the message is sealed
 	ReasonUnclassified Reason = "unclassified" // strict: nobody declared this field
+	ReasonAudience     Reason = "audience"     // no envelope keeps each part to its own recipients
 	ReasonNoRoute      Reason = "no_route"     // a "$…" topic without a route
 )
 
@@ -134,6 +135,7 @@ type Action struct {
 	strength Strength // what the guard counts it as
 	residue  Residue  // after Leave
 	edits    payload.EditMask
+	audience audience // who can open it
 }
 
 // A FieldAction is what to do with one finding, or one unclassified leaf.
@@ -275,4 +277,5 @@ type Guard struct {
 	Recipients      []string                  // nil: the policy's; else the only audiences it may use
 	AllowUnreadable bool                      // a route may let unreadable payloads pass (with a reason)
 	AllowUnclass    bool                      // `unclassified: pass` is permitted
+	RequireStrict   bool                      // `unclassified` must be strict, which then is also the default
 }

@@ -91,7 +91,7 @@ func (pl *plan) guard() bool {
 	raised := false
 	for i := range pl.findings {
 		f := &pl.findings[i]
-		need := pl.p.guard.minimum[pl.p.guard.grade(f)]
+		need := pl.p.guard.minimum[pl.guardGrade(f)]
 		if need == StrengthPass {
 			continue
 		}

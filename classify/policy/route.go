@@ -39,6 +39,7 @@ type classTable struct {
 
 // declaration is an entry of the document's key "fields".
 type declaration struct {
+	name   string // topic and path
 	filter filter
 	path   uint64 // hash
 	class  classify.ClassID
@@ -118,7 +119,7 @@ func (c *compiler) table(s *settings) *classTable {
 }
 
 func (c *compiler) treatment(s settings) treatment {
-	t := treatment{observe: s.observe && !c.limits.Expired, unclassified: s.unclassified, grades: s.grades, table: c.table(&s), seal: c.seal, settings: &s}
+	t := treatment{observe: s.observe && c.limits.Observe, unclassified: s.unclassified, grades: s.grades, table: c.table(&s), seal: c.seal, settings: &s}
 	for g, a := range s.grades {
 		t.message[g] = a.message()
 	}
@@ -341,12 +342,20 @@ func (c *compiler) fields(n *node) {
 		}
 		d.path = payload.HashPath(path.text)
 		if d.filter, ok = c.filter(item.get("topic")); ok {
+			d.name = d.filter.text + " " + path.text
 			c.declare(d)
 		}
 	}
 }
 
 func (c *compiler) declare(d *declaration) {
+	for _, have := range c.policy.declared {
+		if have.name == d.name {
+			c.on(d.where, "", "%q is declared twice; first in line %d", d.name, have.where.line)
+			return
+		}
+	}
+	c.policy.declared = append(c.policy.declared, d)
 	met := false
 	for _, r := range c.policy.routes {
 		if slices.ContainsFunc(r.rules.filters, func(f filter) bool { return f.meets(&d.filter) }) {

@@ -1,0 +1,209 @@
+package policy
+
+import (
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/sealgate/sealgate/classify"
+)
+
+// An Explanation is a policy as a table: for each route and uplink what befalls
+// each class, and the message at each residual grade.
+type Explanation struct {
+	Version uint64             `json:"version"`
+	Profile string             `json:"profile"`
+	Routes  []RouteExplanation `json:"routes"`
+}
+
+// A RouteExplanation is one route of an Explanation.
+type RouteExplanation struct {
+	Name       string              `json:"name"`
+	Topics     []string            `json:"topics"`
+	Priority   string              `json:"priority"`
+	Unreadable string              `json:"unreadable"` // pass, seal or block
+	Uplinks    []UplinkExplanation `json:"uplinks"`
+}
+
+// An UplinkExplanation says what a route does for one uplink.
+type UplinkExplanation struct {
+	Uplink       string             `json:"uplink"`
+	Mode         string             `json:"mode"` // enforce or observe
+	Unclassified string             `json:"unclassified"`
+	Classes      []ClassExplanation `json:"classes"` // in the taxonomy's order
+	Grades       []GradeExplanation `json:"grades"`  // L1 to L5
+}
+
+// A ClassExplanation is a row of the table: what befalls a class.
+type ClassExplanation struct {
+	Class    string `json:"class"`
+	Grade    string `json:"grade"`             // under the policy's profile, before raises
+	Guard    string `json:"guard"`             // the weakest that the guard accepts: pass, transform, encrypt, block
+	Action   string `json:"action"`            // on a field
+	Topic    string `json:"topic"`             // on a topic level
+	Residual string `json:"residual"`          // what the action leaves of the grade
+	Message  string `json:"message"`           // what then happens to the message: pass, seal, block
+	From     string `json:"from"`              // which level of the policy says so: taxonomy, policy, route, uplink
+	Becomes  string `json:"becomes,omitempty"` // the type of every value afterwards, where that can change: string, null, absent
+	Raised   string `json:"raised,omitempty"`  // the action where the message raises the grade, if it is another
+	Short    bool   `json:"short,omitempty"`   // falls short of the guard, which raises it for each message
+}
+
+// A GradeExplanation is what befalls a message of a residual grade.
+type GradeExplanation struct {
+	Grade  string `json:"grade"`
+	Action string `json:"action"`
+}
+
+// Explain returns the policy as a table.
+func (p *Policy) Explain() Explanation {
+	e := Explanation{Version: p.version, Profile: p.profile}
+	classes := classify.Classes()
+	for _, r := range p.routes {
+		x := RouteExplanation{Name: r.Name, Priority: [...]string{"normal", "high", "low"}[r.Lane], Unreadable: r.rules.unreadable.String()}
+		for _, f := range r.rules.filters {
+			x.Topics = append(x.Topics, f.text)
+		}
+		for i := range r.rules.uplinks {
+			t := &r.rules.uplinks[i]
+			u := UplinkExplanation{Uplink: p.uplinks[r.Uplinks[i]], Mode: t.mode().String(), Unclassified: t.unclassified.String()}
+			for k := range classes {
+				u.Classes = append(u.Classes, p.explainClass(t, &classes[k]))
+			}
+			for g := classify.L1; g <= classify.L5; g++ {
+				u.Grades = append(u.Grades, GradeExplanation{g.String(), t.grades[g].String()})
+			}
+			x.Uplinks = append(x.Uplinks, u)
+		}
+		e.Routes = append(e.Routes, x)
+	}
+	return e
+}
+
+func (p *Policy) explainClass(t *treatment, k *classify.Class) ClassExplanation {
+	o := p.outcome(t, k.ID, p.grades[k.ID])
+	x := ClassExplanation{
+		Class: k.Name, Grade: p.grades[k.ID].String(), Guard: o.need.String(), Action: o.action.String(),
+		Topic: t.table.topics[k.ID][p.grades[k.ID]].String(), Residual: o.residual.String(), Message: o.message.String(),
+		From: t.settings.origin[k.ID].String(), Becomes: o.action.becomes(), Short: o.strength < o.need,
+	}
+	for g := p.grades[k.ID] + 1; g <= classify.L5; g++ {
+		if a := t.table.fields[k.ID][g]; a != o.action {
+			x.Raised = fmt.Sprintf("%s from %s", a, g)
+			break
+		}
+	}
+	return x
+}
+
+// outcome is what happens to a message with one finding and nothing else.
+type outcome struct {
+	action   *Action
+	residual classify.Grade
+	message  MessageAction
+	strength Strength // of what happens, in the guard's eyes
+	need     Strength // the guard's minimum
+}
+
+func (p *Policy) outcome(t *treatment, class classify.ClassID, grade classify.Grade) outcome {
+	o := outcome{action: t.table.fields[class][grade]}
+	_, o.residual = p.residual(class, grade, o.action)
+	o.message = max(t.message[o.residual], o.action.message())
+	o.strength = max(o.action.strength, o.message.strength())
+	o.need = p.guard.minimum[max(grade, p.guard.grades[class])]
+	return o
+}
+
+// becomes is the type that values have after an action; empty: their own.
+func (a *Action) becomes() string {
+	if a.Leave != nil {
+		return a.Leave.becomes()
+	}
+	return a.Spec.Becomes
+}
+
+// String returns "enforce" or "observe".
+func (m Mode) String() string {
+	if m == Observe {
+		return "observe"
+	}
+	return "enforce"
+}
+
+// WriteText writes the table for people. Uplinks that a route treats alike are
+// shown once, and classes that only pass are one line.
+func (e *Explanation) WriteText(w io.Writer) error {
+	var b strings.Builder
+	fmt.Fprintf(&b, "policy version %d, profile %s\n", e.Version, e.Profile)
+	for i := range e.Routes {
+		r := &e.Routes[i]
+		fmt.Fprintf(&b, "\nroute %q  topics %s  priority %s  unreadable %s\n", r.Name, strings.Join(r.Topics, " "), r.Priority, r.Unreadable)
+		if len(r.Uplinks) == 0 {
+			b.WriteString("  goes to no uplink\n")
+		}
+		shown := make([]bool, len(r.Uplinks))
+		for j := range r.Uplinks {
+			if shown[j] {
+				continue
+			}
+			u, names := &r.Uplinks[j], []string{r.Uplinks[j].Uplink}
+			for k := j + 1; k < len(r.Uplinks); k++ {
+				if alike(u, &r.Uplinks[k]) {
+					shown[k] = true
+					names = append(names, r.Uplinks[k].Uplink)
+				}
+			}
+			u.writeText(&b, names)
+		}
+	}
+	if _, err := io.WriteString(w, b.String()); err != nil {
+		return fmt.Errorf("write explanation: %w", err)
+	}
+	return nil
+}
+
+func alike(a, b *UplinkExplanation) bool {
+	return a.Mode == b.Mode && a.Unclassified == b.Unclassified && slices.Equal(a.Classes, b.Classes) && slices.Equal(a.Grades, b.Grades)
+}
+
+func (u *UplinkExplanation) writeText(b *strings.Builder, names []string) {
+	fmt.Fprintf(b, "  uplink %s  %s  unclassified %s\n", strings.Join(names, ", "), u.Mode, u.Unclassified)
+	b.WriteString("    message ")
+	for _, g := range u.Grades {
+		fmt.Fprintf(b, "  %s: %s", g.Grade, g.Action)
+	}
+	b.WriteByte('\n')
+	var passing []string
+	for i := range u.Classes {
+		c := &u.Classes[i]
+		if c.Action == "pass" && c.Message == "pass" && !c.Short && c.Raised == "" {
+			passing = append(passing, c.Class)
+			continue
+		}
+		fmt.Fprintf(b, "    %-21s %s  %s", c.Class, c.Grade, c.Action)
+		if c.Message != "pass" && c.Message != c.Action {
+			fmt.Fprintf(b, ", message %s", c.Message)
+		}
+		if c.Raised != "" {
+			fmt.Fprintf(b, "; %s", c.Raised)
+		}
+		var notes []string
+		if c.From != FromTaxonomy.String() {
+			notes = append(notes, "by "+c.From)
+		}
+		if c.Becomes != "" && c.Message == "pass" {
+			notes = append(notes, "becomes "+c.Becomes)
+		}
+		if c.Short {
+			notes = append(notes, "the guard demands "+c.Guard)
+		}
+		if len(notes) > 0 {
+			fmt.Fprintf(b, "  [%s]", strings.Join(notes, "; "))
+		}
+		b.WriteByte('\n')
+	}
+	if len(passing) > 0 {
+		fmt.Fprintf(b, "    pass: %s\n", strings.Join(passing, ", "))
+	}
+}
