@@ -251,24 +251,26 @@ func checkEdits(t *testing.T, d *Document, edits []Edit, mustWork bool) {
 // checkUntouched expects all bytes outside the edited values to be as they were.
 func checkUntouched(t *testing.T, d, got *Document, edits []Edit) {
 	t.Helper()
-	var fields []int32
-	for _, e := range edits {
-		if e.Kind == EditRemove {
-			checkLeaves(t, d, got, edits)
-			return
-		}
-		fields = append(fields, e.Field)
-	}
-	slices.Sort(fields)
+	edits = slices.Clone(edits)
+	slices.SortStableFunc(edits, func(a, b Edit) int { return int(a.Field) - int(b.Field) })
 	var want []byte
 	done := uint32(0)
-	for _, i := range slices.Compact(fields) {
-		span := d.Fields[i].Raw
-		path := string(d.AppendPath(nil, i))
-		at := slices.IndexFunc(payloadFields(got), func(j int32) bool { return string(got.AppendPath(nil, j)) == path })
-		want = append(want, d.Raw[done:span.Start]...)
-		want = append(want, got.Value(payloadFields(got)[at])...)
-		done = span.End
+	for n, e := range edits {
+		switch span := d.Fields[e.Field].Raw; {
+		case e.Kind == EditRemove:
+			checkLeaves(t, d, got, edits)
+			return
+		case n > 0 && e.Field == edits[n-1].Field: // another range of the same text
+		default:
+			value := e.Value
+			if e.Kind == EditString {
+				path := string(d.AppendPath(nil, e.Field))
+				fields := payloadFields(got)
+				value = got.Value(fields[slices.IndexFunc(fields, func(j int32) bool { return string(got.AppendPath(nil, j)) == path })])
+			}
+			want = append(append(want, d.Raw[done:span.Start]...), value...)
+			done = span.End
+		}
 	}
 	want = append(want, d.Raw[done:]...)
 	if !bytes.Equal(want, got.Raw) {

@@ -22,7 +22,7 @@ func (jsonFormat) Detect(_ string, raw []byte) bool {
 }
 
 func beginsJSON(raw []byte) bool {
-	c, _ := firstCharacter(raw)
+	c := firstCharacter(raw)
 	return c == '{' || c == '['
 }
 

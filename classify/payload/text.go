@@ -117,16 +117,16 @@ func beginsUTF16(b []byte) bool {
 // firstCharacter returns the first byte of b behind white space of any kind and
 // characters of no width, which some parsers skip: what looks like JSON to
 // anybody must not pass as text.
-func firstCharacter(b []byte) (c byte, at int) {
+func firstCharacter(b []byte) byte {
 	for i := 0; i < len(b); {
 		if b[i] > ' ' && b[i] < utf8.RuneSelf {
-			return b[i], i
+			return b[i]
 		}
 		r, n := utf8.DecodeRune(b[i:])
 		if !unicode.IsSpace(r) && !unicode.Is(unicode.Cf, r) {
-			return b[i], i
+			return b[i]
 		}
 		i += n
 	}
-	return 0, len(b)
+	return 0
 }
