@@ -28,8 +28,7 @@ type Document struct {
 	slots   []int32
 }
 
-// Defaults of [Limits], and how much memory a Document keeps from one message
-// to the next: one large message must not hold its memory for ever.
+// Defaults of [Limits], and how much memory a Document keeps in any case.
 const (
 	defaultBytes  = 1 << 20
 	maxDepth      = 64
@@ -97,11 +96,14 @@ func (d *Document) parsePayload(lim Limits) Reason {
 	return ReasonUnknown
 }
 
+// reset forgets the last message. Memory that is large, and that the last
+// message made little use of, is given back: a rare large message must not hold
+// it for ever.
 func (d *Document) reset() {
-	if cap(d.Fields) > keepFields {
+	if c := cap(d.Fields); c > keepFields && len(d.Fields) < c/4 {
 		d.Fields, d.members, d.slots = nil, nil, nil
 	}
-	if cap(d.arena) > keepBytes {
+	if c := cap(d.arena); c > keepBytes && len(d.arena) < c/4 {
 		d.arena = nil
 	}
 	d.Fields, d.arena, d.members = d.Fields[:0], d.arena[:0], d.members[:0]

@@ -376,3 +376,22 @@ func TestNoAllocations(t *testing.T) {
 		t.Errorf("edit: %v allocations", n)
 	}
 }
+
+// TestMemoryGivenBack: the second small message after a large one has none of
+// the large one's memory left.
+func TestMemoryGivenBack(t *testing.T) {
+	var d Document
+	var keys []byte
+	for i := range 20000 {
+		keys = fmt.Appendf(keys, `,"k%d":"\u00e9\u00e9\u00e9\u00e9"`, i)
+	}
+	keys[0] = '{'
+	for _, raw := range []string{string(keys) + "}", "{}", "{}"} {
+		if why := Parse(&d, "a", []byte(raw), Limits{}); why != ReasonNone {
+			t.Fatal(why)
+		}
+	}
+	if cap(d.Fields) > keepFields || cap(d.arena) > keepBytes || cap(d.members) > keepFields || cap(d.slots) > 4*keepFields {
+		t.Errorf("memory for %d fields and %d bytes is kept", cap(d.Fields), cap(d.arena))
+	}
+}
