@@ -75,3 +75,24 @@ func sumOfTable(raw []byte) (sum byte) {
 	}
 	return sum
 }
+
+func BenchmarkAppend(b *testing.B) {
+	var d Document
+	Parse(&d, "site/gate/camera", []byte(cameraEvent), Limits{})
+	edits := []Edit{
+		{Field: d.Find("/plate"), Kind: EditString, Start: 3, End: 10, Value: []byte("*******")},
+		{Field: d.Find("/position/lat"), Kind: EditNumber, Value: []byte("52.52")},
+		{Field: d.Find("/position/lon"), Kind: EditNumber, Value: []byte("13.38")},
+		{Field: d.Find("/operator"), Kind: EditRaw, Value: []byte("null")},
+		{Field: d.Find("/note"), Kind: EditRemove},
+	}
+	var dst []byte
+	b.SetBytes(int64(len(cameraEvent)))
+	b.ReportAllocs()
+	for b.Loop() {
+		var err error
+		if dst, err = d.Append(dst[:0], edits); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

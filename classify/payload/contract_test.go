@@ -75,6 +75,12 @@ func checkInvariants(t *testing.T, d *Document) {
 			t.Errorf("path %q stands twice in %q", path, d.Raw)
 		}
 		paths[path] = true
+		if len(d.Fields) < 100 && d.Find(path) != i {
+			t.Errorf("path %q finds field %d, not %d, in %q", path, d.Find(path), i, d.Raw)
+		}
+		if f.Parent >= 0 && d.Fields[f.Parent].Kind == KindObject && len(d.Fields) < 100 && d.Member(f.Parent, string(d.Key(i))) != i {
+			t.Errorf("path %q is not found by its key in %q", path, d.Raw)
+		}
 		if HashPath(path) != f.PathHash {
 			t.Errorf("path %q: HashPath and PathHash differ in %q", path, d.Raw)
 		}
@@ -264,9 +270,7 @@ func checkUntouched(t *testing.T, d, got *Document, edits []Edit) {
 		default:
 			value := e.Value
 			if e.Kind == EditString {
-				path := string(d.AppendPath(nil, e.Field))
-				fields := payloadFields(got)
-				value = got.Value(fields[slices.IndexFunc(fields, func(j int32) bool { return string(got.AppendPath(nil, j)) == path })])
+				value = got.Value(got.Find(string(d.AppendPath(nil, e.Field))))
 			}
 			want = append(append(want, d.Raw[done:span.Start]...), value...)
 			done = span.End

@@ -212,6 +212,32 @@ func (d *Document) AppendPath(dst []byte, i int32) []byte {
 	return dst
 }
 
+// Find returns the field with a path as [Document.AppendPath] renders it, or -1.
+func (d *Document) Find(path string) int32 {
+	var buf [128]byte
+	h := HashPath(path)
+	for i := range d.Fields {
+		if d.Fields[i].PathHash == h && string(d.AppendPath(buf[:0], int32(i))) == path {
+			return int32(i)
+		}
+	}
+	return -1
+}
+
+// Member returns the member of object i with a decoded key, or -1.
+func (d *Document) Member(i int32, key string) int32 {
+	if d.Fields[i].Kind != KindObject {
+		return -1
+	}
+	end := d.Fields[i].Raw.End
+	for j := i + 1; int(j) < len(d.Fields) && d.Fields[j].Raw.Start < end; j++ {
+		if d.Fields[j].Parent == i && string(d.Key(j)) == key {
+			return j
+		}
+	}
+	return -1
+}
+
 // Append appends the payload with edits to dst. All edits are on fields of the
 // payload (see [Document.AppendTopic] for the others), in any order. An edit
 // that its field does not accept, one that conflicts with another, or a value
@@ -223,11 +249,16 @@ func (d *Document) Append(dst []byte, edits []Edit) ([]byte, error) {
 	return d.apply(dst, edits, false)
 }
 
-// apply sorts and checks edits, and has the topic or the format carry them out.
+// apply checks and sorts edits, and has the topic or the format carry them out.
 func (d *Document) apply(dst []byte, edits []Edit, topic bool) ([]byte, error) {
 	d.edits = append(d.edits[:0], edits...)
 	sorted := d.edits
 	defer clear(sorted) // holds on to no value
+	for i := range sorted {
+		if err := d.check(&sorted[i], topic); err != nil {
+			return dst, err
+		}
+	}
 	slices.SortStableFunc(sorted, func(a, b Edit) int {
 		switch {
 		case a.Field != b.Field:
@@ -237,11 +268,6 @@ func (d *Document) apply(dst []byte, edits []Edit, topic bool) ([]byte, error) {
 		}
 		return int(int64(a.End) - int64(b.End))
 	})
-	for i := range sorted {
-		if err := d.check(&sorted[i], topic); err != nil {
-			return dst, err
-		}
-	}
 	if err := d.checkConflicts(sorted); err != nil {
 		return dst, err
 	}

@@ -9,10 +9,8 @@ import (
 // field returns the field with a path.
 func field(t *testing.T, d *Document, path string) int32 {
 	t.Helper()
-	for i := range d.Fields {
-		if string(d.AppendPath(nil, int32(i))) == path && (path != "" || d.Fields[i].Kind != KindTopic) {
-			return int32(i)
-		}
+	if i := d.Find(path); i >= 0 {
+		return i
 	}
 	t.Fatalf("no field %q in %s", path, render(d))
 	return -1

@@ -288,6 +288,36 @@ func TestHashPath(t *testing.T) {
 	}
 }
 
+func TestFind(t *testing.T) {
+	d := mustParse(t, "a/b", []byte(`{"a":{"x":{"y":1},"":2},"y":3,"l":[{"y":4}],"\u006b":5}`))
+	for path, want := range map[string]string{"/a/x/y": "1", "/a/": "2", "/y": "3", "/l/0/y": "4", "/k": "5", "topic:1": "b",
+		"/l/1": "", "/l/*/y": "", "/l/00/y": "", "/a/y": "", "/z": "", "a": "", "topic:2": "", "topic:01": "", "/a/x/y/": ""} {
+		got := ""
+		if i := d.Find(path); i >= 0 {
+			got = string(d.Text(i))
+		}
+		if got != want {
+			t.Errorf("find %q: %q, want %q", path, got, want)
+		}
+	}
+	if d.Find("") != d.Root {
+		t.Errorf("the root is not found")
+	}
+	tests := []struct{ object, key, want string }{
+		{"", "y", "3"}, {"", "k", "5"}, {"/a", "", "2"}, {"/a/x", "y", "1"}, {"/l/0", "y", "4"},
+		{"/a", "y", ""}, {"/l", "", ""}, {"/y", "", ""}, {"/l/0", "k", ""}, {"topic:0", "", ""},
+	}
+	for _, tt := range tests {
+		got := ""
+		if i := d.Member(d.Find(tt.object), tt.key); i >= 0 {
+			got = string(d.Text(i))
+		}
+		if got != tt.want {
+			t.Errorf("member %q of %q: %q, want %q", tt.key, tt.object, got, tt.want)
+		}
+	}
+}
+
 func TestLocate(t *testing.T) {
 	raw := `{"a":"x\u0041é\ud83d\ude00\"y","b":"plain","n":12345}`
 	d := mustParse(t, "le/vel", []byte(raw))
