@@ -1,8 +1,11 @@
 package signed
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
+	"flag"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -276,4 +279,63 @@ func FuzzParseBundle(f *testing.F) {
 			t.Fatal("an accepted bundle has no recovery recipient")
 		}
 	})
+}
+
+var update = flag.Bool("update", false, "write the vectors anew; only when the format's version changes")
+
+// TestBundleVector checks that a bundle is signed byte for byte as when version
+// 1 of the format was fixed, and that the signed vector opens. Ed25519 makes
+// the same signature each time. Keys are 32 bytes that rise from the number
+// given.
+func TestBundleVector(t *testing.T) {
+	rising := func(first byte) []byte {
+		b := make([]byte, 32)
+		for i := range b {
+			b[i] = first + byte(i)
+		}
+		return b
+	}
+	var signers []*crypto.Signer
+	var keys []*crypto.Verifier
+	for _, first := range []byte{0x20, 0x40} {
+		s, err := crypto.InsecureSigner(rising(first))
+		if err != nil {
+			t.Fatal(err)
+		}
+		signers, keys = append(signers, s), append(keys, s.Verifier())
+	}
+	entry := func(audience string, status Status, kem crypto.KEM, first byte) Entry {
+		k, err := crypto.InsecureRecipientKey(kem, rising(first))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return Entry{Audience: audience, Status: status, Recipient: k.Recipient()}
+	}
+	b := &Bundle{Site: "plant-1", Version: 2, Previous: [32]byte(rising(0x80)), NotBefore: day, NotAfter: day.AddDate(0, 6, 0), Entries: []Entry{
+		entry("ops", Retiring, crypto.KEMX25519, 0), entry("ops", Active, crypto.KEMP256, 1), entry(Recovery, Active, crypto.KEMXWing, 2),
+	}}
+	got, err := SignBundle(b, signers...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const path = "testdata/vectors/recipients.bundle.json"
+	if *update {
+		if err := os.WriteFile(path, got, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(got, want) {
+		t.Error("the bundle differs from its vector")
+	}
+	opened, err := OpenBundle(want, newRole(t, 2, keys...), Expect{Site: "plant-1", Floor: 1, Hash: [32]byte(rising(0x80)), Now: day})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if es, err := opened.Active("ops"); err != nil || len(es) != 3 {
+		t.Errorf("%d recipients, %v", len(es), err)
+	}
 }
