@@ -1,0 +1,152 @@
+package spool
+
+import (
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/sealgate/sealgate/crypto"
+)
+
+// An Entry is one record for one uplink. A grant goes to the control log
+// whatever its lane.
+type Entry struct {
+	Uplink int
+	Lane   uint8
+	Record Record
+	// NoSync leaves out the fdatasync unless another entry asks for it: QoS 0.
+	NoSync bool
+	// Reservation is shared by all entries of a message, which go into one
+	// Commit. Without one the entry fails with ErrFull when there is no space.
+	Reservation Reservation
+}
+
+// part is what one Commit writes to one log.
+type part struct {
+	log  *log
+	recs []*Record
+	sync bool
+	err  error
+}
+
+// Commit writes the entries to their logs, in order, and returns when they are
+// durable. Grants that the control log does not hold yet come first and are
+// durable before anything else is written; the others are left out. It ends the
+// reservations of the entries.
+//
+// After an error nothing may be acknowledged. Some of the entries may be
+// durable nevertheless, and will be sent: those of one uplink but not of
+// another. Reservations stay, for another Commit or Cancel.
+//
+// Calls are taken one at a time; one committer that collects what arrives while
+// the last batch is written gets the most out of each fdatasync. The records
+// belong to the spool from then on; the slice does not.
+func (s *Spool) Commit(entries []Entry) error {
+	s.commit.Lock()
+	defer s.commit.Unlock()
+	extra, err := s.admit(entries)
+	defer func() { s.end(extra) }()
+	if err != nil {
+		return fmt.Errorf("commit: %w", err)
+	}
+	now := time.Now()
+	for _, control := range [...]bool{true, false} {
+		s.split(entries, control, now)
+		if err := s.writeParts(now); err != nil {
+			return fmt.Errorf("commit: %w", err)
+		}
+	}
+	for i := range entries {
+		extra = append(extra, entries[i].Reservation)
+	}
+	return nil
+}
+
+// admit checks all entries and reserves for those that did not.
+func (s *Spool) admit(entries []Entry) (extra []Reservation, err error) {
+	for i := range entries {
+		e := &entries[i]
+		if e.Uplink < 0 || e.Uplink >= len(s.uplinks) || e.Lane >= laneCount {
+			return extra, fmt.Errorf("entry %d: no such log", i)
+		}
+		if err := e.Record.check(); err != nil {
+			return extra, fmt.Errorf("entry %d: %w", i, err)
+		}
+		size := Size(&e.Record)
+		if size > s.maxFrame {
+			return extra, fmt.Errorf("entry %d has %d bytes, at most %d: %w", i, size, s.maxFrame, ErrTooLarge)
+		}
+		if e.Record.Kind == KindGrant {
+			continue
+		}
+		if r := e.Reservation.r; r != nil && !r.done && r.mask&(1<<e.Uplink) != 0 && r.lane == logID(e.Lane) && r.bytes >= int64(size) {
+			continue
+		}
+		r, ok := s.Reserve(1<<e.Uplink, e.Lane, size)
+		if !ok {
+			return extra, fmt.Errorf("entry %d: %w", i, ErrFull)
+		}
+		extra = append(extra, r)
+	}
+	return extra, nil
+}
+
+// split sorts the entries into parts: the grants that are new, or the rest.
+func (s *Spool) split(entries []Entry, control bool, now time.Time) {
+	clear(s.parts)
+	s.parts = s.parts[:0]
+	var seen map[crypto.KID]UplinkMask
+	for i := range entries {
+		e := &entries[i]
+		if (e.Record.Kind == KindGrant) != control {
+			continue
+		}
+		u := s.uplinks[e.Uplink]
+		l := u.logs[e.Lane]
+		if control {
+			kid := e.Record.KIDs[0]
+			if seen[kid]&(1<<e.Uplink) != 0 || u.grants.has(kid, now) {
+				continue
+			}
+			if seen == nil {
+				seen = map[crypto.KID]UplinkMask{}
+			}
+			seen[kid] |= 1 << e.Uplink
+			l = u.logs[logControl]
+		}
+		p := s.part(l)
+		p.recs = append(p.recs, &e.Record)
+		p.sync = p.sync || !e.NoSync
+	}
+}
+
+// part returns the part for a log.
+func (s *Spool) part(l *log) *part {
+	for i := range s.parts {
+		if s.parts[i].log == l {
+			return &s.parts[i]
+		}
+	}
+	s.parts = append(s.parts, part{log: l})
+	return &s.parts[len(s.parts)-1]
+}
+
+// writeParts writes to all logs at the same time.
+func (s *Spool) writeParts(now time.Time) error {
+	var wg sync.WaitGroup
+	for i := range s.parts {
+		p := &s.parts[i]
+		if i == len(s.parts)-1 {
+			p.err = p.log.write(p.recs, p.sync, now)
+			break
+		}
+		wg.Go(func() { p.err = p.log.write(p.recs, p.sync, now) })
+	}
+	wg.Wait()
+	for i := range s.parts {
+		if err := s.parts[i].err; err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,587 @@
+package spool
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/sealgate/sealgate/crypto"
+	"github.com/sealgate/sealgate/internal/durable"
+)
+
+const (
+	segmentSuffix = ".seg"
+	corruptSuffix = ".corrupt"
+
+	flushAt  = 256 << 10 // bytes collected before a pwrite
+	attempts = 3         // segments tried before a commit gives up
+)
+
+// A segment is one file of a log.
+type segment struct {
+	path    string
+	f       file
+	c       *sealer
+	size    int64
+	first   uint64
+	durable uint64 // what its header says; set by recovery
+
+	// What readers may see; the log's mu.
+	count uint64
+	end   int64
+	gone  bool // no longer part of the log
+
+	// What was written; the log's wmu.
+	wcount uint64
+	wend   int64
+	named  bool // bears its final name
+	fresh  bool // its directory entry is not yet durable
+}
+
+// loc is the place of one record.
+type loc struct {
+	seg   *segment
+	off   int64
+	index uint64
+}
+
+// after is the place of the next record, if at ends at end.
+func (at loc) after(end int64) loc { return loc{at.seg, end, at.index + 1} }
+
+// seq is the sequence number of the record there.
+func (at loc) seq() uint64 { return at.seg.first + at.index }
+
+// A flight is a record that the cursor delivered and nobody released yet, or
+// that was released before an earlier one was.
+type flight struct {
+	seq      uint64
+	at       loc
+	kids     []crypto.KID
+	released bool
+}
+
+// queued is a record kept in memory for a cursor that is close behind.
+type queued struct {
+	rec Record
+	seq uint64
+	at  loc
+	end int64
+}
+
+// A log is one sequence of records in a directory of segments, with one cursor.
+//
+// Lock order: wmu, Cursor.mu, mu, then the locks of pool, books and grants.
+type log struct {
+	opt    *Options
+	keys   *keySet
+	id     logID
+	dir    string
+	uplink string
+	pool   *pool
+	books  *books
+	grants *grants
+	wakes  *notifier
+	meter  *meter
+
+	wmu     sync.Mutex // one append at a time; guards what follows
+	act     *segment   // appended to; nil: the next record opens a segment
+	touched []*segment // written by the append under way
+	dirty   []*segment // written since their last fdatasync
+	synced  uint64     // records up to this one are durable
+	uses    uint64
+	wbuf    []byte
+	plain   []byte
+	locs    []loc
+
+	mu      sync.Mutex // guards what follows
+	segs    []*segment // in order
+	next    uint64     // sequence number of the next record to appear
+	acked   uint64     // records up to this one are released
+	live    int64      // records that are not
+	lost    uint64
+	flights []flight // in order
+	queue   []queued
+	queueB  int // bytes of the queue
+	cur     Cursor
+	side    frameReader // for reads beside the cursor's; guarded by cur.mu
+	closed  bool
+	marked  uint64 // what the checkpoint file says
+	durable uint64 // synced, as far as published
+	max     int    // segments that control or quarantine may have
+
+	discarded map[uint64]struct{} // in quarantine, above acked
+	dropped   uint64              // from a full quarantine
+
+	check checkpoint
+}
+
+// isData says whether the log is a lane.
+func (l *log) isData() bool { return l.id < laneCount }
+
+// write appends the records and, if sync, makes them durable. It tries fresh
+// segments when one can't be written or synced. After an error none of the
+// records is in the log.
+func (l *log) write(recs []*Record, sync bool, now time.Time) (err error) {
+	l.wmu.Lock()
+	defer l.wmu.Unlock()
+	for range attempts {
+		var unsynced bool
+		if err = l.append(recs, uint64(now.UnixMilli())); err == nil && sync {
+			err = l.sync()
+			unsynced = err != nil
+		}
+		if err == nil {
+			l.publish(recs, now)
+			return nil
+		}
+		l.opt.Logger.Error("segment given up", "uplink", l.uplink, "log", logNames[l.id], "error", err)
+		l.abandon(unsynced)
+		if errors.Is(err, ErrFull) {
+			break
+		}
+	}
+	return err
+}
+
+// append writes the frames of all records behind each other, one pwrite for
+// each segment that it touches unless the batch is large.
+func (l *log) append(recs []*Record, stored uint64) (err error) {
+	l.touched, l.locs = l.touched[:0], l.locs[:0]
+	buf, seg := l.wbuf[:0], l.act
+	l.mu.Lock()
+	seq := l.next
+	l.mu.Unlock()
+	defer func() {
+		if clear(buf); cap(buf) <= 2*flushAt { // a rare large record's buffer is not kept
+			l.wbuf = buf[:0]
+		}
+	}()
+	flush := func() error {
+		if len(buf) == 0 {
+			return nil
+		}
+		n, err := seg.f.WriteAt(buf, seg.wend-int64(len(buf)))
+		l.meter.written.Add(uint64(n))
+		buf = buf[:0]
+		if err != nil {
+			return fmt.Errorf("write %s: %w", seg.path, err)
+		}
+		return nil
+	}
+	if seg != nil {
+		l.touch(seg)
+	}
+	for _, r := range recs {
+		l.plain = appendPlain(l.plain[:0], seq-1-l.synced, stored, r)
+		need := int64(frameHead + len(l.plain) + crypto.TagSize)
+		if seg != nil && seg.wend+need > seg.size {
+			if err := flush(); err != nil {
+				return err
+			}
+			seg, l.act = nil, nil
+		}
+		if seg == nil {
+			if l.id == logControl && l.full() {
+				return fmt.Errorf("control log: %w", ErrFull)
+			}
+			var sector []byte
+			if seg, sector, err = l.newSegment(seq); err != nil {
+				return err
+			}
+			if err := l.name(seg); err != nil {
+				return err
+			}
+			buf, l.act = append(buf, sector...), seg
+			seg.wend = headerSize
+		}
+		buf = seg.c.appendFrame(buf, seg.wcount, l.plain)
+		l.locs = append(l.locs, loc{seg, seg.wend, seg.wcount})
+		seg.wend += need
+		seg.wcount++
+		seq++
+		if len(buf) >= flushAt {
+			if err := flush(); err != nil {
+				return err
+			}
+		}
+	}
+	return flush()
+}
+
+// touch notes that the append under way writes to seg.
+func (l *log) touch(seg *segment) {
+	l.touched = append(l.touched, seg)
+	if !slices.Contains(l.dirty, seg) {
+		l.dirty = append(l.dirty, seg)
+	}
+}
+
+// newSegment takes a free file for records from first on. It keeps its old
+// name: nothing is written yet.
+func (l *log) newSegment(first uint64) (*segment, []byte, error) {
+	path, err := l.pool.take()
+	if err != nil {
+		return nil, nil, err
+	}
+	seg := &segment{path: path, size: l.pool.size, first: first}
+	l.books.took(l.id)
+	l.touch(seg)
+	if seg.f, err = l.opt.open(path); err != nil {
+		return nil, nil, fmt.Errorf("open segment: %w", err)
+	}
+	h := header{magic: segmentMagic, log: l.id, first: first, use: l.uses + 1, durable: l.synced, uplink: l.uplink}
+	sector, c, err := sealHeader(&h, l.keys)
+	if err != nil {
+		return nil, nil, fmt.Errorf("seal segment header: %w", err)
+	}
+	seg.c = c
+	l.uses++
+	return seg, sector, nil
+}
+
+// full says whether the log has one segment more than it should.
+func (l *log) full() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.segs) > l.max
+}
+
+// name gives a segment its final name.
+func (l *log) name(seg *segment) error {
+	to := filepath.Join(l.dir, fmt.Sprintf("%016x", seg.first)+segmentSuffix)
+	if err := os.Rename(seg.path, to); err != nil {
+		return fmt.Errorf("name segment: %w", err)
+	}
+	seg.path, seg.named, seg.fresh = to, true, true
+	return nil
+}
+
+// sync makes everything written durable. An error is final for the segment: the
+// kernel may have dropped the pages, and a second fdatasync would say yes.
+func (l *log) sync() error {
+	fresh := false
+	for _, seg := range l.dirty {
+		start := time.Now()
+		err := seg.f.Datasync()
+		l.meter.synced(time.Since(start))
+		if err != nil {
+			return fmt.Errorf("fdatasync %s: %w", seg.path, err)
+		}
+		fresh = fresh || seg.fresh
+	}
+	if fresh {
+		if err := durable.SyncDir(l.dir); err != nil {
+			return fmt.Errorf("fsync %s: %w", l.dir, err)
+		}
+	}
+	for _, seg := range l.dirty {
+		seg.fresh = false
+	}
+	l.dirty = l.dirty[:0]
+	l.synced = l.written()
+	return nil
+}
+
+// written is the sequence number of the last record written, published or not.
+func (l *log) written() uint64 {
+	if n := len(l.touched); n > 0 {
+		return l.touched[n-1].first + l.touched[n-1].wcount - 1
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.next - 1
+}
+
+// publish shows what was appended to readers.
+func (l *log) publish(recs []*Record, now time.Time) {
+	if l.isData() {
+		for _, r := range recs {
+			l.grants.use(r.KIDs, now)
+		}
+	}
+	l.mu.Lock()
+	for _, seg := range l.touched {
+		if seg.count == 0 && seg.wcount > 0 {
+			l.segs = append(l.segs, seg)
+		}
+		seg.count, seg.end = seg.wcount, seg.wend
+	}
+	for i, r := range recs {
+		if l.isData() {
+			end := l.locs[i].seg.wend
+			if i+1 < len(recs) && l.locs[i+1].seg == l.locs[i].seg {
+				end = l.locs[i+1].off
+			}
+			l.enqueue(r, l.next, l.locs[i], end, now)
+		} else if r.Kind == KindGrant {
+			l.grants.store(r.KIDs[0], l.next, l.locs[i], now)
+		}
+		l.next++
+	}
+	l.live += int64(len(recs))
+	l.durable = l.synced
+	l.mu.Unlock()
+	var tail int64
+	if l.act != nil {
+		tail = l.act.size - l.act.wend
+	}
+	l.books.tail(l.id, tail)
+	l.wakes.notify()
+}
+
+// enqueue keeps a record for a cursor that has read everything before it.
+func (l *log) enqueue(r *Record, seq uint64, at loc, end int64, now time.Time) {
+	q := queued{*r, seq, at, end}
+	n := len(l.queue)
+	follows := n > 0 && l.queue[n-1].seq+1 == seq || n == 0 && l.cur.seq == seq
+	if !follows || l.queueB+q.size() > l.opt.TailCache {
+		return
+	}
+	q.rec.Stored = now
+	l.queue = append(l.queue, q)
+	l.queueB += q.size()
+}
+
+// size is about what it occupies.
+func (q *queued) size() int { return len(q.rec.Payload) + len(q.rec.Topic) + 512 }
+
+// abandon ends the segments that an append failed on. What readers have seen of
+// them stays valid: it lies before the offset at which the append began. After
+// a failed fdatasync that is not enough, since a page shared with acknowledged
+// records may be lost, so these are written again elsewhere.
+func (l *log) abandon(unsynced bool) {
+	l.act = nil
+	l.books.tail(l.id, 0)
+	var keep []*segment
+	for _, seg := range l.dirty {
+		if seg.count > 0 {
+			seg.wcount, seg.wend = seg.count, seg.end
+			keep = append(keep, seg)
+			continue
+		}
+		l.discard(seg)
+	}
+	for _, seg := range l.touched {
+		if seg.count == 0 && !slices.Contains(l.dirty, seg) {
+			l.discard(seg) // already synced, but its batch is not
+		}
+	}
+	l.touched, l.dirty = l.touched[:0], keep
+	if !unsynced {
+		return
+	}
+	l.dirty = nil
+	for _, seg := range keep {
+		l.mu.Lock()
+		runs := []run{{to: seg.count, off: headerSize, end: seg.end}}
+		if seg.first+seg.count-1 <= l.acked {
+			runs = nil
+		}
+		l.mu.Unlock()
+		if runs == nil {
+			continue
+		}
+		if err := l.rehome(seg, runs, false); err != nil {
+			l.opt.Logger.Error("records of a segment that could not be synced stay where they are",
+				"uplink", l.uplink, "log", logNames[l.id], "error", err)
+		}
+	}
+}
+
+// discard removes a segment that was never part of the log.
+func (l *log) discard(seg *segment) {
+	if seg.f != nil {
+		_ = seg.f.Close() // its content does not matter
+	}
+	if err := l.pool.drop(seg.path); err != nil {
+		l.opt.Logger.Warn("segment not removed", "error", err)
+	}
+	l.books.gave(l.id)
+}
+
+// A run is a range of valid records of a segment, by index and by offset.
+type run struct {
+	from, to uint64
+	off, end int64
+}
+
+// rehome writes runs of seg's records into fresh segments, durable under their
+// old sequence numbers, and puts those in its place. The old file is removed,
+// or kept as evidence. Callers hold wmu, or are recovering.
+func (l *log) rehome(seg *segment, runs []run, evidence bool) (err error) {
+	var fresh []*segment
+	touched, dirty := l.touched, l.dirty
+	l.touched, l.dirty = nil, nil
+	defer func() {
+		l.touched, l.dirty = touched, dirty
+		if err != nil {
+			for _, s := range fresh {
+				l.discard(s)
+			}
+		}
+	}()
+	l.cur.mu.Lock()
+	defer l.cur.mu.Unlock()
+	var r frameReader
+	r.reset(seg.f, seg.c)
+	for _, run := range runs {
+		s, buf, err := l.newSegment(seg.first + run.from)
+		if len(l.touched) > 0 {
+			fresh, l.touched = append(fresh, l.touched...), nil
+		}
+		if err != nil {
+			return err
+		}
+		s.wend = headerSize
+		for off, index := run.off, run.from; index < run.to; index++ {
+			plain, end, err := r.next(off, index, run.end)
+			if err != nil {
+				return fmt.Errorf("read %s: %w", seg.path, err)
+			}
+			before := len(buf)
+			buf = s.c.appendFrame(buf, s.wcount, plain)
+			s.wend += int64(len(buf) - before)
+			s.wcount++
+			off = end
+		}
+		if _, err := s.f.WriteAt(buf, 0); err != nil {
+			return fmt.Errorf("write %s: %w", s.path, err)
+		}
+		l.meter.written.Add(uint64(len(buf)))
+		if err := s.f.Datasync(); err != nil {
+			return fmt.Errorf("fdatasync %s: %w", s.path, err)
+		}
+		s.count, s.end = s.wcount, s.wend
+	}
+	if evidence {
+		if err := os.Link(seg.path, seg.path+corruptSuffix); err != nil && !errors.Is(err, os.ErrExist) {
+			return fmt.Errorf("keep damaged segment: %w", err)
+		}
+	}
+	old := seg.path
+	for _, s := range slices.Backward(fresh) { // the one that replaces the old file comes last
+		if err := l.name(s); err != nil {
+			return err
+		}
+		s.fresh = false
+		if s.path == seg.path {
+			old = ""
+		}
+	}
+	l.mu.Lock()
+	i := slices.Index(l.segs, seg)
+	l.segs = slices.Replace(l.segs, i, i+1, fresh...)
+	seg.gone = true
+	l.mu.Unlock()
+	fresh = nil
+	_ = seg.f.Close() // every record of it is elsewhere
+	syncErr := durable.SyncDir(l.dir)
+	l.books.gave(l.id)
+	if old == "" {
+		l.pool.forget()
+		return syncErr
+	}
+	return errors.Join(syncErr, l.pool.drop(old))
+}
+
+// release marks one delivered record as done with.
+func (l *log) release(seq uint64) (segmentDone bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	i, ok := l.flight(seq)
+	if !ok || l.flights[i].released {
+		return false
+	}
+	l.flights[i].released = true
+	n := 0
+	for ; n < len(l.flights) && l.flights[n].released; n++ {
+		l.acked = l.flights[n].seq
+		l.live--
+		if l.isData() {
+			l.grants.unuse(l.flights[n].kids)
+		}
+		l.flights[n] = flight{}
+	}
+	l.flights = l.flights[n:]
+	if n > 0 {
+		l.settle()
+	}
+	return n > 0 && l.reclaimable(l.acked) > 0
+}
+
+// flight finds the delivered record with that number. Callers hold mu.
+func (l *log) flight(seq uint64) (int, bool) {
+	return slices.BinarySearchFunc(l.flights, seq, func(f flight, seq uint64) int { return cmp.Compare(f.seq, seq) })
+}
+
+// settle moves the end of what is released over records that don't exist.
+func (l *log) settle() {
+	if len(l.flights) == 0 && l.cur.seq > 0 {
+		l.acked = max(l.acked, l.cur.seq-1)
+	}
+}
+
+// find returns the segment that holds seq, or the next one after a gap.
+func (l *log) find(seq uint64) *segment {
+	i, ok := slices.BinarySearchFunc(l.segs, seq, func(s *segment, seq uint64) int {
+		switch {
+		case s.first+s.count <= seq:
+			return -1
+		case s.first > seq:
+			return 1
+		}
+		return 0
+	})
+	if !ok && i == len(l.segs) {
+		return nil
+	}
+	return l.segs[i]
+}
+
+// reclaim gives back the segments whose records are all released. The
+// checkpoint is made durable before, so that recovery never misses them.
+func (l *log) reclaim(flush bool) (freed int, err error) {
+	l.mu.Lock()
+	acked, durableTo, stale := l.acked, l.durable, l.marked != l.acked
+	n := l.reclaimable(acked)
+	l.mu.Unlock()
+	if n == 0 && !(flush && stale) {
+		return 0, nil
+	}
+	if err := l.check.write(l, acked, durableTo, n > 0); err != nil {
+		return 0, err
+	}
+	l.wmu.Lock()
+	l.cur.mu.Lock()
+	l.mu.Lock()
+	l.marked = acked
+	n = l.reclaimable(acked)
+	done := slices.Clone(l.segs[:n])
+	l.segs = slices.Delete(l.segs, 0, n)
+	for _, s := range done {
+		s.gone = true
+	}
+	l.mu.Unlock()
+	l.cur.mu.Unlock()
+	l.dirty = slices.DeleteFunc(l.dirty, func(s *segment) bool { return slices.Contains(done, s) })
+	l.wmu.Unlock()
+	for _, s := range done {
+		err = errors.Join(err, s.f.Close(), l.pool.put(s.path, s.size))
+		l.books.gave(l.id)
+	}
+	return len(done), err
+}
+
+// reclaimable counts the segments at the front without a record above acked.
+// The last one stays: it may be appended to. Callers hold mu.
+func (l *log) reclaimable(acked uint64) (n int) {
+	for n < len(l.segs)-1 && l.segs[n].first+l.segs[n].count-1 <= acked {
+		n++
+	}
+	return n
+}

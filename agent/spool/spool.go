@@ -1,0 +1,469 @@
+// Package spool keeps protected messages until the cloud has acknowledged them.
+//
+// Mental model: for each uplink there is one log per lane, a control log with
+// the grants that the records in the lanes need, and a quarantine. A log is a
+// directory of segment files of one size, reserved when the spool is opened,
+// encrypted record by record under a key of their own for each use, and
+// recycled. A record is committed once and durable when [Spool.Commit] returns;
+// it is read in order by the log's one [Cursor], and kept until it is released.
+// What is kept begins at the first record that is not released; the checkpoint
+// that remembers it may lag, never lead. So after a kill or a power cut nothing
+// acknowledged is missing, the order is the same, and some records are sent
+// twice.
+//
+// Space is promised before it is used: [Spool.Reserve] takes it in every log a
+// message may go to, or in none. Each uplink has its own quota, so that one
+// that is down for long never holds the others' disk.
+//
+// It does not send, retry or time anything out, does not know what a payload
+// means, and never drops a record on its own, except the oldest of a full
+// quarantine, which it counts. It assumes that fdatasync reaches the medium,
+// that writing a sector again does not harm what it held before, and that
+// rename is atomic.
+package spool
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/sealgate/sealgate/crypto"
+	"github.com/sealgate/sealgate/internal/durable"
+)
+
+var (
+	// ErrFull says that there is no segment left for a record without a
+	// reservation, or that the disk is full.
+	ErrFull = errors.New("spool is full")
+	// ErrTooLarge says that a record is larger than MaxRecord. Nothing of its
+	// Commit was written.
+	ErrTooLarge = errors.New("record is larger than a segment")
+	// ErrClosed says that the spool was closed.
+	ErrClosed = errors.New("spool is closed")
+	// ErrVolatile says that a directory loses its content with the machine.
+	ErrVolatile = errors.New("file system does not keep its content")
+)
+
+const (
+	minSegment = 64 << 10
+	maxSegment = 4 << 20
+	autoSize   = 256 << 20
+	minQuota   = 16 * minSegment
+)
+
+// Options says where the spool is and how much it may hold.
+type Options struct {
+	Dir     string              // created if missing, mode 0700
+	Uplinks []string            // names, used as directories; the index is the bit in UplinkMask
+	Key     *crypto.SecretKey   // new segments are encrypted under keys derived from it
+	OldKeys []*crypto.SecretKey // still read
+
+	Size      int64 // bytes for all uplinks together; 0: 256 MiB, but at most 20 % of what is free
+	MaxRecord int   // bytes of the largest record (see Size) that must fit; default 2.25 MiB. A small quota lowers it
+	TailCache int   // bytes per log kept in memory for a cursor that is close behind; default 256 KiB, negative: none
+	Volatile  bool  // allow a directory on tmpfs or a container's overlay
+
+	GrantHold  time.Duration       // a grant is kept this long after its last use; longer than a key is sealed with. Default 15 min
+	Checkpoint time.Duration       // how far a checkpoint may lag while nothing is freed; default 5 s
+	OnSync     func(time.Duration) // called after each fdatasync of a segment; may be nil
+	Logger     *slog.Logger        // default: none
+
+	wrap func(path string, f file) file // faults, in tests
+	wake chan struct{}
+}
+
+func (o *Options) setDefaults() error {
+	switch {
+	case o.Dir == "":
+		return errors.New("directory is required")
+	case len(o.Uplinks) == 0 || len(o.Uplinks) > 64:
+		return fmt.Errorf("%d uplinks, want 1 to 64", len(o.Uplinks))
+	case o.Size < 0:
+		return errors.New("size is negative")
+	}
+	for i, u := range o.Uplinks {
+		if !validName(u) {
+			return fmt.Errorf("uplink %d: name must be 1 to %d of a-z A-Z 0-9 . _ - and not begin with a dot", i, maxName)
+		}
+		if slices.Contains(o.Uplinks[:i], u) {
+			return fmt.Errorf("uplink %s is there twice", u)
+		}
+	}
+	if o.MaxRecord <= 0 {
+		o.MaxRecord = 2<<20 + 256<<10
+	}
+	if o.TailCache == 0 {
+		o.TailCache = 256 << 10
+	}
+	if o.GrantHold <= 0 {
+		o.GrantHold = 15 * time.Minute
+	}
+	if o.Checkpoint <= 0 {
+		o.Checkpoint = 5 * time.Second
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	o.wake = make(chan struct{}, 1)
+	return nil
+}
+
+func validName(s string) bool {
+	for i, c := range []byte(s) {
+		switch {
+		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9', c == '_', c == '-':
+		case c == '.' && i > 0:
+		default:
+			return false
+		}
+	}
+	return s != "" && len(s) <= maxName
+}
+
+// kick makes the housekeeping look now.
+func (o *Options) kick() {
+	select {
+	case o.wake <- struct{}{}:
+	default:
+	}
+}
+
+// A Spool is all logs of a gateway.
+type Spool struct {
+	opt      Options
+	uplinks  []*uplink
+	maxFrame int
+	recovery Recovery
+	meter    meter
+	changed  notifier
+	lock     *os.File
+
+	accounts sync.Mutex // guards the books of all uplinks
+
+	commit sync.Mutex // one Commit at a time; guards what follows
+	parts  []part
+
+	stop context.CancelFunc
+	done chan struct{} // closed when the housekeeping has ended
+}
+
+type uplink struct {
+	name    string
+	pool    pool
+	books   books
+	grants  grants
+	arrived notifier
+	logs    [logsByUplink]*log
+	cap     capacity
+}
+
+// capacity is how an uplink's segments are shared out.
+type capacity struct{ total, control, quarantine int }
+
+// layout computes the size of a segment and the shares of one uplink's quota.
+// One segment in all is a spare for when one fails.
+func layout(quota int64, maxRecord int) (segment int64, c capacity) {
+	segment = min(max(quota/32, minSegment), maxSegment)
+	if need := int64(maxRecord) + headerSize + slack; segment < need {
+		segment = max(segment, min(need, quota/16))
+	}
+	segment = (segment + 4095) &^ 4095
+	c.total = int(max(quota/segment, 12))
+	c.control = c.total/32 + 2
+	c.quarantine = max(c.total/16, 2)
+	return segment, c
+}
+
+func (c capacity) lanes(total int) int { return max(0, total-c.control-c.quarantine-1) }
+
+// Open opens the spool in a directory, or makes one, and recovers it. It
+// succeeds whatever state a crash or a damaged disk left the segments in, and
+// says in Recovery what it found; it fails if the key is wrong, the directory
+// is in use, or the disk can't be read or written at all.
+func Open(opt Options) (_ *Spool, err error) {
+	start := time.Now()
+	if err := opt.setDefaults(); err != nil {
+		return nil, fmt.Errorf("open spool: %w", err)
+	}
+	keys, err := newKeySet(opt.Key, opt.OldKeys)
+	if err != nil {
+		return nil, fmt.Errorf("open spool: %w", err)
+	}
+	if err := durable.MkdirAll(opt.Dir, 0o700); err != nil {
+		return nil, fmt.Errorf("open spool: %w", err)
+	}
+	if err := CheckDir(opt.Dir); err != nil && !opt.Volatile {
+		return nil, fmt.Errorf("open spool: %w", err)
+	}
+	s := &Spool{opt: opt, done: make(chan struct{})}
+	defer func() {
+		if err != nil {
+			s.closeFiles()
+		}
+	}()
+	if s.lock, err = os.OpenFile(filepath.Join(opt.Dir, "lock"), os.O_RDWR|os.O_CREATE, 0o600); err != nil {
+		return nil, fmt.Errorf("open spool: %w", err)
+	}
+	if err := lockDir(s.lock); err != nil {
+		return nil, fmt.Errorf("open spool: %w", err)
+	}
+	if opt.Size == 0 {
+		if opt.Size, err = autoQuota(opt.Dir); err != nil {
+			return nil, fmt.Errorf("open spool: %w", err)
+		}
+	}
+	quota := max(opt.Size/int64(len(opt.Uplinks)), minQuota)
+	segment, shares := layout(quota, opt.MaxRecord)
+	s.maxFrame = int(segment - headerSize)
+	s.meter.onSync = opt.OnSync
+	for _, name := range opt.Uplinks {
+		u, err := s.openUplink(name, keys, segment, shares)
+		if err != nil {
+			return nil, fmt.Errorf("open spool: uplink %s: %w", name, err)
+		}
+		s.uplinks = append(s.uplinks, u)
+	}
+	if err := s.findOrphans(); err != nil {
+		return nil, fmt.Errorf("open spool: %w", err)
+	}
+	s.recovery.Duration = time.Since(start)
+	ctx, cancel := context.WithCancel(context.Background())
+	s.stop = cancel
+	go s.keepHouse(ctx)
+	return s, nil
+}
+
+// autoQuota is what is used already plus what may be taken of what is free.
+func autoQuota(dir string) (int64, error) {
+	free, err := freeBytes(dir)
+	if err != nil {
+		return 0, err
+	}
+	err = filepath.WalkDir(dir, func(_ string, d os.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		info, err := d.Info()
+		if err == nil {
+			free += info.Size()
+		}
+		return err
+	})
+	return min(autoSize, free/5), err
+}
+
+func (s *Spool) openUplink(name string, keys *keySet, segment int64, shares capacity) (*uplink, error) {
+	dir := filepath.Join(s.opt.Dir, name)
+	u := &uplink{
+		name:   name,
+		cap:    shares,
+		pool:   pool{opt: &s.opt, dir: filepath.Join(dir, "free"), size: segment, want: shares.total},
+		books:  books{mu: &s.accounts, segment: segment - headerSize},
+		grants: grants{keys: map[crypto.KID]*grant{}},
+	}
+	if err := durable.MkdirAll(u.pool.dir, 0o700); err != nil {
+		return nil, err
+	}
+	if err := u.pool.open(); err != nil {
+		return nil, err
+	}
+	for id := range logsByUplink {
+		l := &log{
+			opt: &s.opt, keys: keys, id: logID(id), dir: filepath.Join(dir, logNames[id]), uplink: name,
+			pool: &u.pool, books: &u.books, grants: &u.grants, wakes: &u.arrived, meter: &s.meter,
+			discarded: map[uint64]struct{}{},
+		}
+		l.cur.l = l
+		u.logs[id] = l
+		if err := durable.MkdirAll(l.dir, 0o700); err != nil {
+			return nil, errors.Join(err, u.close())
+		}
+		if err := l.recover(&s.recovery); err != nil {
+			return nil, errors.Join(err, u.close())
+		}
+	}
+	u.logs[logControl].max = shares.control - 1
+	u.logs[logQuarant].max = shares.quarantine
+	if err := u.retain(time.Now(), 0); err != nil {
+		return nil, errors.Join(err, u.close())
+	}
+	s.grow(u)
+	s.recovery.Short += max(0, shares.total-u.pool.total())
+	return u, nil
+}
+
+// grow reserves the segments that are missing, as far as the disk has room.
+func (s *Spool) grow(u *uplink) {
+	if err := u.pool.fill(); err != nil {
+		s.opt.Logger.Error("segments can't be reserved: the spool is smaller than configured", "uplink", u.name, "error", err)
+	}
+	s.accounts.Lock()
+	defer s.accounts.Unlock()
+	u.books.limit = u.cap.lanes(u.pool.total())
+}
+
+// findOrphans lists what belongs to uplinks that are not configured.
+func (s *Spool) findOrphans() error {
+	entries, err := os.ReadDir(s.opt.Dir)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if e.IsDir() && !slices.Contains(s.opt.Uplinks, e.Name()) {
+			s.recovery.Orphans = append(s.recovery.Orphans, e.Name())
+		}
+	}
+	return nil
+}
+
+// Recovery says what Open found.
+func (s *Spool) Recovery() Recovery { return s.recovery }
+
+// MaxRecord is the largest Size of a record that Commit takes.
+func (s *Spool) MaxRecord() int { return s.maxFrame }
+
+// Size is the most that a record takes in a log.
+func Size(r *Record) int { return frameSize(r) }
+
+// Cursor returns the cursor of a lane's log. There is one: all callers get the
+// same.
+func (s *Spool) Cursor(uplink int, lane uint8) (*Cursor, error) {
+	if uplink < 0 || uplink >= len(s.uplinks) || lane >= laneCount {
+		return nil, fmt.Errorf("no log for uplink %d, lane %d", uplink, lane)
+	}
+	return &s.uplinks[uplink].logs[lane].cur, nil
+}
+
+// Arrived returns a channel that is closed when the uplink's logs get records.
+// Ask for it before Cursor.Next, so that no arrival is missed.
+func (s *Spool) Arrived(uplink int) <-chan struct{} { return s.uplinks[uplink].arrived.wait() }
+
+// keepHouse frees segments, writes checkpoints, forgets grants and prepares
+// files, until ctx ends.
+func (s *Spool) keepHouse(ctx context.Context) {
+	defer close(s.done)
+	tick := time.NewTicker(s.opt.Checkpoint)
+	defer tick.Stop()
+	s.sweep(true)
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-s.opt.wake:
+			s.sweep(false)
+		case <-tick.C:
+			s.sweep(true)
+		}
+	}
+}
+
+func (s *Spool) sweep(full bool) {
+	for _, u := range s.uplinks {
+		if full {
+			if err := u.retain(time.Now(), s.opt.GrantHold); err != nil {
+				s.opt.Logger.Error("control log can't be kept", "uplink", u.name, "error", err)
+			}
+		}
+		freed := 0
+		for _, l := range u.logs {
+			n, err := l.reclaim(full)
+			if err != nil {
+				s.opt.Logger.Error("segments can't be freed", "uplink", u.name, "log", logNames[l.id], "error", err)
+			}
+			freed += n
+		}
+		if full && u.pool.total() < u.cap.total {
+			s.grow(u)
+			freed++
+		}
+		if freed > 0 {
+			s.changed.notify()
+		}
+		if err := u.pool.prewrite(); err != nil {
+			s.opt.Logger.Error("free segment can't be written", "uplink", u.name, "error", err)
+		}
+	}
+}
+
+// Close makes everything written durable, notes how far it was released, and
+// closes the files. Cursors return ErrClosed from then on.
+func (s *Spool) Close() error {
+	s.stop()
+	<-s.done
+	s.commit.Lock()
+	defer s.commit.Unlock()
+	var err error
+	for _, u := range s.uplinks {
+		err = errors.Join(err, u.flush())
+	}
+	s.changed.notify()
+	if err = errors.Join(err, s.closeFiles()); err != nil {
+		return fmt.Errorf("close spool: %w", err)
+	}
+	return nil
+}
+
+// flush syncs all logs and their checkpoints.
+func (u *uplink) flush() (err error) {
+	for _, l := range u.logs {
+		l.wmu.Lock()
+		l.mu.Lock()
+		closed := l.closed
+		l.mu.Unlock()
+		if !closed {
+			serr := l.sync()
+			if serr == nil {
+				l.mu.Lock()
+				l.durable = l.synced
+				acked, durableTo := l.acked, l.durable
+				l.mu.Unlock()
+				serr = l.check.write(l, acked, durableTo, true)
+			}
+			err = errors.Join(err, serr)
+		}
+		l.wmu.Unlock()
+	}
+	return err
+}
+
+func (s *Spool) closeFiles() (err error) {
+	for _, u := range s.uplinks {
+		err = errors.Join(err, u.close())
+	}
+	if s.lock != nil {
+		err = errors.Join(err, s.lock.Close())
+		s.lock = nil
+	}
+	return err
+}
+
+func (u *uplink) close() (err error) {
+	for _, l := range u.logs {
+		if l == nil {
+			continue
+		}
+		l.wmu.Lock()
+		l.cur.mu.Lock()
+		l.mu.Lock()
+		if !l.closed {
+			l.closed = true
+			for _, seg := range l.segs {
+				err = errors.Join(err, seg.f.Close())
+			}
+			if l.check.f != nil {
+				err = errors.Join(err, l.check.f.Close())
+			}
+		}
+		l.mu.Unlock()
+		l.cur.mu.Unlock()
+		l.wmu.Unlock()
+	}
+	u.arrived.notify()
+	return err
+}
