@@ -1,30 +1,261 @@
 package classify
 
-// dictionary knows which words mean what. Words are normalized: lower case,
-// letters and digits only, so that licensePlate, license_plate and
+import "unicode/utf8"
+
+// dictionary knows which words mean what. Words are normalized: folded, lower
+// case, without anything between, so that licensePlate, license_plate and
 // "License Plate" are one word. Immutable.
 type dictionary struct {
-	words map[string]senses
+	words   map[string]senses
+	longest int // bytes of the longest word
 }
 
 func newDictionary() *dictionary {
-	d := &dictionary{words: make(map[string]senses, 1024)}
+	d := &dictionary{words: make(map[string]senses, 2048)}
+	var f folder
 	for _, e := range senseWords {
-		for _, w := range e.words {
-			d.words[w] = d.words[w].with(e.sense)
+		for _, w := range splitWords(e.words) {
+			folded, _ := f.fold([]byte(w))
+			d.words[string(folded)] = d.words[string(folded)].with(e.sense)
+			d.longest = max(d.longest, len(folded))
 		}
 	}
 	return d
 }
 
-// senseWords is the dictionary as data. Write words normalized: lower case,
-// without spaces or punctuation; the words of a phrase run together.
-var senseWords = []struct {
-	sense sense
-	words []string
-}{
-	{sensePlate, []string{"licenseplate", "licenceplate", "numberplate", "plateno", "platenumber", "车牌"}},
+// splitWords splits at spaces.
+func splitWords(s string) []string {
+	var out []string
+	for i := 0; i < len(s); {
+		for i < len(s) && (s[i] == ' ' || s[i] == '\n' || s[i] == '\t') {
+			i++
+		}
+		j := i
+		for j < len(s) && s[j] != ' ' && s[j] != '\n' && s[j] != '\t' {
+			j++
+		}
+		if j > i {
+			out = append(out, s[i:j])
+		}
+		i = j
+	}
+	return out
 }
 
-// before is what the last five words of a text mean.
-func (d *dictionary) before(text []byte) senses { return senses{} }
+// Bounds on a key: what is beyond them does not take part.
+const (
+	maxKeyBytes = 128 // of its normalized form, counted from the end
+	maxKeyWords = 16
+	maxPhrase   = 5 // words of one phrase
+)
+
+// keyWords is a key split into normalized words.
+type keyWords struct {
+	buf   [maxKeyBytes]byte
+	start [maxKeyWords + 1]uint8 // words are buf[start[i]:start[i+1]]
+	n     int
+}
+
+// split normalizes a folded key. It keeps the first words where there are too
+// many, and cuts a word that is too long.
+func (k *keyWords) split(key []byte) {
+	k.n = 0
+	at, open := 0, false
+	begin := func() {
+		if k.n < maxKeyWords {
+			k.start[k.n] = uint8(at)
+			k.n++
+			open = true
+		}
+	}
+	var prev byte
+	for i := 0; i < len(key) && at < maxKeyBytes-utf8.UTFMax; i++ {
+		b := key[i]
+		if !alnum(b) {
+			open, prev = false, 0
+			continue
+		}
+		upper := b-'A' < 26
+		switch {
+		case !open:
+			begin()
+		case upper && (prev-'a' < 26 || prev-'0' < 10):
+			open = false
+			begin()
+		case upper && prev-'A' < 26 && i+1 < len(key) && key[i+1]-'a' < 26 && !plural(key[i+1:]):
+			open = false
+			begin() // the last capital of "IPAddress" begins a word
+		case (b >= 0x80) != (prev >= 0x80):
+			open = false
+			begin()
+		}
+		if !open {
+			break
+		}
+		if upper {
+			b |= 0x20
+		}
+		k.buf[at] = b
+		at++
+		prev = key[i]
+	}
+	if k.n < len(k.start) {
+		k.start[k.n] = uint8(at)
+	}
+}
+
+// plural reports whether rest is the s of "IDs" and nothing else of the word.
+func plural(rest []byte) bool {
+	return rest[0] == 's' && (len(rest) == 1 || !alnum(rest[1]) || rest[1]-'A' < 26)
+}
+
+// phrase is words i to j, run together.
+func (k *keyWords) phrase(i, j int) []byte { return k.buf[k.start[i]:k.start[j]] }
+
+func digitsOnly(b []byte) bool {
+	for _, x := range b {
+		if x-'0' >= 10 {
+			return false
+		}
+	}
+	return true
+}
+
+// look is the meaning of one normalized phrase: as it stands, without digits at
+// its end, or in the singular.
+func (d *dictionary) look(p []byte) senses {
+	if len(p) == 0 || len(p) > d.longest+8 {
+		return senses{}
+	}
+	if s, ok := d.words[string(p)]; ok {
+		return s
+	}
+	if p[0] >= 0x80 {
+		return d.lookWide(p)
+	}
+	n := len(p)
+	for n > 0 && p[n-1]-'0' < 10 {
+		n--
+	}
+	if n < len(p) && n > 1 {
+		if s, ok := d.words[string(p[:n])]; ok {
+			return s
+		}
+	}
+	if n > 3 && p[n-1] == 's' {
+		return d.words[string(p[:n-1])]
+	}
+	return senses{}
+}
+
+// lookWide finds dictionary words inside a run of letters of a script that is
+// written without spaces.
+func (d *dictionary) lookWide(p []byte) senses {
+	var s senses
+	for i := 0; i < len(p); {
+		_, n := utf8.DecodeRune(p[i:])
+		for j, k := i+n, 1; k < 8; k++ {
+			if w, ok := d.words[string(p[i:j])]; ok {
+				s = s.union(w)
+			}
+			if j >= len(p) {
+				break
+			}
+			_, m := utf8.DecodeRune(p[j:])
+			j += m
+		}
+		i += n
+	}
+	return s
+}
+
+// meaning is what a key means.
+type meaning struct {
+	head        senses // what its value is
+	about       senses // everything that it speaks of
+	transparent bool   // it says nothing of its own (value, data, 0): the value is what its container is
+}
+
+// meaning reads a folded key. English, like most languages that keys are
+// written in, puts the head last: a passwordLength is a length.
+func (d *dictionary) meaning(key []byte) meaning {
+	var k keyWords
+	k.split(key)
+	var m meaning
+	for i := 0; i < k.n; {
+		step := 1
+		for j := min(k.n, i+maxPhrase); j > i; j-- {
+			if s := d.look(k.phrase(i, j)); !s.empty() {
+				m.about = m.about.union(s)
+				step = j - i
+				break
+			}
+		}
+		i += step
+	}
+	end := k.n
+	for end > 0 && digitsOnly(k.phrase(end-1, end)) {
+		end--
+	}
+	if end == 0 {
+		m.transparent = true
+		return m
+	}
+	for {
+		for i := max(0, end-maxPhrase); i < end; i++ {
+			if s := d.look(k.phrase(i, end)); !s.empty() {
+				m.head = s
+				return m
+			}
+		}
+		if !tailWords[string(k.phrase(end-1, end))] {
+			return m
+		}
+		if end--; end == 0 {
+			m.transparent = true
+			return m
+		}
+	}
+}
+
+// tailWords say nothing of their own at the end of a key: a plateNumber is a
+// plate. Alone they make a key transparent.
+var tailWords = map[string]bool{
+	"value": true, "values": true, "val": true, "v": true, "vs": true, "sv": true, "number": true, "no": true,
+	"nr": true, "num": true, "nbr": true, "string": true, "str": true, "text": true, "txt": true,
+	"raw": true, "data": true, "current": true, "latest": true, "last": true, "new": true, "old": true,
+	"reading": true, "measurement": true, "result": true, "results": true, "item": true, "items": true, "list": true, "array": true,
+	"primary": true, "secondary": true, "avg": true, "average": true, "mean": true, "min": true, "max": true,
+	"b64": true, "base64": true, "hex": true, "encoded": true, "decoded": true, "plain": true, "plaintext": true,
+	"state": true, "attribute": true, "attributes": true, "property": true, "properties": true,
+	"deg": true, "degrees": true, "dd": true, "e7": true, "bpm": true, "mmhg": true, "kg": true, "cm": true, "percent": true, "pct": true, "mgdl": true, "mmol": true,
+	"celsius": true, "fahrenheit": true, "c": true, "f": true,
+}
+
+// before is what the last five words of a text mean, phrases included.
+func (d *dictionary) before(text []byte) senses {
+	const words, bytes = 5, 96
+	if len(text) > bytes {
+		text = text[len(text)-bytes:]
+	}
+	i, n := len(text), 0
+	for i > 0 && n < words {
+		for i > 0 && !alnum(text[i-1]) {
+			if text[i-1] == '\n' {
+				n = words // what stands on another line is not about this
+			}
+			i--
+		}
+		if n >= words {
+			break
+		}
+		for i > 0 && alnum(text[i-1]) {
+			i--
+		}
+		n++
+	}
+	if len(text[i:]) == 0 {
+		return senses{}
+	}
+	return d.meaning(text[i:]).about
+}

@@ -6,20 +6,24 @@ type sense uint8
 // The senses. Order does not matter and is not stored anywhere; add at will, up
 // to maxSenses.
 const (
-	senseNone sense = iota
+	senseNone   sense = iota
+	senseShield       // means nothing, and shields its words from meaning more
 
 	// People.
-	sensePersonName // the value is a person's name: firstName, ownerName, 姓名
-	sensePerson     // a person is spoken of: owner, driver, patient, employee
-	senseUser       // user, username, login, account holder
-	senseName       // name, label, title: a name of anything
+	sensePersonName  // the value is a person's name: firstName, ownerName, 姓名
+	sensePerson      // a person is spoken of: owner, driver, patient, employee
+	senseUser        // user, username, login, account holder
+	sensePersonLabel // whom or what was recognized: a person's name, if it looks like one
+	senseName        // name, label, title: a name of anything
 	senseEmail
 	sensePhone
-	senseAddress // street, postal address
-	senseCity    // part of an address: city, zip, postcode, country
-	senseChild   // child, minor, pupil
+	senseAddress     // street, postal address
+	senseAddressWeak // address: of a bus, a network or a house
+	senseCity        // part of an address: city, zip, postcode, country
+	senseChild       // child, minor, pupil
 	senseAge
 	senseGender
+	senseBirth   // date of birth
 	senseSpecial // religion, union membership, orientation, ethnicity, politics
 
 	// Identifiers of people.
@@ -45,6 +49,7 @@ const (
 	senseICCID
 	senseIMSI
 	senseEUI
+	senseID       // id: of anything
 	senseDeviceID // deviceId, gatewayId, node id, meter number
 	senseWearable // a device that a person carries: phone, watch, tag, beacon
 	senseIP
@@ -59,6 +64,7 @@ const (
 	senseRouting // routing, sort code, BIC, ABA
 	senseWallet
 	senseBank
+	senseTransaction // amount, currency
 
 	// Credentials.
 	sensePassword
@@ -78,23 +84,28 @@ const (
 	senseSpeed
 	senseHeading
 	senseAccuracy
+	senseGeohash
+	senseTimezone
 	sensePlace // room, zone, site
 	senseRegion
 	senseTime
 	senseCamera
 	sensePresence
+	senseTransition // event: enter, leave
+	senseDistance   // distance, rssi
 
 	// Bodies.
 	senseFace
 	senseEmbedding
-	senseLandmarks
+	senseFaceData // landmarks, a face's template
 	senseFingerprint
 	senseIris
 	senseVoice
 	senseSimilarity
-	senseHealth // a body's measurement, whatever it is
-	senseBodyTemperature
-	senseTemperature
+	senseHealth     // a body's measurement or condition
+	senseHealthWeak // a measurement that may be of a body: temperature, pulse, weight
+	senseBody       // a body, or what is worn on it or measures it
+	senseMachine    // a machine, or the air around one
 	senseUnit
 
 	// Media and models.
@@ -103,6 +114,7 @@ const (
 	senseAudio
 	senseModel
 	sensePrompt
+	senseMessages
 	senseRole
 	senseContent
 

@@ -1,0 +1,161 @@
+package classify
+
+import (
+	"bytes"
+	"hash/maphash"
+
+	"github.com/sealgate/sealgate/classify/payload"
+)
+
+// Bounds of what a worker remembers. Devices repeat their keys and topics; one
+// that invents them fills the memory, which is then forgotten as a whole.
+const (
+	maxPaths    = 4096
+	maxPathKeys = 128 << 10 // bytes
+	pathSlots   = 2 * maxPaths
+	maxTopics   = 1024
+	maxTopicLen = 512
+)
+
+// path is what a key path means.
+type path struct {
+	hash      uint64
+	parent    int32  // the container's path, an index into memory.paths
+	key, size uint32 // the key's bytes, in memory.keys
+	meaning
+	up        senses       // what the nearest container with a key of its own means
+	above     senses       // what any container means
+	detectors []DetectorID // started by the key, on leaves
+	arrays    []DetectorID // started by the key, on arrays
+	inKey     match        // what stands in the key itself; confidence 0: nothing
+	inKeyBy   DetectorID
+}
+
+// topicMeaning is what a topic says of its message.
+type topicMeaning struct {
+	about senses
+	last  int32 // path of its last level: the key of a scalar payload
+	clean bool  // nothing to find in its levels
+}
+
+// memory holds what one worker has learned about key paths and topics under one
+// classifier. A path is found by its keyed hash and then compared whole, so
+// that no collision, made or chanced upon, gives one key another's meaning.
+type memory struct {
+	owner  *Classifier
+	seed   maphash.Seed
+	slots  []int32 // open addressing; index into paths, plus 1
+	paths  []path
+	keys   []byte
+	topics map[string]topicMeaning
+	full   bool // forget at the next document
+}
+
+// rootPath is the path of a payload's root.
+const rootPath = 0
+
+func (m *memory) reset(c *Classifier) {
+	if m.owner == nil {
+		m.seed = maphash.MakeSeed()
+	}
+	m.owner, m.full = c, false
+	if m.slots == nil {
+		m.slots = make([]int32, pathSlots)
+	}
+	clear(m.slots)
+	clear(m.paths) // drops the slices in it
+	m.paths = append(m.paths[:0], path{parent: -1})
+	m.keys = m.keys[:0]
+	m.topics = make(map[string]topicMeaning)
+}
+
+// begin prepares for one document.
+func (m *memory) begin(c *Classifier) {
+	if m.owner != c || m.full {
+		m.reset(c)
+	}
+}
+
+// child returns the path of a key in a container. Beyond the bounds it learns
+// paths for the rest of the document only.
+func (m *memory) child(s *Scratch, hash uint64, parent int32, key []byte) int32 {
+	if m.full {
+		return m.add(s, hash, parent, key)
+	}
+	i := hash & (pathSlots - 1)
+	for m.slots[i] != 0 {
+		id := m.slots[i] - 1
+		p := &m.paths[id]
+		if p.hash == hash && p.parent == parent && bytes.Equal(m.keys[p.key:p.key+p.size], key) {
+			return id
+		}
+		i = (i + 1) & (pathSlots - 1)
+	}
+	id := m.add(s, hash, parent, key)
+	m.slots[i] = id + 1
+	m.full = len(m.paths) >= maxPaths || len(m.keys) >= maxPathKeys
+	return id
+}
+
+// add works out what a key means.
+func (m *memory) add(s *Scratch, hash uint64, parent int32, key []byte) int32 {
+	id := int32(len(m.paths))
+	p := path{hash: hash, parent: parent, key: uint32(len(m.keys)), size: uint32(len(key))}
+	m.keys = append(m.keys, key...)
+	folded, _ := s.keyFolder.fold(key)
+	p.meaning = m.owner.dict.meaning(folded)
+	if parent >= 0 {
+		up := &m.paths[parent]
+		p.above = up.above.union(up.about)
+		p.up = up.about
+		if p.transparent {
+			p.head = up.head
+			p.up = up.up
+		}
+	}
+	for i := range m.owner.detectors {
+		d := &m.owner.detectors[i]
+		if m.owner.senses[i].meets(p.head) {
+			if d.on&onKey != 0 {
+				p.detectors = append(p.detectors, DetectorID(i))
+			}
+			if d.on&onArray != 0 {
+				p.arrays = append(p.arrays, DetectorID(i))
+			}
+		}
+	}
+	m.paths = append(m.paths, p)
+	p.inKey, p.inKeyBy = m.owner.inKey(s, key)
+	m.paths[id] = p
+	return id
+}
+
+// topic returns what the document's topic means.
+func (m *memory) topic(s *Scratch, d *payload.Document) topicMeaning {
+	if t, ok := m.topics[d.Topic]; ok {
+		return t
+	}
+	t := topicMeaning{last: rootPath}
+	last := int32(-1)
+	for i := range d.Fields {
+		if d.Fields[i].Kind != payload.KindTopic {
+			break
+		}
+		last = int32(i)
+		level, _ := s.keyFolder.fold(d.Text(last))
+		t.about = t.about.union(m.owner.dict.meaning(level).about)
+	}
+	if last >= 0 {
+		key := d.Text(last)
+		// A parent that no container has sets topic levels apart from keys.
+		t.last = m.child(s, maphash.Bytes(m.seed, key), -1, key)
+	}
+	t.clean = !m.owner.inTopic(s, d, t.about)
+	if len(d.Topic) <= maxTopicLen {
+		if len(m.topics) >= maxTopics {
+			clear(m.topics)
+		}
+		m.topics[string(append([]byte(nil), d.Topic...))] = t
+	}
+	return t
+}

@@ -1,0 +1,549 @@
+package classify
+
+// A byte's classes, for the scanner's one table.
+const (
+	isLower  = 1 << iota // a-z
+	isUpper              // A-Z
+	isDigit              // 0-9
+	isHexAF              // a-f A-F
+	isAt                 // @
+	isColon              // :
+	isEquals             // =
+	isBreak              // ends a word: space, quotes, brackets, comma, semicolon, bar, backslash, controls, all beyond ASCII
+
+	isLetter = isLower | isUpper
+	isAlnum  = isLetter | isDigit
+)
+
+var byteClass = func() (t [256]uint8) {
+	for b := range t {
+		switch {
+		case b >= 'a' && b <= 'z':
+			t[b] = isLower
+		case b >= 'A' && b <= 'Z':
+			t[b] = isUpper
+		case b >= '0' && b <= '9':
+			t[b] = isDigit
+		case b <= ' ' || b >= 0x7f:
+			t[b] = isBreak
+		}
+	}
+	for _, b := range "abcdefABCDEF" {
+		t[b] |= isHexAF
+	}
+	for _, b := range "\"'`()[]{}<>,;|\\" {
+		t[b] = isBreak
+	}
+	t['@'], t[':'], t['='] = isAt, isColon, isEquals
+	return t
+}()
+
+// plan is the detectors by what starts them, made once for a classifier.
+type plan struct {
+	digits   [maxDigits + 1][]DetectorID // by number of digits
+	word     [maxPlanned + 1][]DetectorID
+	words    []DetectorID
+	dotted   []DetectorID
+	colons   []DetectorID
+	at       []DetectorID
+	url      []DetectorID
+	token    []DetectorID
+	literals []literal          // grouped by their first two bytes
+	first    [1 << 16 / 64]uint64 // which two bytes begin a literal
+	groups   []DetectorID       // onGroup
+	key      []DetectorID       // onKey
+	wordsFor senses             // what the detectors of words need
+	wordsAny bool               // one of them needs nothing
+}
+
+// maxPlanned is the longest word that detectors are told apart by.
+const maxPlanned = 64
+
+type literal struct {
+	text string
+	by   DetectorID
+}
+
+func newPlan(ds []detector) *plan {
+	p := &plan{}
+	for i := range ds {
+		d, id := &ds[i], DetectorID(i)
+		hi := func(limit int) int {
+			if d.max == 0 || d.max > limit {
+				return limit
+			}
+			return d.max
+		}
+		if d.on&onDigits != 0 {
+			for n := d.min; n <= hi(maxDigits); n++ {
+				p.digits[n] = append(p.digits[n], id)
+			}
+		}
+		if d.on&onWord != 0 {
+			for n := d.min; n <= hi(maxPlanned); n++ {
+				p.word[n] = append(p.word[n], id)
+			}
+		}
+		if d.on&onWords != 0 {
+			p.words = append(p.words, id)
+			if d.needs {
+				p.wordsFor = p.wordsFor.union(sensesOf(d.senses))
+			} else {
+				p.wordsAny = true
+			}
+		}
+		for on, list := range map[start]*[]DetectorID{onDotted: &p.dotted, onColons: &p.colons, onAt: &p.at, onURL: &p.url, onToken: &p.token, onGroup: &p.groups, onKey: &p.key} {
+			if d.on&on != 0 {
+				*list = append(*list, id)
+			}
+		}
+		if d.on&onLiteral != 0 {
+			for _, l := range d.literals {
+				p.literals = append(p.literals, literal{l, id})
+				k := uint16(l[0])<<8 | uint16(l[1])
+				p.first[k/64] |= 1 << (k % 64)
+			}
+		}
+	}
+	return p
+}
+
+// scan looks for candidates in c.text and reports what their detectors find.
+// Its cost is linear: one table look-up a byte, and at a candidate work bounded
+// by constants.
+func (s *Scratch) scan(c *candidate) {
+	t := c.text
+	for i := 0; i < len(t); {
+		if byteClass[t[i]]&isBreak != 0 {
+			i++
+			continue
+		}
+		j, m, lit := i, uint8(0), i+1 < len(t) && s.literalAt(t[i], t[i+1])
+		for j < len(t) {
+			k := byteClass[t[j]]
+			if k&isBreak != 0 {
+				break
+			}
+			m |= k
+			j++
+		}
+		if m&(isDigit|isAt|isColon|isEquals) != 0 || j-i >= minToken || lit {
+			s.word(c, i, j, m)
+		}
+		i = j
+	}
+}
+
+// minToken is the shortest run that onToken starts.
+const minToken = 16
+
+func (s *Scratch) literalAt(a, b byte) bool {
+	k := uint16(a)<<8 | uint16(b)
+	return s.plan.first[k/64]&(1<<(k%64)) != 0
+}
+
+// word looks at one word of a text, text[from:to], that holds something of
+// interest; m is the union of its bytes' classes.
+func (s *Scratch) word(c *candidate, from, to int, m uint8) {
+	t, p := c.text, s.plan
+	if m&isColon != 0 {
+		for i := from; i+2 < to; i++ {
+			if t[i] == ':' && t[i+1] == '/' && t[i+2] == '/' {
+				s.try(c, p.url, from, to)
+				break
+			}
+		}
+	}
+	if to-from >= minToken && m&isAlnum != 0 {
+		s.tokens(c, from, to)
+	}
+	for i := from; i < to; {
+		b := t[i]
+		k := byteClass[b]
+		if i == from || byteClass[t[i-1]]&isAlnum == 0 {
+			if i+1 < to && s.literalAt(b, t[i+1]) {
+				s.literal(c, i, to)
+			}
+		}
+		switch {
+		case k&isAlnum != 0:
+			j, am := i, uint8(0)
+			for j < to && byteClass[t[j]]&isAlnum != 0 {
+				am |= byteClass[t[j]]
+				j++
+			}
+			if am&isDigit != 0 {
+				s.alnum(c, from, to, i, j, am)
+			}
+			i = j
+		case k&isAt != 0:
+			s.at(c, from, to, i)
+			i++
+		case (b == ':' || b == '=') && i > from:
+			s.assign(c, from, to, i)
+			i++
+		default:
+			i++
+		}
+	}
+	if m&isColon != 0 || m&isDigit != 0 {
+		s.separated(c, from, to, m)
+	}
+}
+
+// alnum looks at a run of letters and digits, at least one digit, in a word.
+func (s *Scratch) alnum(c *candidate, from, to, i, j int, m uint8) {
+	t, p := c.text, s.plan
+	if n := j - i; n <= maxPlanned {
+		s.try(c, p.word[n], i, j)
+	}
+	if m&isLetter == 0 && (i == 0 || byteClass[t[i-1]]&isAlnum == 0) && !insideDigits(t, i) {
+		s.digitGroups(c, i)
+	}
+	if len(p.words) > 0 && (p.wordsAny || c.context().meets(p.wordsFor)) {
+		s.wordGroups(c, i, j)
+	}
+}
+
+// insideDigits reports whether the digits at i are the fraction of a number or
+// stand behind two groups already: such a place starts no run of its own.
+func insideDigits(t []byte, i int) bool {
+	return i >= 2 && t[i-1] == '.' && byteClass[t[i-2]]&isDigit != 0 && (i < 3 || byteClass[t[i-3]]&isAlnum == 0)
+}
+
+// maxGroups is how many groups of digits a run can have: a phone number written
+// in pairs behind its country code, a card, an IBAN in fours.
+const maxGroups = 10
+
+// digitGroups starts detectors at digits in groups.
+func (s *Scratch) digitGroups(c *candidate, i int) {
+	t, p := c.text, s.plan
+	var ends [maxGroups]int  // of each group in t
+	var sizes [maxGroups]int // digits up to there
+	n, groups := 0, 0
+	var sep byte
+	j := i
+	start := i
+	for back := 1; back <= 2 && i-back >= 0; back++ { // "+49", "(030)", "+(49)"
+		if b := t[i-back]; b == '+' || b == '(' {
+			start = i - back
+		} else {
+			break
+		}
+	}
+	phone := start < i
+	for groups < maxGroups {
+		for j < len(t) && byteClass[t[j]]&isDigit != 0 && n < maxDigits {
+			s.digits[n] = t[j]
+			n++
+			j++
+		}
+		if j < len(t) && byteClass[t[j]]&isAlnum != 0 {
+			break // a letter touches it, or it is too long
+		}
+		ends[groups], sizes[groups] = j, n
+		groups++
+		k := j
+		for k < len(t) && k-j < 3 && isSeparator(t[k], &sep, phone || n <= 5) {
+			k++
+		}
+		if k == j || k >= len(t) || byteClass[t[k]]&isDigit == 0 {
+			break
+		}
+		j = k
+	}
+	for g := groups - 1; g >= 0; g-- {
+		if sizes[g] < minDigits || len(p.digits[sizes[g]]) == 0 {
+			continue
+		}
+		c.digits = s.digits[:sizes[g]]
+		if s.try(c, p.digits[sizes[g]], start, ends[g]) {
+			break
+		}
+	}
+	c.digits = nil
+}
+
+// minDigits is the fewest digits that onDigits starts at.
+const minDigits = 6
+
+// isSeparator reports whether b can stand between groups of digits. All
+// separators of a number are the same, but for phone numbers, where brackets,
+// spaces, slashes and dashes mix.
+func isSeparator(b byte, sep *byte, mixed bool) bool {
+	switch b {
+	case ' ', '-', '.', '/':
+		if *sep == 0 || *sep == b {
+			*sep = b
+			return true
+		}
+		return mixed && b != '.' && *sep != '.'
+	case '(', ')':
+		return mixed
+	}
+	return false
+}
+
+// maxWords is the longest run of onWords, in bytes.
+const maxWords = 40
+
+// wordGroups starts detectors at words in a row, the one at text[i:j] among
+// the first three.
+func (s *Scratch) wordGroups(c *candidate, i, j int) {
+	t := c.text
+	from := i
+	for back := 0; back < 2; back++ {
+		k := from
+		if k < 2 || !joins(t[k-1]) || byteClass[t[k-2]]&isAlnum == 0 {
+			break
+		}
+		k--
+		for k > 0 && byteClass[t[k-1]]&isAlnum != 0 {
+			k--
+		}
+		w := t[k : from-1]
+		if len(w) > 4 || byteClass[w[0]]&(isUpper|isDigit) == 0 {
+			break
+		}
+		if digitIn(w) {
+			return // that word started it
+		}
+		from = k
+	}
+	var ends [12]int
+	n := 0
+	for k := j; n < len(ends); {
+		ends[n] = k
+		n++
+		if k+1 >= len(t) || !joins(t[k]) || byteClass[t[k+1]]&isAlnum == 0 {
+			break
+		}
+		k++
+		for k < len(t) && byteClass[t[k]]&isAlnum != 0 {
+			k++
+		}
+		if k-from > maxWords {
+			break
+		}
+	}
+	for start := from; ; {
+		for g := n - 1; g >= 0; g-- {
+			if s.try(c, s.plan.words, start, ends[g]) {
+				return
+			}
+		}
+		if start == i {
+			return
+		}
+		for start < i && byteClass[t[start]]&isAlnum != 0 {
+			start++
+		}
+		start++
+	}
+}
+
+func joins(b byte) bool { return b == ' ' || b == '-' || b == '.' }
+
+func digitIn(b []byte) bool {
+	for _, x := range b {
+		if x-'0' < 10 {
+			return true
+		}
+	}
+	return false
+}
+
+// at starts detectors at a word around an '@' at text[i].
+func (s *Scratch) at(c *candidate, from, to, i int) {
+	t := c.text
+	a, b := i, i+1
+	for a > from && i-a < 64 && (byteClass[t[a-1]]&isAlnum != 0 || mailLocal(t[a-1])) {
+		a--
+	}
+	for b < to && b-i < 255 && (byteClass[t[b]]&isAlnum != 0 || t[b] == '.' || t[b] == '-') {
+		b++
+	}
+	if a < i && b > i+1 {
+		s.try(c, s.plan.at, a, b)
+	}
+}
+
+func mailLocal(b byte) bool {
+	switch b {
+	case '.', '_', '%', '+', '-', '!', '#', '$', '&', '*', '/', '?', '^', '~':
+		return true
+	}
+	return false
+}
+
+// separated starts detectors at runs of hex digits with dots, colons or dashes
+// between them.
+func (s *Scratch) separated(c *candidate, from, to int, m uint8) {
+	t, p := c.text, s.plan
+	for i := from; i < to; {
+		k := byteClass[t[i]]
+		if k&(isDigit|isHexAF) == 0 && t[i] != ':' || i > from && byteClass[t[i-1]]&isAlnum != 0 {
+			i++
+			continue
+		}
+		j := i
+		var dots, colons, dashes int
+		letters := false
+	run:
+		for j < to {
+			switch b := t[j]; {
+			case byteClass[b]&isDigit != 0:
+			case byteClass[b]&isHexAF != 0:
+				letters = true
+			case b == '.':
+				dots++
+			case b == ':':
+				colons++
+			case b == '-':
+				dashes++
+			default:
+				break run
+			}
+			j++
+		}
+		end := j
+		for end > i && (t[end-1] == '.' || t[end-1] == '-' || t[end-1] == ':' && (end < 2 || t[end-2] != ':')) {
+			end--
+		}
+		touched := j < to && byteClass[t[j]]&isAlnum != 0
+		switch {
+		case end-i < 3 || touched && colons < 2:
+		case dots >= 3 && !letters && dashes == 0 && colons <= 1:
+			e := i
+			for e < end && (byteClass[t[e]]&isDigit != 0 || t[e] == '.') {
+				e++
+			}
+			s.try(c, p.dotted, i, e)
+		case !touched && (colons >= 2 || dashes >= 5 || dots == 2 && end-i == 14):
+			s.try(c, p.colons, i, end)
+		}
+		i = max(j, i+1)
+	}
+}
+
+// tokens starts detectors at long runs of what keys and encodings are made of.
+func (s *Scratch) tokens(c *candidate, from, to int) {
+	t := c.text
+	for i := from; i < to; {
+		j, m := i, uint8(0)
+		for j < to && tokenByte(t[j]) {
+			m |= byteClass[t[j]]
+			j++
+		}
+		if j-i >= minToken && (m&isDigit != 0 || m&isLetter == isLetter) {
+			s.try(c, s.plan.token, i, j)
+		}
+		i = j + 1
+	}
+}
+
+func tokenByte(b byte) bool {
+	if byteClass[b]&isAlnum != 0 {
+		return true
+	}
+	switch b {
+	case '+', '/', '=', '_', '-', '.', '~', ':':
+		return true
+	}
+	return false
+}
+
+// literal starts the detectors one of whose literals begins at text[i].
+func (s *Scratch) literal(c *candidate, i, to int) {
+	rest := c.text[i:]
+	for k := range s.plan.literals {
+		l := &s.plan.literals[k]
+		if len(rest) >= len(l.text) && string(rest[:len(l.text)]) == l.text {
+			if s.tryOne(c, l.by, i, max(to, i+len(l.text))) {
+				return
+			}
+		}
+	}
+}
+
+// assign handles "word = value" and "word: value" in a text: the word before
+// the sign at text[i] is the value's key.
+func (s *Scratch) assign(c *candidate, from, to, i int) {
+	t := c.text
+	a := i
+	for a > 0 && i-a < 48 && (byteClass[t[a-1]]&isAlnum != 0 || t[a-1] == '_' || t[a-1] == '-' || t[a-1] == '.' || t[a-1] >= 0x80) {
+		a--
+	}
+	if i-a < 2 || i+1 >= len(t) {
+		return
+	}
+	v := i + 1
+	for v < len(t) && v-i < 4 && (t[v] == ' ' || t[v] == '\t') {
+		v++
+	}
+	if t[i] == ':' && v < len(t) && (t[v] == '/' || t[v] == ':') || v >= len(t) {
+		return // a URL, not an assignment
+	}
+	meaning := c.dict.meaning(t[a:i])
+	if meaning.head.empty() {
+		return
+	}
+	e := v
+	var quote byte
+	if t[v] == '"' || t[v] == '\'' {
+		quote = t[v]
+		v++
+		e = v
+	}
+	for e < len(t) && e-v < 512 {
+		b := t[e]
+		if quote != 0 && b == quote || quote == 0 && (b == '&' && t[i] == '=' || b == ',' || b == ';' || b <= ' ' || b == '"' || b == '\'' || b == '<' || b == ')' || b == '}' || b == ']') || b == '\n' {
+			break
+		}
+		e++
+	}
+	if e == v {
+		return
+	}
+	key, about := c.key, c.about
+	c.key, c.about = meaning.head, c.about.union(meaning.about)
+	c.assigned = true
+	for _, id := range s.plan.key {
+		if s.owner.senses[id].meets(meaning.head) {
+			s.tryOne(c, id, v, e)
+		}
+	}
+	c.key, c.about, c.assigned = key, about, false
+}
+
+// try starts detectors on a run, until one finds something.
+func (s *Scratch) try(c *candidate, ids []DetectorID, from, to int) bool {
+	hit := false
+	for _, id := range ids {
+		if s.tryOne(c, id, from, to) {
+			hit = true
+		}
+	}
+	return hit
+}
+
+// tryOne starts one detector on a run.
+func (s *Scratch) tryOne(c *candidate, id DetectorID, from, to int) bool {
+	d := &s.owner.detectors[id]
+	c.start, c.end = from, to
+	if n := to - from; d.on&onDigits == 0 && (n < d.min || d.max > 0 && n > d.max) {
+		return false
+	}
+	if d.needs && !c.context().meets(s.owner.senses[id]) {
+		return false
+	}
+	m, ok := d.find(c)
+	if !ok || m.confidence < minConfidence {
+		return false
+	}
+	s.report(c, id, m)
+	return true
+}
+
+// minConfidence is what a match must reach to be reported, in percent.
+const minConfidence = 50
