@@ -2,8 +2,6 @@ package classify
 
 import (
 	"fmt"
-
-	"github.com/sealgate/sealgate/classify/payload"
 )
 
 // Options say what a Classifier does. The zero value is the generic profile
@@ -19,10 +17,13 @@ type Options struct {
 // A Classifier is an immutable set of rules, safe for concurrent use.
 type Classifier struct {
 	detectors []detector
+	senses    []senses // of each detector
+	plan      *plan
 	dict      *dictionary
 	base      [classCount]Grade // of a finding
 	raised    [classCount]Grade // where the class's condition holds
 	traits    [classCount]Trait
+	passes    [classCount]bool // the default action is pass
 }
 
 // New compiles a classifier.
@@ -32,6 +33,10 @@ func New(o Options) (*Classifier, error) {
 		o.Profile = t.profiles[0]
 	}
 	c := &Classifier{detectors: Detectors(), dict: newDictionary()}
+	c.plan = newPlan(c.detectors)
+	for i := range c.detectors {
+		c.senses = append(c.senses, sensesOf(c.detectors[i].senses))
+	}
 	for i := range t.classes[1:] {
 		k := &t.classes[i+1]
 		g, ok := k.Grades[o.Profile]
@@ -39,6 +44,7 @@ func New(o Options) (*Classifier, error) {
 			return nil, fmt.Errorf("compile classifier: unknown profile %q", o.Profile)
 		}
 		c.base[k.ID], c.raised[k.ID], c.traits[k.ID] = g, max(g, k.Raised[o.Profile]), k.Traits
+		c.passes[k.ID] = k.DefaultAction == "pass"
 		if k.RaisedWhen == "gbt35273" {
 			c.raised[k.ID] = g
 			if o.GBT35273 {
@@ -70,47 +76,4 @@ func (c *Classifier) DetectorName(id DetectorID) string {
 		return c.detectors[id].name
 	}
 	return "declared"
-}
-
-// Scratch is the memory of one worker: what Find works in, and what it has
-// learned about key paths. The zero value is ready. Not for concurrent use.
-type Scratch struct {
-	findings []Finding
-}
-
-// State is what outlives a change of policy: the tracks of subjects. It is
-// bounded and safe for concurrent use.
-type State struct{}
-
-// NewState returns an empty state.
-func NewState() *State { return &State{} }
-
-const declaredDetector = DetectorID(1<<16 - 1)
-
-// Find finds and grades what is sensitive in a parsed document. A panic in a
-// detector becomes a Reason; the result then has no findings.
-func (c *Classifier) Find(s *Scratch, st *State, d *payload.Document, ctx Context) Result {
-	s.findings = s.findings[:0]
-	r := Result{Grade: L1}
-	for _, x := range ctx.Declared {
-		s.findings = append(s.findings, Finding{Field: x.Field, Class: x.Class, Grade: max(x.Grade, c.base[x.Class]), Confidence: 100, Detector: declaredDetector, Why: WhyDeclared})
-	}
-	r.Findings = s.findings
-	for i := range r.Findings {
-		r.Grade = max(r.Grade, r.Findings[i].Grade)
-		r.Classes = r.Classes.With(r.Findings[i].Class)
-	}
-	return r
-}
-
-// Combine grades a message whose findings are given, each with the class and
-// grade that is left of it after a transformation (ClassNone: it no longer
-// tells anything by itself), and applies the combination rules again. It
-// follows Find on the same scratch and document.
-func (c *Classifier) Combine(s *Scratch, d *payload.Document, fs []Finding) Grade {
-	g := L1
-	for i := range fs {
-		g = max(g, fs[i].Grade)
-	}
-	return g
 }

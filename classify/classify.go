@@ -103,6 +103,8 @@ type Finding struct {
 	Confidence uint8 // percent
 	Detector   DetectorID
 	Why        Why
+	special    bool  // the class's raised grade applies: a public address, a device that a person carries
+	alone      Grade // before the combination rules
 }
 
 // Whole reports whether the finding covers its whole field.

@@ -31,6 +31,8 @@ type detector struct {
 	// find looks at one candidate. It must not keep c or its slices, must not
 	// allocate, and must run in time bounded by the run's length.
 	find func(c *candidate) (match, bool)
+	// group looks at several fields together (onGroup) and reports by itself.
+	group func(g *group)
 }
 
 // start is a set of kinds of place where a detector starts.
@@ -68,6 +70,14 @@ const (
 	// onToken: at least 16 bytes of letters, digits and + / = _ - . ~ : in one
 	// word, with a digit or with both cases.
 	onToken
+	// onArray: the key of an array means one of the detector's senses. There is
+	// no run; c.array says what the array holds. What it finds covers the array.
+	onArray
+	// onBinary: the payload is a binary of a known format. There is no run.
+	onBinary
+	// onGroup: once for a document in whose keys or topic one of the senses
+	// stands, after every value was looked at. It starts group, not find.
+	onGroup
 	// onLiteral: one of literals begins a word. The run goes on to the word's
 	// end: the next space, quote, bracket, comma, semicolon or backslash.
 	onLiteral
@@ -89,12 +99,18 @@ type match struct {
 // its surroundings.
 type candidate struct {
 	text       []byte // the whole value, decoded and folded; read only
+	raw        []byte // the value before folding
 	start, end int    // the run in text
 	digits     []byte // onDigits: its digits
+	array      arrayShape
 	kind       payload.Kind
+	assigned   bool // onKey: the run is a value in a text, behind "word =" or "word:"
 
-	key   senses // what the field's key means: the head of the key
-	about senses // what its path, its topic and its siblings mean
+	key    senses // what the field's key means: its head
+	up     senses // what the nearest container with a meaning speaks of
+	above  senses // what any container and the topic speak of
+	beside senses // what the keys beside it, and labels like {"type": "face"}, speak of
+	about  senses // all of these, and the rest of its own key
 
 	near     senses // what the words before the run mean, once looked up
 	nearFrom int    // start that near was computed for, -1: not yet

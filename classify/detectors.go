@@ -1,7 +1,16 @@
 package classify
 
+import "slices"
+
 // Detectors returns the built-in detectors, in the order in which ties between
 // them are settled.
 func Detectors() []detector {
-	return []detector{}
+	return slices.Concat(
+		credentialDetectors(),
+		bodyDetectors(),
+		personDetectors(),
+		locationDetectors(),
+		mediaDetectors(),
+		thingDetectors(),
+	)
 }

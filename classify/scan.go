@@ -48,12 +48,12 @@ type plan struct {
 	at       []DetectorID
 	url      []DetectorID
 	token    []DetectorID
-	literals []literal          // grouped by their first two bytes
+	literals []literal            // grouped by their first two bytes
 	first    [1 << 16 / 64]uint64 // which two bytes begin a literal
-	groups   []DetectorID       // onGroup
-	key      []DetectorID       // onKey
-	wordsFor senses             // what the detectors of words need
-	wordsAny bool               // one of them needs nothing
+	groups   []DetectorID         // onGroup
+	key      []DetectorID         // onKey
+	wordsFor senses               // what the detectors of words need
+	wordsAny bool                 // one of them needs nothing
 }
 
 // maxPlanned is the longest word that detectors are told apart by.

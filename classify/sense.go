@@ -13,6 +13,7 @@ const (
 	sensePersonName  // the value is a person's name: firstName, ownerName, 姓名
 	sensePerson      // a person is spoken of: owner, driver, patient, employee
 	senseUser        // user, username, login, account holder
+	senseLabelled    // a label beside it says that this is a person
 	sensePersonLabel // whom or what was recognized: a person's name, if it looks like one
 	senseName        // name, label, title: a name of anything
 	senseEmail
@@ -74,12 +75,15 @@ const (
 	senseAccessKey
 	sensePrivateKey
 	senseCertificate
+	senseKey // key: of anything
+	senseSSID
 	senseBadge // access badge, card of a door
 
 	// Places.
 	senseLat
 	senseLon
-	sensePosition // coordinates, position, gps, location as a pair
+	sensePosition // coordinates, position: on the earth or anywhere
+	senseGeo      // gps, location: on the earth
 	senseAltitude
 	senseSpeed
 	senseHeading
@@ -97,6 +101,7 @@ const (
 	// Bodies.
 	senseFace
 	senseEmbedding
+	senseVector   // vector, features, template: of anything
 	senseFaceData // landmarks, a face's template
 	senseFingerprint
 	senseIris
@@ -117,6 +122,9 @@ const (
 	senseMessages
 	senseRole
 	senseContent
+
+	// Neighbours of others above: of anything, until something near says more.
+	senseTemperature
 
 	// What makes another sense void.
 	senseCount // count, number of, length, size

@@ -144,15 +144,18 @@ var senseWords = []struct {
 	{senseAPIKey, `apikey xapikey  subscriptionkey functionkey apiaccesskey licensekey writekey writeapikey readapikey mapskey`},
 	{senseAccessKey, `accesskey accesskeyid awsaccesskeyid`},
 	{sensePrivateKey, `privatekey privkey clientkey sslkey tlskey keypem clientprivatekey devicekeypem rsaprivatekey rsakey pem pemkey serverkey signingprivatekey sshkey 私钥`},
+	{senseKey, `key`},
+	{senseSSID, `ssid essid wifissid networkname`},
 	{senseCertificate, `certificate cert cacert clientcert`},
 	{senseBadge, `badge badgeid badgenumber badgeno accesscard accesscardid accesscardnumber accesscardno rfid
 		rfidtag rfiduid rfidtagid carduid cardid cardcode nfcuid nfctag keycard keycardid tagnumber credentialid facilitycode wiegand keyfobid fobid 门禁卡 门禁卡号 工号`},
 
 	{senseLat, `lat latitude latdeg latdecimal latitudedeg gpslat gpslatitude breitengrad latitud   纬度 緯度 широта`},
 	{senseLon, `lon lng long longitude londeg longitudedeg gpslon gpslng gpslongitude laengengrad längengrad longitud   经度 経度 долгота`},
-	{sensePosition, `coordinates coordinate coords coord position gps location latlon latlng latlong lonlat lnglat
-		gpsposition gpscoordinates gpslocation gpscoords gpsfix geo geolocation geoposition geopoint geojson loc pos latlonalt point lastposition
-		homelocation lastlocation currentlocation currentposition nmea waypoint 坐标 位置 定位 经纬度`},
+	{sensePosition, `coordinates coordinate coords coord position pos point lastposition currentposition waypoint polygon linestring`},
+	{senseGeo, `gps location latlon latlng latlong lonlat lnglat
+		gpsposition gpscoordinates gpslocation gpscoords gpsfix geo geolocation geoposition geopoint geojson loc latlonalt
+		homelocation lastlocation currentlocation nmea geocoordinates 坐标 位置 定位 经纬度`},
 	{senseAltitude, `alt altitude elevation`},
 	{senseSpeed, `speed velocity spd`},
 	{senseHeading, `heading bearing cog course track`},
@@ -175,8 +178,9 @@ var senseWords = []struct {
 		facequality facetoken faceattributes faceattribute compreface deepface insightface arcface facenet retinaface facematch
 		facescore recognition faceinfo faceevent 人脸 人脸识别 顔 얼굴`},
 	{senseFaceData, `facetemplate facefeature faceencoding facedescriptor faceprint facevector faceembedding facedata  landmarks landmark facelandmarks facelandmark  人脸特征 人脸特征值 人脸模板`},
-	{senseEmbedding, `embedding embeddings featurevector feature features descriptor descriptors encoding encodings vector vec template
-		biometrictemplate reid reidfeature reidembedding appearance appearancevector voiceprint speakerembedding xvector dvector gaitvector embeddingvector 特征值 特征向量`},
+	{senseEmbedding, `embedding embeddings featurevector biometrictemplate reidfeature reidembedding appearancevector
+		voiceprint speakerembedding xvector dvector gaitvector embeddingvector 特征值 特征向量`},
+	{senseVector, `feature features descriptor descriptors encoding encodings vector vec template reid appearance`},
 	{senseFingerprint, `fingerprint fingerprintdata fingerprinttemplate fingertemplate minutiae fingerprintimage palmprint palmvein 指纹 掌纹`},
 	{senseIris, `iris iristemplate irisscan iriscode retina 虹膜`},
 	{senseVoice, `voiceprint voicetemplate speakerid 声纹`},
@@ -192,10 +196,11 @@ var senseWords = []struct {
 		symptom symptoms prescription bloodtype bloodgroup cholesterol hemoglobin vo2max perfusionindex caloriesburned menstrual
 		menstruation pregnancy pregnant falldetected falldetection  stresslevel moodscore apnea ahi peakflow hba1c painlevel icd10 vitalsign vitals bmi
 		心率 脉搏 血压 收缩压 舒张压 血氧 血糖 体温 呼吸频率 体重 身高 步数 睡眠 病史 诊断 过敏史 心電図 심박수`},
-	{senseHealthWeak, `hr bpm pulse sys dia steps step temperature temp weight height saturation respiration sleep calories pr rr bp oxygen fat posture stress activity`},
-	{senseBody, `body human patient wearable health healthdata medical clinic hospital fitness fitbit withings garmin owntracks omh watch wristband bracelet
-		pedometer bedside vitals vital scale bodyscale oximeter  glucometer bpmonitor bloodpressuremonitor cpap ecgmonitor ward nursing nurse care caregiver elderly wellbeing
-		sleeptracker oura whoop polar heart 健康 病人 医院 手环`},
+	{senseHealthWeak, `hr bpm pulse sys dia steps step weight height saturation respiration sleep calories rr bp oxygen fat posture stress activity`},
+	{senseTemperature, `temperature temp tmp`},
+	{senseBody, `body human patient wearable healthdata healthkit medical clinic hospital fitness fitbit withings garmin owntracks omh watch wristband bracelet
+		pedometer bedside vitals vital bodyscale oximeter  glucometer bpmonitor bloodpressuremonitor cpap ecgmonitor ward nursing nurse care caregiver elderly wellbeing
+		sleeptracker oura whoop polar 健康 病人 医院 手环`},
 	{senseMachine, `motor engine pump machine compressor bearing spindle cpu gpu chip board battery inverter panel boiler heater hvac tank pipe
 		room ambient air outdoor indoor freezer fridge oven transformer plc robot conveyor tire tyre wheel truck soil water gas coolant 电机 机器`},
 	{senseUnit, `unit units uom`},

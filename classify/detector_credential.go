@@ -1,0 +1,138 @@
+package classify
+
+import "github.com/sealgate/sealgate/classify/payload"
+
+// Credentials by key. What a key calls a password is one, unless the value
+// says that there is none.
+
+func credentialDetectors() []detector {
+	return []detector{
+		{name: "password", class: ClassCredentialSecret, on: onKey, senses: []sense{sensePassword}, find: findPassword},
+		{name: "secret", class: ClassCredentialSecret, on: onKey, senses: []sense{senseSecret, senseKey}, find: findSecret},
+		{name: "token", class: ClassCredentialToken, on: onKey, senses: []sense{senseToken, senseAPIKey, senseAccessKey}, find: findToken},
+		{name: "private-key", class: ClassCredentialPrivateKey, on: onKey, senses: []sense{sensePrivateKey}, find: findPrivateKey},
+	}
+}
+
+func findPassword(c *candidate) (match, bool) {
+	t := c.run()
+	switch c.kind {
+	case payload.KindNumber:
+		// A code of a door or an alarm; a number is too often a length or a
+		// setting to be anything else.
+		if len(t) >= 4 && len(t) <= 12 && digitsOnly(t) {
+			return c.found(70, WhyKey)
+		}
+		return match{}, false
+	case payload.KindString, payload.KindText, payload.KindTopic:
+	default:
+		return match{}, false
+	}
+	if placeholder(t) || len(t) < 3 || len(t) > 1024 {
+		return match{}, false
+	}
+	if c.assigned && prose(c, t) {
+		return match{}, false
+	}
+	return c.found(90, WhyKey)
+}
+
+func findSecret(c *candidate) (match, bool) {
+	t := c.run()
+	if !c.isString() || placeholder(t) || len(t) < 4 || len(t) > 4096 || pathLike(t) {
+		return match{}, false
+	}
+	if c.keyIs(senseKey) && !c.keyIs(senseSecret) {
+		if len(t) >= 8 && c.beside.has(senseSSID) {
+			return c.found(75, WhyKey|WhyContext)
+		}
+		return match{}, false
+	}
+	if c.assigned && prose(c, t) {
+		return match{}, false
+	}
+	return c.found(90, WhyKey)
+}
+
+func findToken(c *candidate) (match, bool) {
+	t := c.run()
+	if !c.isString() || placeholder(t) || len(t) < 8 || len(t) > 8192 || pathLike(t) {
+		return match{}, false
+	}
+	n := count(t)
+	random := n.digits > 0 && n.letters > 0 || n.upper > 0 && n.upper < n.letters && len(t) >= 16 || n.letters == n.upper && n.others > 0
+	switch {
+	case n.spaces > 2, !random && len(t) < 20:
+		return match{}, false
+	case n.digits > 0 && n.letters > 0 && len(t) >= 16:
+		return c.found(90, WhyKey|WhyEntropy)
+	}
+	return c.found(75, WhyKey)
+}
+
+func findPrivateKey(c *candidate) (match, bool) {
+	t := c.run()
+	if !c.isString() || placeholder(t) || len(t) < 24 || pathLike(t) {
+		return match{}, false
+	}
+	if isHex(t) && len(t) >= 32 || isBase64(t) {
+		return c.found(90, WhyKey|WhyEntropy)
+	}
+	return match{}, false
+}
+
+// placeholder reports whether t stands where a secret would and is none: empty,
+// masked, a reference, or the state of a secret.
+func placeholder(t []byte) bool {
+	if nothing(t) || same(t) {
+		return true
+	}
+	first, last := t[0], t[len(t)-1]
+	switch {
+	case first == '<' && last == '>', first == '[' && last == ']', first == '{' && last == '}',
+		first == '%' && last == '%', first == '$' && len(t) > 1 && (t[1] == '{' || t[1] == '('):
+		return true
+	}
+	masked := 0
+	for _, b := range t {
+		if b == '*' || b == '.' || b >= 0x80 {
+			masked++
+		}
+	}
+	if masked*4 >= len(t)*3 {
+		return true
+	}
+	return oneOf(t, "hidden", "redacted", "masked", "removed", "encrypted", "protected", "set", "changed", "unchanged",
+		"expired", "valid", "wrong", "missing", "required", "enabled", "disabled", "optional", "incorrect", "rejected",
+		"accepted", "failed", "success", "plain", "text", "nopassword", "no password", "not_set", "notset", "todo", "tbd",
+		"your_password", "yourpassword", "your-password", "your_token", "your-token", "your_api_key", "example")
+}
+
+// pathLike reports whether t names a file or a URL without credentials.
+func pathLike(t []byte) bool {
+	if t[0] == '/' || t[0] == '.' || t[0] == '~' {
+		dots := 0
+		for i, b := range t {
+			if b == '=' || b == '+' {
+				return false
+			}
+			if b == '.' && i > 0 {
+				dots++
+			}
+		}
+		return dots > 0 || len(t) < 40
+	}
+	for i := 0; i+2 < len(t) && i < 12; i++ {
+		if t[i] == ':' && t[i+1] == '/' && t[i+2] == '/' {
+			return true
+		}
+	}
+	return false
+}
+
+// prose reports whether what follows "password:" in a text is a word of a
+// sentence: letters of one case only.
+func prose(c *candidate, t []byte) bool {
+	n := count(t)
+	return n.digits == 0 && n.others == 0 && (n.upper == 0 || n.upper == 1 && t[0]-'A' < 26)
+}

@@ -1,0 +1,137 @@
+package classify
+
+import "github.com/sealgate/sealgate/classify/payload"
+
+// People by key and by structure: names, addresses, special categories,
+// children. There is no model of language in it: a bare "name" is a person's
+// only where its object is one.
+
+func personDetectors() []detector {
+	return []detector{
+		{name: "person-name", class: ClassPersonName, on: onKey, senses: []sense{sensePersonName}, find: findPersonName},
+		{name: "person-label", class: ClassPersonName, on: onKey, senses: []sense{sensePersonLabel, senseName}, find: findPersonLabel},
+		{name: "person-key", class: ClassPersonName, on: onKey, senses: []sense{sensePerson}, find: findPersonKey},
+		{name: "postal-address", class: ClassContactAddress, on: onKey, senses: []sense{senseAddress, senseAddressWeak, senseCity}, find: findAddress},
+		{name: "special-category", class: ClassSpecial, on: onKey, senses: []sense{senseSpecial}, find: findSpecial},
+		{name: "child-age", class: ClassChild, on: onKey, senses: []sense{senseAge, senseBirth}, find: findChildAge},
+	}
+}
+
+func (c *candidate) isString() bool {
+	return c.kind == payload.KindString || c.kind == payload.KindText || c.kind == payload.KindTopic
+}
+
+// person is a finding of a name: of a child where its object is one.
+func (c *candidate) person(confidence uint8, why Why) (match, bool) {
+	m, _ := c.found(confidence, why)
+	if c.up.has(senseChild) {
+		m.class = ClassChild
+	}
+	return m, true
+}
+
+func findPersonName(c *candidate) (match, bool) {
+	t := c.run()
+	if !c.isString() || nothing(t) || len(t) > 120 {
+		return match{}, false
+	}
+	n := count(t)
+	switch {
+	case nameLike(t):
+		return c.person(92, WhyKey|WhyShape)
+	case c.assigned || n.digits > n.letters || n.letters+n.wide < 2 || n.others > 4:
+		return match{}, false
+	}
+	return c.person(75, WhyKey)
+}
+
+// findPersonLabel handles keys that name people or things: a name is a person's
+// where its object is one, or a label beside it says so.
+func findPersonLabel(c *candidate) (match, bool) {
+	t := c.run()
+	if !c.isString() || c.assigned || nothing(t) || !nameLike(t) {
+		return match{}, false
+	}
+	switch {
+	case c.up.has(sensePerson), c.beside.has(senseLabelled):
+		return c.person(80, WhyKey|WhyShape|WhyContext)
+	case c.keyIs(sensePersonLabel) && (c.about.has(senseFace) || !c.beside.has(sensePerson)):
+		return c.person(65, WhyKey|WhyShape)
+	case c.beside.has(sensePlate):
+		return c.person(60, WhyKey|WhyShape|WhyContext)
+	}
+	return match{}, false
+}
+
+// findPersonKey handles {"driver": "Ann Lee"}: two words at least, because one
+// may be a role.
+func findPersonKey(c *candidate) (match, bool) {
+	t := c.run()
+	if !c.isString() || !nameLike(t) {
+		return match{}, false
+	}
+	n := count(t)
+	if n.spaces == 0 && n.wide == 0 || c.assigned {
+		return match{}, false
+	}
+	return c.person(75, WhyKey|WhyShape)
+}
+
+func findAddress(c *candidate) (match, bool) {
+	t := c.run()
+	if !c.isString() || nothing(t) || len(t) > 300 {
+		return match{}, false
+	}
+	n := count(t)
+	words := n.letters+n.wide >= 3 && !(n.spaces == 0 && n.wide == 0 && n.digits > n.letters)
+	switch {
+	case c.keyIs(senseAddress) && words:
+		return c.found(85, WhyKey)
+	case c.keyIs(senseAddressWeak) && words && !urlLike(t) &&
+		(n.spaces > 0 && n.letters >= 5 && (n.digits > 0 || c.beside.has(senseCity)) || n.wide >= 9 && addressWide(t)):
+		return c.found(75, WhyKey|WhyShape)
+	case c.keyIs(senseCity) && !c.keyIs(sensePlace) && (c.beside.has(senseAddress)) && len(t) >= 2 && !c.assigned:
+		return c.found(65, WhyKey|WhyContext)
+	}
+	return match{}, false
+}
+
+func urlLike(t []byte) bool {
+	for i := 0; i+2 < len(t); i++ {
+		if t[i] == ':' && t[i+1] == '/' && t[i+2] == '/' || t[i] == '@' {
+			return true
+		}
+	}
+	return false
+}
+
+// addressWide reports whether a text holds the parts of a Chinese or Japanese
+// address.
+func addressWide(t []byte) bool {
+	for i := 0; i+3 <= len(t); i++ {
+		switch string(t[i : i+3]) {
+		case "路", "号", "街", "区", "省", "市", "村", "镇", "弄", "室", "県", "都", "丁", "町":
+			return true
+		}
+	}
+	return false
+}
+
+func findSpecial(c *candidate) (match, bool) {
+	t := c.run()
+	n := count(t)
+	if !c.isString() || nothing(t) || n.letters+n.wide < 3 || n.digits > 2 || len(t) > 120 || c.about.has(senseVehicle) {
+		return match{}, false
+	}
+	if c.assigned && !c.about.has(sensePerson) {
+		return match{}, false
+	}
+	return c.found(75, WhyKey)
+}
+
+func findChildAge(c *candidate) (match, bool) {
+	if !c.up.has(senseChild) && !c.above.has(senseChild) || nothing(c.run()) || !digitIn(c.run()) {
+		return match{}, false
+	}
+	return c.found(70, WhyKey|WhyContext)
+}

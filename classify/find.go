@@ -1,0 +1,423 @@
+package classify
+
+import (
+	"slices"
+
+	"github.com/sealgate/sealgate/classify/payload"
+)
+
+// ReasonPanic says that a detector panicked: what the message holds is unknown.
+const ReasonPanic payload.Reason = "panic"
+
+// Scratch is the memory of one worker: what Find works in, and what it has
+// learned about key paths. The zero value is ready. Not for concurrent use.
+type Scratch struct {
+	owner *Classifier
+	plan  *plan
+	mem   memory
+
+	findings []Finding
+	paths    []int32  // of each field
+	siblings []senses // of each container: what its members' keys and labels mean
+
+	pairs [][2]int32 // precise positions: the fields of latitude and longitude
+
+	doc       *payload.Document
+	field     int32 // that is being looked at
+	first     int   // its first finding
+	topic     topicMeaning
+	spoken    senses // what all keys of the document and its topic mean
+	mapped    bool   // the text being looked at was folded: matches are placed back
+	digits    [maxDigits]byte
+	text      folder
+	keyFolder folder
+	cand      candidate
+}
+
+// Find finds and grades what is sensitive in a parsed document. A panic in a
+// detector becomes a Reason; the result then has no findings and no grade.
+func (c *Classifier) Find(s *Scratch, st *State, d *payload.Document, ctx Context) (r Result) {
+	defer func() {
+		if p := recover(); p != nil {
+			s.mem.owner = nil // whatever it was learning is in doubt
+			r = Result{Grade: Ungraded, Reason: ReasonPanic}
+		}
+	}()
+	s.begin(c, d)
+	s.read()
+	s.look()
+	for _, id := range s.plan.groups {
+		if s.spoken.meets(c.senses[id]) {
+			g := group{s: s, id: id}
+			c.detectors[id].group(&g)
+		}
+	}
+	s.declare(ctx.Declared)
+	s.settle()
+	return c.grade(s, st, ctx)
+}
+
+func (s *Scratch) begin(c *Classifier, d *payload.Document) {
+	s.owner, s.plan, s.doc = c, c.plan, d
+	s.findings = s.findings[:0]
+	s.pairs = s.pairs[:0]
+	s.mem.begin(c)
+	s.cand = candidate{dict: c.dict}
+	s.paths, s.siblings = grown(s.paths, len(d.Fields)), grown(s.siblings, len(d.Fields))
+	s.topic = s.mem.topic(s, d)
+	s.findings = s.findings[:0]
+	s.spoken = s.topic.about
+}
+
+// grown returns a slice of n zero elements, in s's memory if it is enough and
+// not far too much.
+func grown[T any](s []T, n int) []T {
+	if cap(s) < n || cap(s) > 8192 && n < 1024 {
+		return make([]T, n, max(n, 64))
+	}
+	s = s[:n]
+	clear(s)
+	return s
+}
+
+// read works out what each field's key means.
+func (s *Scratch) read() {
+	d := s.doc
+	for i := range d.Fields {
+		f := &d.Fields[i]
+		if f.Kind == payload.KindTopic {
+			continue
+		}
+		if f.Parent < 0 {
+			if f.Kind.Leaf() {
+				s.paths[i] = s.topic.last // the last topic level is a scalar's key
+			}
+			continue
+		}
+		up := s.paths[f.Parent]
+		if f.Key.Len() == 0 {
+			s.paths[i] = up // an element of an array is what the array is
+			continue
+		}
+		key := d.Key(int32(i))
+		if digitsOnly(key) {
+			s.paths[i] = up // so is a member with a number for a key
+			if len(key) >= minDigits {
+				if m, by := s.owner.inKey(s, key); m.confidence > 0 {
+					s.reportKey(int32(i), m, by)
+				}
+			}
+			continue
+		}
+		id := s.mem.child(s, f.PathHash, up, key)
+		s.paths[i] = id
+		p := &s.mem.paths[id]
+		if p.inKey.confidence > 0 {
+			s.reportKey(int32(i), p.inKey, p.inKeyBy)
+		}
+		if !p.about.empty() {
+			s.siblings[f.Parent] = s.siblings[f.Parent].union(p.about)
+			s.spoken = s.spoken.union(p.about)
+			// {"type": "person", "name": …}: a label says what its object is.
+			if f.Kind == payload.KindString && p.head.has(senseType) {
+				if t := d.Text(int32(i)); len(t) <= 24 {
+					label := s.owner.dict.label(t)
+					if label.has(senseFace) || label.has(sensePerson) {
+						label = label.with(senseLabelled)
+					}
+					s.siblings[f.Parent] = s.siblings[f.Parent].union(label)
+					s.spoken = s.spoken.union(label)
+				}
+			}
+		}
+	}
+}
+
+// look runs detectors over every field.
+func (s *Scratch) look() {
+	d := s.doc
+	for i := int32(0); int(i) < len(d.Fields); i++ {
+		f := &d.Fields[i]
+		switch f.Kind {
+		case payload.KindTopic:
+			if !s.topic.clean {
+				s.level(i)
+			}
+			continue
+		case payload.KindObject, payload.KindLines:
+			continue
+		case payload.KindArray:
+			if f.Key.Len() > 0 && s.array(i) {
+				i = lastInside(d, i)
+			}
+			continue
+		case payload.KindBinary:
+			s.binary(i)
+			continue
+		case payload.KindNull:
+			continue
+		}
+		p := &s.mem.paths[s.paths[i]]
+		text := d.Text(i)
+		if len(p.detectors) == 0 && (f.Kind != payload.KindString && f.Kind != payload.KindText && len(text) < minDigits || len(text) < 4) {
+			continue
+		}
+		s.leaf(i, f, p, text)
+	}
+}
+
+// lastInside returns the last field inside a container.
+func lastInside(d *payload.Document, i int32) int32 {
+	j := i + 1
+	for int(j) < len(d.Fields) && d.Fields[j].Parent >= i {
+		j++
+	}
+	return j - 1
+}
+
+// leaf looks at one value.
+func (s *Scratch) leaf(i int32, f *payload.Field, p *path, text []byte) {
+	c := &s.cand
+	s.open(c, i, f.Kind, text)
+	c.key, c.up = p.head, p.up
+	c.above = p.above.union(s.topic.about)
+	if f.Parent >= 0 {
+		c.beside = s.siblings[f.Parent]
+		if p.transparent { // {"heart_rate": {"value": 60, "unit": "bpm"}}
+			if pp := s.doc.Fields[f.Parent].Parent; pp >= 0 {
+				c.beside = c.beside.union(s.siblings[pp])
+			}
+		}
+	}
+	c.about = c.above.union(p.about).union(c.beside)
+	if len(p.detectors) > 0 {
+		from, to := trim(c.text)
+		if from < to {
+			for _, id := range p.detectors {
+				s.tryOne(c, id, from, to)
+			}
+		}
+	}
+	switch f.Kind {
+	case payload.KindString, payload.KindText:
+		s.scan(c)
+	case payload.KindNumber:
+		// Only whole numbers can be identifiers.
+		if len(text) >= minDigits && digitsOnly(text) {
+			s.scan(c)
+		}
+	}
+}
+
+// open prepares the candidate for a text of field i.
+func (s *Scratch) open(c *candidate, i int32, kind payload.Kind, text []byte) {
+	s.field, s.first = i, len(s.findings)
+	c.text, s.mapped = s.text.fold(text)
+	c.raw, c.kind, c.nearFrom = text, kind, -1
+	c.key, c.up, c.above, c.beside, c.about = senses{}, senses{}, senses{}, senses{}, senses{}
+	c.assigned, c.digits = false, nil
+}
+
+func trim(t []byte) (from, to int) {
+	from, to = 0, len(t)
+	for from < to && t[from] <= ' ' {
+		from++
+	}
+	for to > from && t[to-1] <= ' ' {
+		to--
+	}
+	return from, to
+}
+
+// level looks at one topic level. The level before it is its key.
+func (s *Scratch) level(i int32) {
+	c := &s.cand
+	text := s.doc.Text(i)
+	s.open(c, i, payload.KindTopic, text)
+	c.above = s.topic.about
+	c.about = c.above
+	if i > 0 {
+		folded, _ := s.keyFolder.fold(s.doc.Text(i - 1))
+		c.key = s.owner.dict.meaning(folded).head
+		for _, id := range s.plan.key {
+			if s.owner.senses[id].meets(c.key) && len(c.text) > 0 {
+				s.tryOne(c, id, 0, len(c.text))
+			}
+		}
+	}
+	s.scan(c)
+}
+
+// inTopic reports whether anything is found in the topic's levels.
+func (c *Classifier) inTopic(s *Scratch, d *payload.Document, about senses) bool {
+	s.topic = topicMeaning{about: about}
+	for i := range d.Fields {
+		if d.Fields[i].Kind != payload.KindTopic {
+			break
+		}
+		s.level(int32(i))
+	}
+	return len(s.findings) > 0
+}
+
+// inKey returns the surest of what stands in a key itself.
+func (c *Classifier) inKey(s *Scratch, key []byte) (match, DetectorID) {
+	if len(key) < minDigits {
+		return match{}, 0
+	}
+	before := len(s.findings)
+	k := &s.cand
+	s.open(k, 0, payload.KindString, key)
+	s.scan(k)
+	var best match
+	var by DetectorID
+	for i := before; i < len(s.findings); i++ {
+		if f := &s.findings[i]; f.Confidence > best.confidence {
+			best = match{class: f.Class, confidence: f.Confidence, why: f.Why, special: f.special}
+			by = f.Detector
+		}
+	}
+	s.findings = s.findings[:before]
+	return best, by
+}
+
+// array looks at an array whose key may say what it is, and reports whether
+// everything inside is told by that.
+func (s *Scratch) array(i int32) bool {
+	p := &s.mem.paths[s.paths[i]]
+	if len(p.arrays) == 0 {
+		return false
+	}
+	c := &s.cand
+	s.open(c, i, payload.KindArray, nil)
+	c.key, c.up = p.head, p.up
+	c.above = p.above.union(s.topic.about)
+	if parent := s.doc.Fields[i].Parent; parent >= 0 {
+		c.beside = s.siblings[parent]
+	}
+	c.about = c.above.union(p.about).union(c.beside)
+	c.array = measure(s.doc, i)
+	found := false
+	for _, id := range p.arrays {
+		d := &s.owner.detectors[id]
+		if m, ok := d.find(c); ok && m.confidence >= minConfidence {
+			m.start, m.end = 0, 0
+			s.report(c, id, m)
+			found = true
+		}
+	}
+	c.array = arrayShape{}
+	return found
+}
+
+// binary reports a payload of a known binary format.
+func (s *Scratch) binary(i int32) {
+	class := ClassMediaImage
+	switch s.doc.Media {
+	case payload.MediaJPEG, payload.MediaPNG:
+	default:
+		class = ClassAIModel
+	}
+	for id := range s.owner.detectors {
+		if d := &s.owner.detectors[id]; d.on&onBinary != 0 && d.class == class {
+			s.open(&s.cand, i, payload.KindBinary, nil)
+			s.cand.about = s.topic.about
+			if m, ok := d.find(&s.cand); ok {
+				s.report(&s.cand, DetectorID(id), m)
+			}
+		}
+	}
+}
+
+// report notes a match in the field that is being looked at. Of matches that
+// overlap it keeps one: the surest; of equal ones the higher graded, then the
+// longer, then the first in the list. What stands inside a value that is
+// sensitive as a whole can only raise the whole.
+func (s *Scratch) report(c *candidate, id DetectorID, m match) {
+	f := Finding{Field: s.field, Class: m.class, Confidence: m.confidence, Detector: id, Why: m.why, special: m.special}
+	if f.Class == ClassNone {
+		f.Class = s.owner.detectors[id].class
+	}
+	start, end := m.start, m.end
+	if s.mapped && end > start {
+		start, end = s.text.place(start, end)
+	}
+	whole := c.kind == payload.KindNumber || c.kind == payload.KindBool || start == 0 && end == len(c.raw)
+	if !whole {
+		f.Start, f.End = uint32(start), uint32(end)
+	}
+	if s.first < len(s.findings) && s.findings[s.first].Whole() {
+		w := &s.findings[s.first]
+		if whole && s.better(&f, w) || !whole && s.owner.gradeOf(f.Class, f.special) > s.owner.gradeOf(w.Class, w.special) {
+			f.Start, f.End = 0, 0
+			w.replace(f)
+		} else if f.Class == w.Class {
+			w.Why |= f.Why
+		}
+		return
+	}
+	if whole {
+		for j := s.first; j < len(s.findings); j++ {
+			if g := &s.findings[j]; s.owner.gradeOf(g.Class, g.special) > s.owner.gradeOf(f.Class, f.special) {
+				f.Class, f.Confidence, f.Detector, f.Why, f.special = g.Class, g.Confidence, g.Detector, g.Why, g.special
+			}
+		}
+		s.findings = append(s.findings[:s.first], f)
+		return
+	}
+	// Matches come nearly in order, so what overlaps is among the last.
+	const near = 8
+	for j := len(s.findings) - 1; j >= max(s.first, len(s.findings)-near); j-- {
+		g := &s.findings[j]
+		if f.Start >= g.End || g.Start >= f.End {
+			continue
+		}
+		if !s.better(&f, g) {
+			if f.Class == g.Class {
+				g.Why |= f.Why
+			}
+			return
+		}
+		if f.Class == g.Class {
+			f.Why |= g.Why
+		}
+		s.findings = append(s.findings[:j], s.findings[j+1:]...)
+	}
+	s.findings = append(s.findings, f)
+}
+
+func (f *Finding) replace(g Finding) {
+	if f.Class == g.Class {
+		g.Why |= f.Why
+	}
+	*f = g
+}
+
+func (s *Scratch) better(a, b *Finding) bool {
+	if a.Confidence != b.Confidence {
+		return a.Confidence > b.Confidence
+	}
+	if ga, gb := s.owner.gradeOf(a.Class, a.special), s.owner.gradeOf(b.Class, b.special); ga != gb {
+		return ga > gb
+	}
+	return a.End-a.Start > b.End-b.Start
+}
+
+// reportKey notes what stands in field i's key.
+func (s *Scratch) reportKey(i int32, m match, by DetectorID) {
+	s.findings = append(s.findings, Finding{Field: i, Class: m.class, Confidence: m.confidence, Detector: by, Why: m.why | WhyInKey, special: m.special})
+}
+
+// settle puts findings in order.
+func (s *Scratch) settle() {
+	if !slices.IsSortedFunc(s.findings, inOrder) {
+		slices.SortStableFunc(s.findings, inOrder)
+	}
+}
+
+func inOrder(a, b Finding) int {
+	if a.Field != b.Field {
+		return int(a.Field) - int(b.Field)
+	}
+	return int(a.Start) - int(b.Start)
+}

@@ -1,0 +1,182 @@
+package classify
+
+import "github.com/sealgate/sealgate/classify/payload"
+
+func (c *Classifier) gradeOf(class ClassID, special bool) Grade {
+	if special {
+		return c.raised[class]
+	}
+	return c.base[class]
+}
+
+const declaredDetector = DetectorID(1<<16 - 1)
+
+// declare puts in the classes that the policy declares. A declared class wins
+// over what was detected in its field, unless that is graded higher.
+func (s *Scratch) declare(ds []Declaration) {
+	for _, x := range ds {
+		if x.Field < 0 || int(x.Field) >= len(s.doc.Fields) {
+			continue
+		}
+		f := Finding{Field: x.Field, Class: x.Class, Grade: s.owner.base[x.Class], Confidence: 100, Detector: declaredDetector, Why: WhyDeclared}
+		if x.Grade != Ungraded {
+			f.Grade = x.Grade
+		}
+		higher := false
+		n := 0
+		for _, g := range s.findings {
+			if g.Field == x.Field && g.Why&WhyInKey == 0 {
+				if s.owner.gradeOf(g.Class, g.special) <= f.Grade {
+					continue
+				}
+				higher = true
+			}
+			s.findings[n] = g
+			n++
+		}
+		s.findings = s.findings[:n]
+		if !higher {
+			s.findings = append(s.findings, f)
+		}
+	}
+}
+
+// grade grades the findings and the message.
+func (c *Classifier) grade(s *Scratch, st *State, ctx Context) Result {
+	r := Result{Findings: s.findings}
+	for i := range r.Findings {
+		f := &r.Findings[i]
+		if f.Why&WhyDeclared == 0 {
+			f.Grade = c.gradeOf(f.Class, f.special)
+		} else if f.Grade > c.base[f.Class] {
+			f.Raised |= RaiseDeclared
+		}
+		r.Classes = r.Classes.With(f.Class)
+		if f.Why&WhyInKey != 0 && !c.passes[f.Class] {
+			r.InKey = true
+		}
+	}
+	if st != nil && r.Classes.Has(ClassLocationPrecise) && s.onTrack(st, ctx) {
+		for i := range r.Findings {
+			if f := &r.Findings[i]; f.Class == ClassLocationPrecise {
+				f.Grade, f.Raised = max(f.Grade, c.raised[f.Class]), f.Raised|RaiseTrack
+			}
+		}
+	}
+	r.Grade = c.combine(s, r.Findings)
+	return r
+}
+
+// Combine grades a message whose findings are given, each with the class and
+// grade that is left of it after a transformation (ClassNone: it no longer
+// tells anything by itself). What combination raised is taken back, and the
+// combination rules are applied again to what is left, in place. It follows
+// Find on the same scratch and document.
+func (c *Classifier) Combine(s *Scratch, _ *payload.Document, fs []Finding) Grade {
+	for i := range fs {
+		if f := &fs[i]; f.Raised&RaiseCombination != 0 {
+			f.Grade = min(f.Grade, f.alone)
+			f.Raised &^= RaiseCombination
+		}
+	}
+	return c.combine(s, fs)
+}
+
+// part is one side of a combination: what belongs to it.
+type part struct {
+	classes      ClassSet
+	traits       Trait
+	track        bool // a position of a track
+	personal     bool // a device that a person carries
+	timeAndPlace bool // the document says when and where, by its keys
+}
+
+// combination is a rule: what of a stands beside what of b is graded at least
+// to, and up grades higher, at most L4.
+type combination struct {
+	name string
+	a, b part
+	to   Grade
+	up   Grade
+}
+
+func classSet(ids ...ClassID) (s ClassSet) {
+	for _, id := range ids {
+		s = s.With(id)
+	}
+	return s
+}
+
+// combinations are the rules for findings that tell more together than each
+// alone: a direct identifier beside a sensitive kind, and linked
+// quasi-identifiers.
+var combinations = []combination{
+	{name: "identity beside what is sensitive", to: L4,
+		a: part{traits: TraitDirect}, b: part{traits: TraitHealth | TraitBiometric | TraitFinance | TraitSpecial, track: true}},
+	{name: "plate at a time and place", up: 1,
+		a: part{classes: classSet(ClassIDVehiclePlate)}, b: part{timeAndPlace: true}},
+	{name: "thing at a precise position", up: 1,
+		a: part{classes: classSet(ClassIDVehiclePlate, ClassIDVIN, ClassIDDevice)}, b: part{classes: classSet(ClassLocationPrecise)}},
+	{name: "person's device in a room", up: 1,
+		a: part{personal: true}, b: part{classes: classSet(ClassPresenceBehaviour)}},
+	{name: "presence of somebody known", to: L3,
+		a: part{traits: TraitDirect}, b: part{classes: classSet(ClassPresenceBehaviour)}},
+	{name: "picture or sound of somebody known", to: L4,
+		a: part{traits: TraitMedia}, b: part{traits: TraitBiometric, classes: classSet(ClassIDVehiclePlate)}},
+}
+
+func (c *Classifier) takesPart(p *part, f *Finding) bool {
+	switch {
+	case f.Class == ClassNone:
+		return false
+	case p.classes.Has(f.Class), p.traits&c.traits[f.Class] != 0:
+		return true
+	case p.track && f.Raised&RaiseTrack != 0 && f.Class == ClassLocationPrecise:
+		return true
+	}
+	return p.personal && f.Class == ClassIDDevice && f.special
+}
+
+// combine raises findings that tell more together than each alone, and returns
+// the highest grade. A rule looks at what is there, not at what another rule
+// raised, so their order does not matter.
+func (c *Classifier) combine(s *Scratch, fs []Finding) Grade {
+	g := L1
+	var there ClassSet
+	for i := range fs {
+		fs[i].alone = fs[i].Grade
+		g = max(g, fs[i].Grade)
+		there = there.With(fs[i].Class)
+	}
+	if there&^(1<<ClassNone) == 0 {
+		return g
+	}
+	for k := range combinations {
+		rule := &combinations[k]
+		a, b := false, rule.b.timeAndPlace && s.timeAndPlace(there)
+		for i := range fs {
+			a = a || c.takesPart(&rule.a, &fs[i])
+			b = b || c.takesPart(&rule.b, &fs[i])
+		}
+		if !a || !b {
+			continue
+		}
+		for i := range fs {
+			f := &fs[i]
+			if !c.takesPart(&rule.a, f) && !c.takesPart(&rule.b, f) {
+				continue
+			}
+			if n := min(max(rule.to, f.alone+rule.up), L4); n > f.Grade {
+				f.Grade, f.Raised = n, f.Raised|RaiseCombination
+				g = max(g, n)
+			}
+		}
+	}
+	return g
+}
+
+// timeAndPlace reports whether the document says when and where something was.
+func (s *Scratch) timeAndPlace(there ClassSet) bool {
+	return s.spoken.has(senseTime) && (s.spoken.has(senseCamera) || s.spoken.has(sensePlace) ||
+		there.Has(ClassLocationPrecise) || there.Has(ClassLocationCoarse))
+}
