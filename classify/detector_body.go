@@ -95,7 +95,7 @@ func findFaceAttributes(c *candidate) (match, bool) {
 		}
 		return match{}, false
 	}
-	if c.keyIs(senseFaceData) || c.assigned || nothing(c.run()) || !c.nearFace() {
+	if c.keyIs(senseFaceData) || c.assigned || nothing(c.run()) || !c.nearFace() || c.up.has(senseTime) || c.up.has(senseVersion) {
 		return match{}, false
 	}
 	return c.found(80, WhyKey|WhyContext)

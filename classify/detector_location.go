@@ -102,7 +102,7 @@ func findCoordinates(g *group) {
 func (g *group) place(i int32) int32 {
 	d := g.doc()
 	p := d.Fields[i].Parent
-	if p >= 0 && d.Fields[i].Key.Len() > 0 && g.path(i).transparent {
+	if p >= 0 && d.Fields[i].Key.Len() > 0 && (g.path(i).transparent || g.s.label[p] == g.s.paths[i] && g.s.labels) {
 		p = d.Fields[p].Parent
 	}
 	return p

@@ -55,13 +55,22 @@ func findDeviceName(c *candidate) (match, bool) {
 		return match{}, false
 	}
 	cut := len(t) - 12
-	if cut > 1 && (t[cut-1] == '-' || t[cut-1] == '_') && isHex(t[cut:]) && byteClass[t[0]]&isLetter != 0 {
+	if cut > 1 && (t[cut-1] == '-' || t[cut-1] == '_') && isHex(t[cut:]) && byteClass[t[0]]&isLetter != 0 && !isHex(t[:cut-1]) && !uuidLike(t) {
 		return c.device(75, WhyKey|WhyShape)
 	}
 	if n := count(t); c.keyIs(senseID) && c.about.has(sensePresence) && n.digits > 0 && n.spaces == 0 && n.letters > 0 {
 		return c.device(60, WhyKey|WhyContext)
 	}
 	return match{}, false
+}
+
+// uuidLike reports whether t ends in a UUID.
+func uuidLike(t []byte) bool {
+	if len(t) < 36 {
+		return false
+	}
+	u := t[len(t)-36:]
+	return u[8] == '-' && u[13] == '-' && u[18] == '-' && u[23] == '-'
 }
 
 // findIEEEAddress: a 64-bit address as Zigbee software writes it.

@@ -1,6 +1,7 @@
 package classify
 
 import (
+	"hash/maphash"
 	"slices"
 
 	"github.com/sealgate/sealgate/classify/payload"
@@ -23,8 +24,10 @@ type Scratch struct {
 	pairs [][2]int32 // precise positions: the fields of latitude and longitude
 
 	doc       *payload.Document
-	field     int32 // that is being looked at
-	first     int   // its first finding
+	field     int32   // that is being looked at
+	first     int     // its first finding
+	labels    bool    // a container has a label
+	label     []int32 // of each container: the path that {"name": "latitude", "value": …} gives its value, or 0
 	topic     topicMeaning
 	spoken    senses // what all keys of the document and its topic mean
 	mapped    bool   // the text being looked at was folded: matches are placed back
@@ -45,6 +48,9 @@ func (c *Classifier) Find(s *Scratch, st *State, d *payload.Document, ctx Contex
 	}()
 	s.begin(c, d)
 	s.read()
+	if s.labels {
+		s.relabel()
+	}
 	s.look()
 	for _, id := range s.plan.groups {
 		if s.spoken.meets(c.senses[id]) {
@@ -63,7 +69,8 @@ func (s *Scratch) begin(c *Classifier, d *payload.Document) {
 	s.pairs = s.pairs[:0]
 	s.mem.begin(c)
 	s.cand = candidate{dict: c.dict}
-	s.paths, s.siblings = grown(s.paths, len(d.Fields)), grown(s.siblings, len(d.Fields))
+	n := len(d.Fields)
+	s.paths, s.siblings, s.label, s.labels = grown(s.paths, n), grown(s.siblings, n), grown(s.label, n), false
 	s.topic = s.mem.topic(s, d)
 	s.findings = s.findings[:0]
 	s.spoken = s.topic.about
@@ -115,6 +122,10 @@ func (s *Scratch) read() {
 		if p.inKey.confidence > 0 {
 			s.reportKey(int32(i), p.inKey, p.inKeyBy)
 		}
+		if f.Kind == payload.KindString && p.head.has(senseName) {
+			s.labelled(f.Parent, d.Text(int32(i)))
+			p = &s.mem.paths[id] // labelled may have moved it
+		}
 		if !p.about.empty() {
 			s.siblings[f.Parent] = s.siblings[f.Parent].union(p.about)
 			s.spoken = s.spoken.union(p.about)
@@ -129,6 +140,30 @@ func (s *Scratch) read() {
 					s.spoken = s.spoken.union(label)
 				}
 			}
+		}
+	}
+}
+
+// labelled notes that an object names its value: {"n": "latitude", "v": 48.1}.
+func (s *Scratch) labelled(container int32, text []byte) {
+	if len(text) < 2 || len(text) > 40 {
+		return
+	}
+	id := s.mem.child(s, maphash.Bytes(s.mem.seed, text), s.paths[container], text)
+	if p := &s.mem.paths[id]; !p.head.empty() && !p.head.has(senseName) {
+		s.label[container], s.labels = id, true
+	}
+}
+
+// relabel gives values the path that a label beside them names.
+func (s *Scratch) relabel() {
+	d := s.doc
+	for i := range d.Fields {
+		f := &d.Fields[i]
+		if f.Parent >= 0 && f.Kind.Leaf() && s.label[f.Parent] != 0 && f.Key.Len() > 0 && s.mem.paths[s.paths[i]].transparent {
+			s.paths[i] = s.label[f.Parent]
+			s.siblings[f.Parent] = s.siblings[f.Parent].union(s.mem.paths[s.paths[i]].about)
+			s.spoken = s.spoken.union(s.mem.paths[s.paths[i]].about)
 		}
 	}
 }

@@ -149,6 +149,13 @@ func (m *memory) topic(s *Scratch, d *payload.Document) topicMeaning {
 		key := d.Text(last)
 		// A parent that no container has sets topic levels apart from keys.
 		t.last = m.child(s, maphash.Bytes(m.seed, key), -1, key)
+		if last > 0 && m.paths[t.last].head.empty() {
+			// "location/ann", "gateway/7": the level before says what it is.
+			key = d.Text(last - 1)
+			if id := m.child(s, maphash.Bytes(m.seed, key), -1, key); !m.paths[id].head.empty() {
+				t.last = id
+			}
+		}
 	}
 	t.clean = !m.owner.inTopic(s, d, t.about)
 	if len(d.Topic) <= maxTopicLen {

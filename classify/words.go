@@ -43,7 +43,7 @@ var senseWords = []struct {
 		fahrer kunde mitarbeiter besitzer conducteur proprietaire conductor propietario
 		subscriber holder individual applicant user family parent mother father spouse guardian 用户 人员 员工 患者 访客`},
 	{senseUser, `user username login loginname account accountname uname mqttuser`},
-	{senseName, `name displayname title label alias nickname nom`},
+	{senseName, `name n metric parameter bn param title label alias nickname nom`},
 	{senseEmail, `email emailaddress mail mailaddress usermail contactemail useremail correo courriel 邮箱 电子邮件 メール`},
 	{sensePhone, `phone phonenumber telephone telephonenumber mobile mobilephone mobilenumber cell
 		cellphone cellnumber tel fax msisdn  telefon telefonnummer telefono telefone telephonique portable
@@ -102,7 +102,7 @@ var senseWords = []struct {
 	{senseIMSI, `imsi`},
 	{senseEUI, `eui deveui joineui appeui gatewayeui eui64 ieeeaddress ieeeaddr ieee extaddr extendedaddress devaddr longaddress`},
 	{senseDeviceID, `deviceid gatewayid nodeid relayid sensorid stationid deviceuid
-		deviceuuid hardwareid hwid machineid chipid thingid udid androidid
+		deviceuuid hardwareid hwid machineid chipid udid androidid
 		identifier uniqueid viadevice clientid tagid beaconid trackerid terminalid terminalno unitid assetid imeinumber cameraid uid
 		idfa gaid advertisingid adid deviceaddressid 设备编号 设备号 设备id`},
 	{senseID, `id identifier ident`},
@@ -170,7 +170,7 @@ var senseWords = []struct {
 	{sensePresence, `presence ispresent userpresent isuserpresent occupancy occupied occupants roomoccupied ishome athome homestate
 		personpresent personcount peoplecount personscount whoishome geofence geofences roompresence presencestate
 		sleepstate asleep inbed bedoccupied sleeping awake  activeroutedestination
-		destination routedestination arrival departure lastseenroom inregions habit dailyroutine activitytype 在家 有人`},
+		destination routedestination  lastseenroom inregions habit dailyroutine activitytype 在家 有人`},
 	{senseTransition, `event transition`},
 	{senseDistance, `distance rssi proximity`},
 
