@@ -53,6 +53,7 @@ func TestAppend(t *testing.T) {
 		}
 		return cs
 	}
+	nested63 := strings.Repeat("[", 63) + strings.Repeat("]", 63)
 	const spaced = "{\n  \"a\": 1,\n  \"b\": 2,\n  \"c\": 3\n}"
 	tests := []struct {
 		raw     string
@@ -84,6 +85,8 @@ func TestAppend(t *testing.T) {
 		{`{"n": true }`, []change{{"/n", "text", "t"}}, `{"n": "t" }`},
 		{`{"n": {"x":[1,2]} , "m":1}`, []change{{"/n", "raw", "null"}, {"/m", "number", "1e5"}}, `{"n": null , "m":1e5}`},
 		{`{"lat":52.516275}`, []change{{"/lat", "number", "52.52"}}, `{"lat":52.52}`},
+		{"{\"a\":1}\n{}", []change{{"/0/a", "raw", nested63}}, "{\"a\":" + nested63 + "}\n{}"},
+		{`{"a":1}`, []change{{"/a", "raw", nested63}}, `{"a":` + nested63 + `}`},
 		{` "secret" `, []change{{"", "text", "x"}}, ` "x" `},
 		{`23.5`, []change{{"", "raw", `{"v":23}`}}, `{"v":23}`},
 		{"call +49 151 1234 or +49 151 9999\n", []change{{"", "22:33", "B"}, {"", "5:17", "A"}}, "call A or +B\n"},
@@ -128,6 +131,7 @@ func TestAppendRefuses(t *testing.T) {
 		{"raw with a lone surrogate", `{"a":1}`, []change{{"/a", "raw", `"\ud800"`}}, "strict JSON"},
 		{"raw too deep here", strings.Repeat("[", 40) + strings.Repeat("]", 40),
 			[]change{{strings.Repeat("/0", 39), "raw", strings.Repeat("[", 40) + strings.Repeat("]", 40)}}, "strict JSON"},
+		{"raw one too deep", `{"a":1}`, []change{{"/a", "raw", strings.Repeat("[", 64) + strings.Repeat("]", 64)}}, "strict JSON"},
 		{"two lines in one", "{}\n{}", []change{{"/0", "raw", "{\n}"}}, "line"},
 		{"a scalar as a line", "{}\n{}", []change{{"/0", "raw", "1"}}, "line"},
 		{"a line break in a line", "{\"a\":1}\n{}", []change{{"/0/a", "raw", "[\n]"}}, "line"},

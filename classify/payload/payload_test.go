@@ -1,6 +1,7 @@
 package payload
 
 import (
+	"bytes"
 	"fmt"
 	"strings"
 	"testing"
@@ -166,7 +167,10 @@ func TestParseUnreadable(t *testing.T) {
 		{"\xff\xd8\xff\xe0\x00\x01", ReasonMalformed},
 		{png + "\x00", ReasonTrailing},
 		{png[:len(png)-1], ReasonMalformed},
+		{"\xff\xd8\xff\xd8\x00\x02\xff\xd9", ReasonMalformed},
+		{"\xff\xd8\xff\x00\x00\x02\xff\xd9", ReasonMalformed},
 		{png[:8], ReasonMalformed},
+		{png[:8] + "\x00\x00\x00\x01IENDxcrc.", ReasonMalformed},
 		{"\x89PNG\r\n\x1a\n\xff\xff\xff\xffIDAT....", ReasonMalformed},
 		{"\xff\x00\x00\x00\x00\x00\x00\x00{}", ReasonUnknown}, // a header longer than the payload
 	}
@@ -368,6 +372,12 @@ func TestReuse(t *testing.T) {
 	var d Document
 	all := samples()
 	all = append(all, sample{raw: "{"}, sample{raw: `{"a\n":[1,2`}, sample{raw: "[" + strings.Repeat("1,", 10000) + "1]"})
+	var keys []byte
+	for i := range 100 {
+		keys = fmt.Appendf(keys, `,"k%d":0`, i)
+	}
+	keys[0] = '{'
+	all = append(all, sample{raw: string(keys) + "}"}, sample{raw: string(keys[:len(keys)/2]) + "0}"})
 	for i := range 3 * len(all) {
 		s := all[i*7%len(all)]
 		var fresh Document
@@ -423,5 +433,38 @@ func TestMemoryGivenBack(t *testing.T) {
 	}
 	if cap(d.Fields) > keepFields || cap(d.arena) > keepBytes || cap(d.members) > keepFields || cap(d.slots) > 4*keepFields {
 		t.Errorf("memory for %d fields and %d bytes is kept", cap(d.Fields), cap(d.arena))
+	}
+}
+
+// TestEightAtATime puts every byte at every place of a short text and compares
+// with what one byte after another gives.
+func TestEightAtATime(t *testing.T) {
+	for n := 1; n < 20; n++ {
+		for at := range n {
+			for c := range 256 {
+				b := bytes.Repeat([]byte{'~'}, n)
+				b[at] = byte(c)
+				want := n
+				if c < ' ' || c == '"' || c == '\\' || c >= 0x80 {
+					want = at
+				}
+				if got := plainEnd(b, 0); got != want {
+					t.Fatalf("%q: plain up to %d, want %d", b, got, want)
+				}
+				text := c >= ' ' && c < 0x7F || c == '\t' || c == '\n' || c == '\r'
+				if isText(b) != text {
+					t.Fatalf("%q: text is %v", b, !text)
+				}
+			}
+		}
+	}
+	for r := range rune(0x200) {
+		for n := range 10 {
+			b := append(bytes.Repeat([]byte{'x'}, n), string(r)+"123456789"...)
+			text := r >= ' ' && r < 0x7F || r >= 0xA0 || r == '\t' || r == '\n' || r == '\r'
+			if isText(b) != text {
+				t.Fatalf("%q: text is %v", b, !text)
+			}
+		}
 	}
 }
