@@ -1,5 +1,7 @@
 package payload
 
+import "bytes"
+
 // jsonFormat is strict JSON (RFC 8259, UTF-8 without byte-order mark, no equal
 // keys in one object, no lone surrogates), one value or JSON lines: two or more
 // objects or arrays, each on a line of its own.
@@ -7,11 +9,10 @@ type jsonFormat struct{}
 
 // What may be done to a JSON value. A root can't be removed, and a document of
 // JSON lines stays an object or array.
-var (
-	jsonContainer = EditMask(0).With(EditNumber).With(EditRaw).With(EditRemove)
-	jsonLeaf      = jsonContainer.With(EditString)
-	jsonRootOff   = EditMask(0).With(EditRemove)
-	jsonLine      = EditMask(0).With(EditRaw).With(EditRemove)
+const (
+	jsonLine      EditMask = 1<<EditRaw | 1<<EditRemove
+	jsonContainer EditMask = jsonLine | 1<<EditNumber
+	jsonLeaf      EditMask = jsonContainer | 1<<EditString
 )
 
 // Detect claims whatever begins like an object or array, even behind what JSON
@@ -49,12 +50,12 @@ func (jsonFormat) Parse(d *Document, lim Limits) Reason {
 	i := skipSpace(d.Raw, 0)
 	end := r.document(i, -1, 0, rootHash)
 	if end < 0 {
-		if r.why != ReasonTooDeep && r.why != ReasonTooMany && beginsUTF16(d.Raw) {
+		if beginsUTF16(d.Raw) {
 			return ReasonEncoding
 		}
 		return r.why
 	}
-	d.Fields[d.Root].Accepts &^= jsonRootOff
+	d.Fields[d.Root].Accepts &^= 1 << EditRemove
 
 	next := skipSpace(d.Raw, end)
 	if next == len(d.Raw) {
@@ -93,14 +94,7 @@ func (r *jsonReader) lines() Reason {
 	return ReasonNone
 }
 
-func onOneLine(b []byte) bool {
-	for _, c := range b {
-		if c == '\n' {
-			return false
-		}
-	}
-	return true
-}
+func onOneLine(b []byte) bool { return bytes.IndexByte(b, '\n') < 0 }
 
 // CheckStrictJSON returns ReasonNone if raw is one strict JSON object and
 // nothing else but white space, or why it is not. Documents that are signed or

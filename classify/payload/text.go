@@ -11,8 +11,6 @@ import (
 // line feed and carriage return. It is one field.
 type textFormat struct{}
 
-var textAccepts = EditMask(0).With(EditString)
-
 func (textFormat) Detect(_ string, raw []byte) bool { return isText(raw) }
 
 func (textFormat) Parse(d *Document, lim Limits) Reason {
@@ -22,7 +20,7 @@ func (textFormat) Parse(d *Document, lim Limits) Reason {
 	whole := Span{0, uint32(len(d.Raw))}
 	d.name, d.Root = "text", int32(len(d.Fields))
 	d.Fields = append(d.Fields, Field{
-		Parent: -1, Raw: whole, Text: whole, PathHash: rootHash, Kind: KindText, Accepts: textAccepts,
+		Parent: -1, Raw: whole, Text: whole, PathHash: rootHash, Kind: KindText, Accepts: 1 << EditString,
 	})
 	return ReasonNone
 }

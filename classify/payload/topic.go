@@ -1,6 +1,7 @@
 package payload
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"strings"
@@ -10,7 +11,7 @@ import (
 // maxTopic is the longest topic that MQTT can carry, in bytes.
 const maxTopic = 65535
 
-var topicAccepts = EditMask(0).With(EditString).With(EditRemove)
+const topicAccepts EditMask = 1<<EditString | 1<<EditRemove
 
 // parseTopic appends a field for each level of the topic. The topic is copied
 // to the front of the arena, so a level's text is at the same place in both.
@@ -68,10 +69,8 @@ func (d *Document) appendTopic(dst []byte, edits []Edit) ([]byte, error) {
 		first = false
 		text, at := d.Text(i), uint32(0)
 		for _, e := range mine {
-			for _, c := range e.Value {
-				if c == '/' {
-					return nil, fmt.Errorf("edit field %d: a topic level can't hold a slash", i)
-				}
+			if bytes.IndexByte(e.Value, '/') >= 0 {
+				return nil, fmt.Errorf("edit field %d: a topic level can't hold a slash", i)
 			}
 			dst = append(append(dst, text[at:e.Start]...), e.Value...)
 			at = e.End
@@ -95,11 +94,8 @@ func checkTopic(topic []byte) error {
 		return errors.New("edit topic: the result is too long")
 	case !utf8.Valid(topic):
 		return errors.New("edit topic: the result is not UTF-8")
-	}
-	for _, c := range topic {
-		if c == '+' || c == '#' || c == 0 {
-			return errors.New("edit topic: the result holds a wildcard or NUL")
-		}
+	case bytes.ContainsAny(topic, "+#\x00"):
+		return errors.New("edit topic: the result holds a wildcard or NUL")
 	}
 	return nil
 }
