@@ -4,8 +4,8 @@ package classify
 // upper-case letters, separators removed (see compact). They accept any bytes
 // without panicking, allocate nothing and never look outside the slice.
 
-// digitsOnly reports whether b is not empty and holds only ASCII digits.
-func digitsOnly(b []byte) bool {
+// allDigits reports whether b is not empty and holds only ASCII digits.
+func allDigits(b []byte) bool {
 	for _, c := range b {
 		if c-'0' > 9 {
 			return false
@@ -14,8 +14,8 @@ func digitsOnly(b []byte) bool {
 	return len(b) > 0
 }
 
-// upperOnly reports whether b is not empty and holds only upper-case letters.
-func upperOnly(b []byte) bool {
+// allUpper reports whether b is not empty and holds only upper-case letters.
+func allUpper(b []byte) bool {
 	for _, c := range b {
 		if c-'A' > 25 {
 			return false
@@ -81,7 +81,7 @@ func validYYMMDD(b []byte) bool {
 
 // luhn is the mod 10 "double-add-double" check of ISO/IEC 7812-1, annex B.
 func luhn(b []byte) bool {
-	return len(b) > 1 && digitsOnly(b) && luhnSum(b)%10 == 0
+	return len(b) > 1 && allDigits(b) && luhnSum(b)%10 == 0
 }
 
 func luhnSum(b []byte) int {
@@ -128,7 +128,7 @@ func mod97(b []byte) int {
 
 // mod11x10 is the ISO 7064 MOD 11,10 check.
 func mod11x10(b []byte) bool {
-	if len(b) < 2 || !digitsOnly(b) {
+	if len(b) < 2 || !allDigits(b) {
 		return false
 	}
 	p := 10
@@ -143,7 +143,7 @@ func mod11x10(b []byte) bool {
 
 // mod11x2 is the ISO 7064 MOD 11-2 check; the last character may be X.
 func mod11x2(b []byte) bool {
-	if len(b) < 2 || !digitsOnly(b[:len(b)-1]) {
+	if len(b) < 2 || !allDigits(b[:len(b)-1]) {
 		return false
 	}
 	r := 0
@@ -190,7 +190,7 @@ var (
 
 // verhoeff is Verhoeff's dihedral check (1969).
 func verhoeff(b []byte) bool {
-	if len(b) < 2 || !digitsOnly(b) {
+	if len(b) < 2 || !allDigits(b) {
 		return false
 	}
 	c := uint8(0)

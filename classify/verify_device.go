@@ -39,7 +39,7 @@ func vinShape(b []byte) bool {
 			letters++
 		}
 	}
-	return letters >= 2 && digits >= 5 && digitsOnly(b[14:]) && b[0] != '0'
+	return letters >= 2 && digits >= 5 && allDigits(b[14:]) && b[0] != '0'
 }
 
 // vinChecked verifies a VIN's check digit in position 9, which is binding in

@@ -67,11 +67,11 @@ func itDriver(b []byte) bool {
 		}
 		return digits >= 3
 	}
-	return upperOnly(b[:2]) && digitsOnly(b[2:9])
+	return allUpper(b[:2]) && allDigits(b[2:9])
 }
 
 // deDriver reports whether b has the form of a German driving licence as many
 // offices print it: two letters, eight digits, a digit or letter.
 func deDriver(b []byte) bool {
-	return len(b) == 11 && upperOnly(b[:2]) && digitsOnly(b[2:10]) && alnum36(b[10]) >= 0
+	return len(b) == 11 && allUpper(b[:2]) && allDigits(b[2:10]) && alnum36(b[10]) >= 0
 }

@@ -43,7 +43,7 @@ func deVAT(b []byte) bool { return len(b) == 9 && b[0] != '0' && mod11x10(b) }
 // deSocial verifies a German pension insurance number (§ 147 SGB VI, VKVV):
 // area, date of birth, initial, serial number, check digit.
 func deSocial(b []byte) bool {
-	if len(b) != 12 || !digitsOnly(b[:8]) || b[8]-'A' > 25 || !digitsOnly(b[9:]) {
+	if len(b) != 12 || !allDigits(b[:8]) || b[8]-'A' > 25 || !allDigits(b[9:]) {
 		return false
 	}
 	if a := number(b[:2]); a < 2 || a > 89 || !validDate(2000, number(b[4:6]), number(b[2:4])) {
@@ -84,7 +84,7 @@ func deDocument(b []byte) bool {
 // deHealth verifies a German health insurance number (§ 290 SGB V): a letter,
 // eight digits, a Luhn digit with the letter as two digits.
 func deHealth(b []byte) bool {
-	if len(b) != 10 || b[0]-'A' > 25 || !digitsOnly(b[1:]) {
+	if len(b) != 10 || b[0]-'A' > 25 || !allDigits(b[1:]) {
 		return false
 	}
 	letter := b[0] - 'A' + 1
@@ -99,7 +99,7 @@ func deHealth(b []byte) bool {
 // deDoctor verifies a German physician's number (§ 293 SGB V): six digits, a
 // check digit by the weights 4 and 9, two digits of the speciality.
 func deDoctor(b []byte) bool {
-	if len(b) != 9 || !digitsOnly(b) || sameBytes(b) {
+	if len(b) != 9 || !allDigits(b) || sameBytes(b) {
 		return false
 	}
 	sum := 0
@@ -112,7 +112,7 @@ func deDoctor(b []byte) bool {
 // fiPersonal verifies a Finnish personal identity code; text is its compact
 // form with the century sign kept: DDMMYY, sign, three digits, check character.
 func fiPersonal(b []byte) bool {
-	if len(b) != 11 || !digitsOnly(b[:6]) || !digitsOnly(b[7:10]) {
+	if len(b) != 11 || !allDigits(b[:6]) || !allDigits(b[7:10]) {
 		return false
 	}
 	century := 1900
@@ -136,7 +136,7 @@ func fiPersonal(b []byte) bool {
 // digits: a date (a coordination number adds 60 to the day) and a Luhn digit
 // over the last ten.
 func sePersonal(b []byte) bool {
-	if len(b) == 12 && digitsOnly(b) {
+	if len(b) == 12 && allDigits(b) {
 		if c := number(b[:2]); c < 18 || c > 20 {
 			return false
 		}
@@ -171,12 +171,12 @@ const nifLetters = "TRWAGMYFPDXBNJZSQVHLCKE"
 // esNIF verifies a Spanish NIF: up to eight digits and a letter, mod 23.
 func esNIF(b []byte) bool {
 	n := len(b) - 1
-	return (n == 7 || n == 8) && digitsOnly(b[:n]) && nifLetters[number(b[:n])%23] == b[n]
+	return (n == 7 || n == 8) && allDigits(b[:n]) && nifLetters[number(b[:n])%23] == b[n]
 }
 
 // esNIE verifies a foreigner's number: X, Y or Z as 0, 1 or 2, then a NIF.
 func esNIE(b []byte) bool {
-	if len(b) != 9 || b[0] < 'X' || b[0] > 'Z' || !digitsOnly(b[1:8]) {
+	if len(b) != 9 || b[0] < 'X' || b[0] > 'Z' || !allDigits(b[1:8]) {
 		return false
 	}
 	return nifLetters[(int(b[0]-'X')*10_000_000+number(b[1:8]))%23] == b[8]
@@ -186,7 +186,7 @@ func esNIE(b []byte) bool {
 // letters, year, month letter, day (women: plus 40), place, check letter; any
 // digit may be one of LMNPQRSTUV instead (omocodia).
 func itFiscalShape(b []byte) bool {
-	if len(b) != 16 || !upperOnly(b[:6]) || b[11]-'A' > 25 || b[15]-'A' > 25 {
+	if len(b) != 16 || !allUpper(b[:6]) || b[11]-'A' > 25 || b[15]-'A' > 25 {
 		return false
 	}
 	switch b[8] {
@@ -249,7 +249,7 @@ var weightsPESEL = [10]uint8{1, 3, 7, 9, 1, 3, 7, 9, 1, 3}
 // plPESEL verifies a Polish PESEL: a date whose month carries the century,
 // weights 1-3-7-9.
 func plPESEL(b []byte) bool {
-	if len(b) != 11 || !digitsOnly(b) {
+	if len(b) != 11 || !allDigits(b) {
 		return false
 	}
 	m := number(b[2:4])
@@ -263,7 +263,7 @@ func plPESEL(b []byte) bool {
 // trNational verifies a Turkish identity number: eleven digits, the tenth and
 // the eleventh are checks.
 func trNational(b []byte) bool {
-	if len(b) != 11 || !digitsOnly(b) || b[0] == '0' {
+	if len(b) != 11 || !allDigits(b) || b[0] == '0' {
 		return false
 	}
 	odd, even := 0, 0
@@ -282,7 +282,7 @@ var weightsNHS = [9]uint8{10, 9, 8, 7, 6, 5, 4, 3, 2}
 
 // ukNHS verifies a British NHS number: ten digits, mod 11.
 func ukNHS(b []byte) bool {
-	if len(b) != 10 || !digitsOnly(b) || sameBytes(b) {
+	if len(b) != 10 || !allDigits(b) || sameBytes(b) {
 		return false
 	}
 	c := 11 - weighted(b, weightsNHS[:])%11
@@ -292,7 +292,7 @@ func ukNHS(b []byte) bool {
 // ukInsurance verifies the form of a British national insurance number (HMRC
 // NIM39110): two letters out of a reduced set, six digits, A to D.
 func ukInsurance(b []byte) bool {
-	if len(b) != 9 || !digitsOnly(b[2:8]) || b[8]-'A' > 3 || !upperOnly(b[:2]) {
+	if len(b) != 9 || !allDigits(b[2:8]) || b[8]-'A' > 3 || !allUpper(b[:2]) {
 		return false
 	}
 	switch b[0] {
@@ -314,7 +314,7 @@ func ukInsurance(b []byte) bool {
 // characters of the surname, decade, month (women: plus 50), day, year,
 // initials, three characters.
 func ukDriver(b []byte) bool {
-	if len(b) != 16 || !digitsOnly(b[5:11]) || b[0]-'A' > 25 {
+	if len(b) != 16 || !allDigits(b[5:11]) || b[0]-'A' > 25 {
 		return false
 	}
 	padded := false // a short surname is filled up with 9
@@ -325,7 +325,7 @@ func ukDriver(b []byte) bool {
 			return false
 		}
 	}
-	if b[11]-'A' > 25 || b[12]-'A' > 25 && b[12] != '9' || alnum36(b[13]) < 0 || !upperOnly(b[14:]) {
+	if b[11]-'A' > 25 || b[12]-'A' > 25 && b[12] != '9' || alnum36(b[13]) < 0 || !allUpper(b[14:]) {
 		return false
 	}
 	m := number(b[6:8])
@@ -338,7 +338,7 @@ func ukDriver(b []byte) bool {
 // frINSEE verifies a French social-security number: sex, year, month,
 // department (2A and 2B for Corsica), and a key of 97 less the remainder.
 func frINSEE(b []byte) bool {
-	if len(b) != 15 || b[0] < '1' || b[0] > '4' || !digitsOnly(b[:6]) || !digitsOnly(b[7:]) {
+	if len(b) != 15 || b[0] < '1' || b[0] > '4' || !allDigits(b[:6]) || !allDigits(b[7:]) {
 		return false
 	}
 	if m := number(b[3:5]); m < 1 || m > 12 && m < 20 || m > 42 && m < 50 {
@@ -360,7 +360,7 @@ var weightsBSN = [8]uint8{9, 8, 7, 6, 5, 4, 3, 2}
 
 // nlBSN verifies a Dutch citizen service number: nine digits, the "eleven test".
 func nlBSN(b []byte) bool {
-	return len(b) == 9 && digitsOnly(b) && !sameBytes(b) &&
+	return len(b) == 9 && allDigits(b) && !sameBytes(b) &&
 		(weighted(b, weightsBSN[:])-int(b[8]-'0'))%11 == 0
 }
 
@@ -368,7 +368,7 @@ func nlBSN(b []byte) bool {
 // 20 or 40 for bis numbers), a serial number, 97 less the remainder, with a 2
 // before for births from 2000 on.
 func beNational(b []byte) bool {
-	if len(b) != 11 || !digitsOnly(b) {
+	if len(b) != 11 || !allDigits(b) {
 		return false
 	}
 	m, d := number(b[2:4])%20, number(b[4:6])
@@ -381,7 +381,7 @@ func beNational(b []byte) bool {
 
 // chAHV verifies a Swiss social-security number: 756, nine digits, EAN-13.
 func chAHV(b []byte) bool {
-	if len(b) != 13 || !digitsOnly(b) || number(b[:3]) != 756 {
+	if len(b) != 13 || !allDigits(b) || number(b[:3]) != 756 {
 		return false
 	}
 	sum := 0
@@ -394,7 +394,7 @@ func chAHV(b []byte) bool {
 // noPersonal verifies a Norwegian identity number: a date (D numbers add 40 to
 // the day, H numbers to the month) and two mod 11 digits.
 func noPersonal(b []byte) bool {
-	if len(b) != 11 || !digitsOnly(b) {
+	if len(b) != 11 || !allDigits(b) {
 		return false
 	}
 	d, m := number(b[:2])%40, number(b[2:4])%40
@@ -408,7 +408,7 @@ func noPersonal(b []byte) bool {
 // iePPS verifies an Irish personal public service number: seven digits, a
 // check letter mod 23, and since 2013 a second letter that counts nine times.
 func iePPS(b []byte) bool {
-	if len(b) != 8 && len(b) != 9 || !digitsOnly(b[:7]) || b[7]-'A' > 22 {
+	if len(b) != 8 && len(b) != 9 || !allDigits(b[:7]) || b[7]-'A' > 22 {
 		return false
 	}
 	sum := weighted(b, []uint8{8, 7, 6, 5, 4, 3, 2})
@@ -426,7 +426,7 @@ func iePPS(b []byte) bool {
 // roPersonal verifies a Romanian personal numeric code: sex and century, date,
 // county, mod 11.
 func roPersonal(b []byte) bool {
-	if len(b) != 13 || !digitsOnly(b) || b[0] == '0' || b[0] == '9' || !validYYMMDD(b[1:7]) {
+	if len(b) != 13 || !allDigits(b) || b[0] == '0' || b[0] == '9' || !validYYMMDD(b[1:7]) {
 		return false
 	}
 	if c := number(b[7:9]); c == 0 || c > 52 {
@@ -442,7 +442,7 @@ func roPersonal(b []byte) bool {
 // czBirth verifies a Czech or Slovak birth number of ten digits: a date (women
 // add 50 to the month, 20 more where a day ran out), the whole divisible by 11.
 func czBirth(b []byte) bool {
-	if len(b) != 10 || !digitsOnly(b) {
+	if len(b) != 10 || !allDigits(b) {
 		return false
 	}
 	m := number(b[2:4]) % 50

@@ -11,7 +11,7 @@ func cardNumber(b []byte) bool {
 // order follows the first digits; lengths are those in use.
 func cardRange(b []byte) bool {
 	n := len(b)
-	if n < 12 || n > 19 || !digitsOnly(b) {
+	if n < 12 || n > 19 || !allDigits(b) {
 		return false
 	}
 	p6 := number(b[:6])
@@ -49,7 +49,7 @@ func cardRange(b []byte) bool {
 // abaRouting verifies an American bank routing number: nine digits, a Federal
 // Reserve district or its thrift and electronic twins, weights 3-7-1.
 func abaRouting(b []byte) bool {
-	if len(b) != 9 || !digitsOnly(b) || sameBytes(b) {
+	if len(b) != 9 || !allDigits(b) || sameBytes(b) {
 		return false
 	}
 	p := number(b[:2])
@@ -123,7 +123,7 @@ func ibanCountry(c0, c1 byte) *ibanFormat {
 // iban verifies an international bank account number: a country that issues
 // them, its length, the shape of its national part, and MOD 97-10.
 func iban(b []byte) bool {
-	if len(b) < 15 || len(b) > 34 || !digitsOnly(b[2:4]) {
+	if len(b) < 15 || len(b) > 34 || !allDigits(b[2:4]) {
 		return false
 	}
 	f := ibanCountry(b[0], b[1])

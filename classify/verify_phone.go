@@ -5,7 +5,7 @@ package classify
 // length that its plan knows. It returns the length of the calling code, 0 if
 // the number can't exist.
 func e164(b []byte) int {
-	if len(b) < 7 || len(b) > 15 || !digitsOnly(b) || b[0] == '0' {
+	if len(b) < 7 || len(b) > 15 || !allDigits(b) || b[0] == '0' {
 		return 0
 	}
 	cc := 3
@@ -60,7 +60,7 @@ func e164(b []byte) int {
 // nanp verifies the ten digits of a North American number: area and exchange
 // from 2 to 9, no service code, no 9 in the middle of an area.
 func nanp(b []byte) bool {
-	return len(b) == 10 && digitsOnly(b) && b[0] >= '2' && b[3] >= '2' && b[1] != '9' &&
+	return len(b) == 10 && allDigits(b) && b[0] >= '2' && b[3] >= '2' && b[1] != '9' &&
 		!(b[1] == '1' && b[2] == '1') && !(b[4] == '1' && b[5] == '1') && !sameBytes(b)
 }
 
@@ -69,7 +69,7 @@ func nanp(b []byte) bool {
 // Britain 07, the Philippines 09, Turkey 05, Germany 015 to 017, all eleven
 // digits (Germany also twelve).
 func trunkMobile(b []byte) bool {
-	if len(b) < 11 || len(b) > 12 || !digitsOnly(b) || b[0] != '0' || sameBytes(b[2:]) {
+	if len(b) < 11 || len(b) > 12 || !allDigits(b) || b[0] != '0' || sameBytes(b[2:]) {
 		return false
 	}
 	if b[1] == '1' {
@@ -81,7 +81,7 @@ func trunkMobile(b []byte) bool {
 // trSubscriber reports whether b is a Turkish number without its trunk prefix:
 // a mobile one, or one of the area codes in use.
 func trSubscriber(b []byte) bool {
-	if len(b) != 10 || !digitsOnly(b) || sameBytes(b[1:]) {
+	if len(b) != 10 || !allDigits(b) || sameBytes(b[1:]) {
 		return false
 	}
 	a := number(b[:3])

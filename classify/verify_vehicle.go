@@ -7,7 +7,7 @@ package classify
 // ukPlate reports whether b is a British plate of the current form: area, age
 // identifier (02 to 29, 51 to 79), three letters.
 func ukPlate(b []byte) bool {
-	if len(b) != 7 || !upperOnly(b[:2]) || !digitsOnly(b[2:4]) || !upperOnly(b[4:]) {
+	if len(b) != 7 || !allUpper(b[:2]) || !allDigits(b[2:4]) || !allUpper(b[4:]) {
 		return false
 	}
 	for i, c := range b {
@@ -23,20 +23,20 @@ func ukPlate(b []byte) bool {
 // to three letters, four digits; or the national BH series.
 func inPlate(b []byte) bool {
 	n := len(b)
-	if n < 8 || n > 11 || !digitsOnly(b[n-4:]) && n < 9 {
+	if n < 8 || n > 11 || !allDigits(b[n-4:]) && n < 9 {
 		return false
 	}
-	if digitsOnly(b[:2]) && b[2] == 'B' && b[3] == 'H' {
-		return (n == 9 || n == 10) && digitsOnly(b[4:8]) && upperOnly(b[8:])
+	if allDigits(b[:2]) && b[2] == 'B' && b[3] == 'H' {
+		return (n == 9 || n == 10) && allDigits(b[4:8]) && allUpper(b[8:])
 	}
-	if !listed(inStates, b[:2]) || !digitsOnly(b[2:4]) && !digitsOnly(b[2:3]) || !digitsOnly(b[n-4:]) {
+	if !listed(inStates, b[:2]) || !allDigits(b[2:4]) && !allDigits(b[2:3]) || !allDigits(b[n-4:]) {
 		return false
 	}
 	mid := b[3 : n-4]
 	if mid[0]-'0' <= 9 {
 		mid = mid[1:]
 	}
-	return len(mid) >= 1 && len(mid) <= 3 && upperOnly(mid) && number(b[n-4:]) > 0
+	return len(mid) >= 1 && len(mid) <= 3 && allUpper(mid) && number(b[n-4:]) > 0
 }
 
 const inStates = " AN AP AR AS BR CG CH DD DL DN GA GJ HP HR JH JK KA KL LA LD MH ML MN MP MZ NL OD OR PB PY RJ SK TN TR TS TG UK UA UP WB "
@@ -56,7 +56,7 @@ func listed(list string, word []byte) bool {
 // digits, of matching number.
 func trPlate(b []byte) bool {
 	n := len(b)
-	if n < 6 || n > 9 || !digitsOnly(b[:2]) || !digitsOnly(b[n-2:]) {
+	if n < 6 || n > 9 || !allDigits(b[:2]) || !allDigits(b[n-2:]) {
 		return false
 	}
 	if p := number(b[:2]); p < 1 || p > 81 {
@@ -67,13 +67,13 @@ func trPlate(b []byte) bool {
 		letters++
 	}
 	digits := n - 2 - letters
-	return letters > 0 && digits >= 2 && digits <= 5 && letters+digits >= 4 && digitsOnly(b[2+letters:])
+	return letters > 0 && digits >= 2 && digits <= 5 && letters+digits >= 4 && allDigits(b[2+letters:])
 }
 
 // ngPlate reports whether b is a Nigerian plate: area, serial number, year and
 // batch.
 func ngPlate(b []byte) bool {
-	return len(b) == 8 && upperOnly(b[:3]) && digitsOnly(b[3:6]) && upperOnly(b[6:])
+	return len(b) == 8 && allUpper(b[:3]) && allDigits(b[3:6]) && allUpper(b[6:])
 }
 
 // cnPlate reports whether text is a Chinese plate as written: province
@@ -110,10 +110,10 @@ func dePlate(district, letters, digits []byte) bool {
 	if n := len(digits); n > 1 && (digits[n-1] == 'E' || digits[n-1] == 'H') {
 		digits = digits[:n-1]
 	}
-	if len(digits) < 1 || len(digits) > 4 || !digitsOnly(digits) || digits[0] == '0' {
+	if len(digits) < 1 || len(digits) > 4 || !allDigits(digits) || digits[0] == '0' {
 		return false
 	}
-	if len(letters) < 1 || len(letters) > 2 || !upperOnly(letters) || len(district) < 1 || len(district) > 3 {
+	if len(letters) < 1 || len(letters) > 2 || !allUpper(letters) || len(district) < 1 || len(district) > 3 {
 		return false
 	}
 	return listed(deDistricts, district)

@@ -7,7 +7,7 @@ package classify
 // can be issued (never 000, 666 or 9xx), no part all zeros, none of those
 // printed in advertisements.
 func usSSN(b []byte) bool {
-	if len(b) != 9 || !digitsOnly(b) || sameBytes(b) {
+	if len(b) != 9 || !allDigits(b) || sameBytes(b) {
 		return false
 	}
 	area := number(b[:3])
@@ -24,7 +24,7 @@ func usSSN(b []byte) bool {
 // usITIN verifies the form of an American taxpayer number: 9xx and a group
 // that the IRS assigns.
 func usITIN(b []byte) bool {
-	if len(b) != 9 || !digitsOnly(b) || b[0] != '9' {
+	if len(b) != 9 || !allDigits(b) || b[0] != '9' {
 		return false
 	}
 	g := number(b[3:5])
@@ -66,13 +66,13 @@ func usMBI(b []byte) bool {
 // with the prefix 80840.
 func usNPI(b []byte) bool {
 	// The prefix adds 24 to the sum.
-	return len(b) == 10 && (b[0] == '1' || b[0] == '2') && digitsOnly(b) && (luhnSum(b)+24)%10 == 0
+	return len(b) == 10 && (b[0] == '1' || b[0] == '2') && allDigits(b) && (luhnSum(b)+24)%10 == 0
 }
 
 // usDEA verifies the registration number of an American prescriber: type
 // letter, letter or 9, seven digits of which the last checks the six.
 func usDEA(b []byte) bool {
-	if len(b) != 9 || !digitsOnly(b[2:]) || b[1]-'A' > 25 && b[1] != '9' {
+	if len(b) != 9 || !allDigits(b[2:]) || b[1]-'A' > 25 && b[1] != '9' {
 		return false
 	}
 	switch b[0] {
@@ -92,7 +92,7 @@ func caSIN(b []byte) bool {
 
 // brCPF verifies a Brazilian taxpayer number: two mod 11 digits.
 func brCPF(b []byte) bool {
-	if len(b) != 11 || !digitsOnly(b) || sameBytes(b) {
+	if len(b) != 11 || !allDigits(b) || sameBytes(b) {
 		return false
 	}
 	for n := 9; n <= 10; n++ {
@@ -110,7 +110,7 @@ func brCPF(b []byte) bool {
 // clRUT verifies a Chilean RUT: seven or eight digits, a digit or K, mod 11.
 func clRUT(b []byte) bool {
 	n := len(b) - 1
-	if n != 7 && n != 8 || !digitsOnly(b[:n]) || b[0] == '0' {
+	if n != 7 && n != 8 || !allDigits(b[:n]) || b[0] == '0' {
 		return false
 	}
 	sum := 0
@@ -123,7 +123,7 @@ func clRUT(b []byte) bool {
 // mxCURP verifies a Mexican population registry code: initials, date, sex,
 // state, consonants, and a check digit in base 37.
 func mxCURP(b []byte) bool {
-	if len(b) != 18 || !upperOnly(b[:4]) || !digitsOnly(b[4:10]) || !upperOnly(b[11:16]) || b[17]-'0' > 9 {
+	if len(b) != 18 || !allUpper(b[:4]) || !allDigits(b[4:10]) || !allUpper(b[11:16]) || b[17]-'0' > 9 {
 		return false
 	}
 	if b[10] != 'H' && b[10] != 'M' && b[10] != 'X' || !validYYMMDD(b[4:10]) {
@@ -145,7 +145,7 @@ func mxCURP(b []byte) bool {
 
 // arCUIT verifies an Argentine tax number: a type, eight digits, mod 11.
 func arCUIT(b []byte) bool {
-	if len(b) != 11 || !digitsOnly(b) {
+	if len(b) != 11 || !allDigits(b) {
 		return false
 	}
 	switch number(b[:2]) {
@@ -189,7 +189,7 @@ func inAadhaar(b []byte) bool {
 // inPANShape reports whether b has the form of an Indian permanent account
 // number: five letters, four digits, a letter.
 func inPANShape(b []byte) bool {
-	return len(b) == 10 && upperOnly(b[:5]) && digitsOnly(b[5:9]) && b[9]-'A' <= 25
+	return len(b) == 10 && allUpper(b[:5]) && allDigits(b[5:9]) && b[9]-'A' <= 25
 }
 
 // inPAN is inPANShape with a holder's type in the fourth place.
@@ -207,7 +207,7 @@ func inPAN(b []byte) bool {
 // inGSTShape reports whether b has the form of an Indian GST number: state,
 // permanent account number, entity, Z, a check character.
 func inGSTShape(b []byte) bool {
-	if len(b) != 15 || !digitsOnly(b[:2]) || !inPANShape(b[2:12]) || b[12] == '0' || alnum36(b[12]) < 0 || b[13] != 'Z' || alnum36(b[14]) < 0 {
+	if len(b) != 15 || !allDigits(b[:2]) || !inPANShape(b[2:12]) || b[12] == '0' || alnum36(b[12]) < 0 || b[13] != 'Z' || alnum36(b[14]) < 0 {
 		return false
 	}
 	s := number(b[:2])
@@ -228,12 +228,12 @@ func inGST(b []byte) bool {
 }
 
 // inVoter verifies the form of an Indian voter's card number.
-func inVoter(b []byte) bool { return len(b) == 10 && upperOnly(b[:3]) && digitsOnly(b[3:]) }
+func inVoter(b []byte) bool { return len(b) == 10 && allUpper(b[:3]) && allDigits(b[3:]) }
 
 // krDated reports whether b begins like a Korean registration number: a date
 // in the century that the seventh digit says, which lies in [first, last].
 func krDated(b []byte, first, last byte) bool {
-	if len(b) != 13 || !digitsOnly(b) || b[6] < first || b[6] > last {
+	if len(b) != 13 || !allDigits(b) || b[6] < first || b[6] > last {
 		return false
 	}
 	y := 1900 + number(b[:2])
@@ -270,7 +270,7 @@ var weightsKRRRN = [12]uint8{2, 3, 4, 5, 6, 7, 8, 9, 2, 3, 4, 5}
 
 // krBusiness verifies a Korean business registration number.
 func krBusiness(b []byte) bool {
-	if len(b) != 10 || !digitsOnly(b) || number(b[:3]) < 101 {
+	if len(b) != 10 || !allDigits(b) || number(b[:3]) < 101 {
 		return false
 	}
 	sum := weighted(b, []uint8{1, 3, 7, 1, 3, 7, 1, 3, 5}) + int(b[8]-'0')*5/10
@@ -280,7 +280,7 @@ func krBusiness(b []byte) bool {
 // krDriver verifies the form of a Korean driving licence number: a region from
 // 11 to 28, year, six digits, two check digits.
 func krDriver(b []byte) bool {
-	if len(b) != 12 || !digitsOnly(b) {
+	if len(b) != 12 || !allDigits(b) {
 		return false
 	}
 	r := number(b[:2])
@@ -294,7 +294,7 @@ func krPassport(b []byte) bool {
 	}
 	switch b[0] {
 	case 'M', 'S', 'R', 'O', 'D', 'G':
-		return digitsOnly(b[1:4]) && b[4]-'A' <= 25 && digitsOnly(b[5:])
+		return allDigits(b[1:4]) && b[4]-'A' <= 25 && allDigits(b[5:])
 	}
 	return false
 }
@@ -302,7 +302,7 @@ func krPassport(b []byte) bool {
 // thNational verifies a Thai identity number: thirteen digits, a type from 1
 // to 8, a province, mod 11.
 func thNational(b []byte) bool {
-	if len(b) != 13 || !digitsOnly(b) || b[0] == '0' || b[0] == '9' {
+	if len(b) != 13 || !allDigits(b) || b[0] == '0' || b[0] == '9' {
 		return false
 	}
 	switch p := number(b[1:3]); {
@@ -319,7 +319,7 @@ func thNational(b []byte) bool {
 // sgNRIC verifies a Singaporean identity or foreign identification number:
 // letter of the series, seven digits, check letter.
 func sgNRIC(b []byte) bool {
-	if len(b) != 9 || !digitsOnly(b[1:8]) {
+	if len(b) != 9 || !allDigits(b[1:8]) {
 		return false
 	}
 	sum := weighted(b[1:], []uint8{2, 7, 6, 5, 4, 3, 2})
@@ -343,12 +343,12 @@ func sgNRIC(b []byte) bool {
 // a letter), all others (T or S or R, year, type, four digits, letter).
 func sgUEN(b []byte) bool {
 	switch {
-	case len(b) == 9 && digitsOnly(b[:8]):
+	case len(b) == 9 && allDigits(b[:8]):
 		return "XMKECAWLJDB"[weighted(b, []uint8{10, 4, 9, 3, 8, 2, 7, 1})%11] == b[8]
-	case len(b) == 10 && digitsOnly(b[:9]):
+	case len(b) == 10 && allDigits(b[:9]):
 		y := number(b[:4])
 		return y >= 1800 && y < 2100 && "ZKCMDNERGWH"[weighted(b, []uint8{10, 8, 6, 4, 9, 7, 5, 3, 1})%11] == b[9]
-	case len(b) == 10 && (b[0] == 'R' || b[0] == 'S' || b[0] == 'T') && digitsOnly(b[1:3]) && upperOnly(b[3:5]) && digitsOnly(b[5:9]):
+	case len(b) == 10 && (b[0] == 'R' || b[0] == 'S' || b[0] == 'T') && allDigits(b[1:3]) && allUpper(b[3:5]) && allDigits(b[5:9]):
 		sum := 0
 		for i, w := range [9]int{4, 3, 5, 3, 10, 2, 2, 5, 7} {
 			sum += w * uenValue(b[i])
@@ -371,7 +371,7 @@ func uenValue(c byte) int {
 
 // jpMyNumber verifies a Japanese individual number: twelve digits, mod 11.
 func jpMyNumber(b []byte) bool {
-	if len(b) != 12 || !digitsOnly(b) || sameBytes(b) {
+	if len(b) != 12 || !allDigits(b) || sameBytes(b) {
 		return false
 	}
 	r := weighted(b, []uint8{6, 5, 4, 3, 2, 7, 6, 5, 4, 3, 2}) % 11
@@ -384,7 +384,7 @@ func jpMyNumber(b []byte) bool {
 // twNational verifies a Taiwanese identity number: a letter for the place, 1
 // or 2 (residents: 8 or 9), eight digits, mod 10.
 func twNational(b []byte) bool {
-	if len(b) != 10 || b[0]-'A' > 25 || !digitsOnly(b[1:]) {
+	if len(b) != 10 || b[0]-'A' > 25 || !allDigits(b[1:]) {
 		return false
 	}
 	switch b[1] {
@@ -400,7 +400,7 @@ func twNational(b []byte) bool {
 // six digits, a check character mod 11.
 func hkIdentity(b []byte) bool {
 	n := len(b)
-	if n != 8 && n != 9 || !upperOnly(b[:n-7]) || !digitsOnly(b[n-7:n-1]) {
+	if n != 8 && n != 9 || !allUpper(b[:n-7]) || !allDigits(b[n-7:n-1]) {
 		return false
 	}
 	sum := 36 * 9 // a missing first letter counts as a space
@@ -435,25 +435,25 @@ var (
 
 // auTFN verifies an Australian tax file number: nine digits, mod 11.
 func auTFN(b []byte) bool {
-	return len(b) == 9 && digitsOnly(b) && !sameBytes(b) && weighted(b, weightsTFN[:])%11 == 0
+	return len(b) == 9 && allDigits(b) && !sameBytes(b) && weighted(b, weightsTFN[:])%11 == 0
 }
 
 // auABN verifies an Australian business number: eleven digits, mod 89 after
 // one is taken from the first.
 func auABN(b []byte) bool {
-	return len(b) == 11 && digitsOnly(b) && b[0] != '0' &&
+	return len(b) == 11 && allDigits(b) && b[0] != '0' &&
 		(weighted(b, []uint8{10, 1, 3, 5, 7, 9, 11, 13, 15, 17, 19})-10)%89 == 0
 }
 
 // auACN verifies an Australian company number: nine digits, mod 10.
 func auACN(b []byte) bool {
-	return len(b) == 9 && digitsOnly(b) && !sameBytes(b) &&
+	return len(b) == 9 && allDigits(b) && !sameBytes(b) &&
 		(10-weighted(b, weightsACN[:])%10)%10 == int(b[8]-'0')
 }
 
 // auMedicare verifies an Australian health-insurance card number: ten digits
 // from 2 to 6, the ninth checks the eight before it.
 func auMedicare(b []byte) bool {
-	return (len(b) == 10 || len(b) == 11) && digitsOnly(b) && b[0] >= '2' && b[0] <= '6' &&
+	return (len(b) == 10 || len(b) == 11) && allDigits(b) && b[0] >= '2' && b[0] <= '6' &&
 		weighted(b, weightsMedicare[:])%10 == int(b[8]-'0') && b[9] != '0'
 }
