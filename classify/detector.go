@@ -105,6 +105,7 @@ type candidate struct {
 	array      arrayShape
 	kind       payload.Kind
 	assigned   bool // onKey: the run is a value in a text, behind "word =" or "word:"
+	root       bool // the value is the whole payload
 
 	key    senses // what the field's key means: its head
 	up     senses // what the nearest container with a meaning speaks of

@@ -396,31 +396,6 @@ func twNational(b []byte) bool {
 	return (p/10+p%10*9+weighted(b[1:], []uint8{8, 7, 6, 5, 4, 3, 2, 1, 1}))%10 == 0
 }
 
-// hkIdentity verifies a Hong Kong identity card number: one or two letters,
-// six digits, a check character mod 11.
-func hkIdentity(b []byte) bool {
-	n := len(b)
-	if n != 8 && n != 9 || !allUpper(b[:n-7]) || !allDigits(b[n-7:n-1]) {
-		return false
-	}
-	sum := 36 * 9 // a missing first letter counts as a space
-	if n == 9 {
-		sum = alnum36(b[0]) * 9
-		b = b[1:]
-	}
-	sum += alnum36(b[0]) * 8
-	for i, c := range b[1:7] {
-		sum += int(c-'0') * (7 - i)
-	}
-	switch c := b[7]; {
-	case c == 'A':
-		return (sum+10)%11 == 0
-	case c-'0' <= 9:
-		return (sum+int(c-'0'))%11 == 0
-	}
-	return false
-}
-
 // zaIdentity verifies a South African identity number: date of birth, serial
 // number, citizenship (0, 1, refugees 2), 8 or 9, Luhn.
 func zaIdentity(b []byte) bool {

@@ -1,0 +1,187 @@
+package classify
+
+import "github.com/sealgate/sealgate/classify/payload"
+
+// documentDetectors find numbers of passports, driving licences and number
+// plates: forms without checksum, believed where a word says what they are or
+// where the form is like nothing else.
+func documentDetectors() []detector {
+	driver := []sense{senseDriver}
+	const driverWords = " license licence driver driving permis patente fuehrerschein führerschein "
+	forms := []form{
+		{name: "uk-driver", on: onWord, min: 16, max: 16, verify: ukDriver, alone: 88, strong: true},
+		{name: "it-driver", on: onWord, min: 10, max: 10, verify: itDriver, alone: 55},
+		{name: "de-driver", on: onWord, min: 11, max: 11, verify: deDriverLikely, alone: 55},
+		{name: "kr-driver", on: onDigits, min: 12, max: 12, verify: krDriver, groups: []uint64{0x2262}, seps: "- ", grouped: 75},
+	}
+	var ds []detector
+	for _, f := range forms {
+		f.class, f.senses, f.words = ClassIDDriver, driver, driverWords
+		ds = append(ds, f.detector())
+	}
+	return append(ds,
+		namedDocument("passport", ClassIDPassport, []sense{sensePassport}, " passport passports pasaporte passeport reisepass passaporto travel 여권번호는 여권번호 여권 ", passportShape),
+		namedDocument("driver", ClassIDDriver, driver, driverWords, driverShape),
+		krPassportDetector(),
+		plateDetector(), plateByNameDetector())
+}
+
+// deDriverLikely is deDriver without what begins like a VAT number or a postal
+// tracking number.
+func deDriverLikely(b []byte) bool {
+	return deDriver(b) && !listed(vatCountries, b[:2]) && b[0] != 'R'
+}
+
+const vatCountries = " AT BE BG CY CZ DE DK EE EL ES FI FR HR HU IE IT LT LU LV MT NL PL PT RO SE SI SK XI GB SN ID NO "
+
+// namedDocument believes a key or a word that names the document.
+func namedDocument(name string, class ClassID, said []sense, words string, shape func([]byte) bool) detector {
+	set := sensesOf(said)
+	return detector{
+		name: name, class: class, on: onKey | onWord | onDigits, min: 5, max: 24, senses: said,
+		find: func(c *candidate) (match, bool) {
+			var buf [maxCompact]byte
+			b, ok := compact(&buf, c.run())
+			if !ok && len(c.run()) == 9 { // "AaA123456"
+				b, ok = buf[:9], true
+				for i, x := range c.run() {
+					if x-'a' <= 25 {
+						x &^= 0x20
+					}
+					b[i] = x
+				}
+			}
+			if !ok || !shape(b) || sameBytes(b) {
+				return match{}, false
+			}
+			if c.key.meets(set) {
+				return c.found(80, WhyKey|WhyShape)
+			}
+			if c.kind == payload.KindTopic || c.kind == payload.KindNumber {
+				return match{}, false
+			}
+			if c.before().meets(set) || c.saysBefore(words) {
+				return c.found(72, WhyShape|WhyContext)
+			}
+			return match{}, false
+		},
+	}
+}
+
+// krPassportDetector finds Korean passport numbers of the mixed form.
+func krPassportDetector() detector {
+	return form{name: "kr-passport", class: ClassIDPassport, on: onWord, min: 9, max: 9, verify: krPassport,
+		senses: []sense{sensePassport}, alone: 55}.detector()
+}
+
+// plateDetector finds plates of the countries whose form is their own.
+func plateDetector() detector {
+	said := sensesOf([]sense{sensePlate, senseVehicle})
+	return detector{
+		name: "plate", class: ClassIDVehiclePlate, on: onWord | onWords, min: 5, max: 14,
+		find: func(c *candidate) (match, bool) {
+			var buf [maxCompact]byte
+			r := c.run()
+			b, ok := compact(&buf, r)
+			if !ok || len(b) < 4 || len(b) > 11 || c.kind == payload.KindTopic || c.key.meets(machineSenses) {
+				return match{}, false
+			}
+			groups, sep := grouping(r)
+			conf := uint8(0)
+			switch {
+			case sep == sepMixed && len(b) < 5:
+			case ukPlate(b) && (sep == 0 || groups == 0x43):
+				conf = 62
+			case inPlate(b) && len(b) >= 9:
+				conf = 65
+			case ngPlate(b) && (sep == '-' && groups == 0x35):
+				conf = 60
+			case dePlateRun(r, sep):
+				conf = 62
+				if sep != '-' {
+					conf = 52
+				}
+			case trPlate(b) && sep != 0 && c.root && c.whole():
+				conf = 60
+			}
+			if conf == 0 {
+				return match{}, false
+			}
+			if c.confirms(said, plateWords) != unconfirmed {
+				return c.found(90, WhyShape|WhyContext)
+			}
+			// Nothing but the form: a part number of a document is no plate.
+			if c.kind == payload.KindText && c.spoken() || c.kind == payload.KindString && !c.whole() && c.spoken() {
+				return c.found(conf, WhyShape)
+			}
+			return match{}, false
+		},
+	}
+}
+
+const plateWords = " plate plates registration registered vehicle vehicles car cars kennzeichen plaka matricula targa licence license number "
+
+// dePlateRun splits a run at its separators for dePlate.
+func dePlateRun(r []byte, sep byte) bool {
+	if sep == 0 {
+		return false
+	}
+	var parts [3][]byte
+	n, from := 0, 0
+	for i := 0; i <= len(r); i++ {
+		if i < len(r) && r[i] != ' ' && r[i] != '-' {
+			if r[i]-'a' <= 25 {
+				return false
+			}
+			continue
+		}
+		if n == len(parts) || i == from {
+			return false
+		}
+		parts[n], from = r[from:i], i+1
+		n++
+	}
+	if n == 2 { // "M-XY 999" without the second gap: M-XY999
+		p := parts[1]
+		k := 0
+		for k < len(p) && p[k]-'A' <= 25 {
+			k++
+		}
+		parts[1], parts[2] = p[:k], p[k:]
+		return sep == '-' && dePlate(parts[0], parts[1], parts[2])
+	}
+	return n == 3 && dePlate(parts[0], parts[1], parts[2])
+}
+
+// plateByNameDetector believes a key that names a plate, whatever its form,
+// and Chinese plates, which nothing else looks like.
+func plateByNameDetector() detector {
+	said := []sense{sensePlate}
+	return detector{
+		name: "plate-by-name", class: ClassIDVehiclePlate, on: onKey, senses: said,
+		find: func(c *candidate) (match, bool) {
+			r := c.run()
+			if len(r) < 3 || len(r) > 20 {
+				return match{}, false
+			}
+			if cnPlate(r) {
+				return c.found(97, WhyKey|WhyShape)
+			}
+			digits, letters := 0, 0
+			for _, b := range r {
+				switch {
+				case b-'0' <= 9:
+					digits++
+				case alnum(b):
+					letters++
+				case b != ' ' && b != '-' && b != '.':
+					return match{}, false
+				}
+			}
+			if digits == 0 && letters > 8 || digits+letters < 3 {
+				return match{}, false
+			}
+			return c.found(85, WhyKey)
+		},
+	}
+}

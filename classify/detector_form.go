@@ -1,0 +1,298 @@
+package classify
+
+import "github.com/sealgate/sealgate/classify/payload"
+
+// A form describes an identifier that has a verifier: how it is written, and
+// how much its digits, its grouping and the words near it prove. Most checks
+// let one number in ten through, so digits alone are believed only where a
+// person may be speaking: never in a field of telemetry that nothing names.
+type form struct {
+	name     string
+	class    ClassID
+	on       start
+	min, max int // characters without separators
+	verify   func([]byte) bool
+	weak     func([]byte) bool // the form alone; believed with a word near, or as weakAlone says
+	groups   []uint64          // how it is printed: the lengths of its groups, one hex digit each
+	seps     string            // what may stand between groups; one kind throughout unless mixed
+	mixed    bool
+	senses   []sense // which meaning of a key or a word near confirms it
+	words    string  // further words that do in running text, lower case, between spaces
+
+	// Confidence in percent without a word near; 0: not believed.
+	alone     uint8 // verified, in one piece, where somebody speaks
+	weakAlone uint8 // the same, not verified
+	grouped   uint8 // verified and printed as groups say
+	// strong: alone holds in any string of a document, too; telling: even for
+	// a number, because dates, places and check digits leave no room for chance.
+	strong, telling bool
+}
+
+// detector builds the detector of a form.
+func (f form) detector() detector {
+	if f.seps == "" {
+		f.seps = " -"
+	}
+	said := sensesOf(f.senses)
+	lo, hi := f.min, f.max
+	if f.on&onDigits == 0 && f.groups != nil {
+		hi += 8 // separators
+	}
+	return detector{
+		name: f.name, class: f.class, on: f.on, min: lo, max: hi,
+		find: func(c *candidate) (match, bool) { return f.find(c, said) },
+	}
+}
+
+func (f *form) find(c *candidate, said senses) (match, bool) {
+	var buf [maxCompact]byte
+	b, ok := compact(&buf, c.run())
+	if !ok || len(b) < f.min || len(b) > f.max {
+		return match{}, false
+	}
+	why, verified := WhyShape|WhyChecksum, f.verify(b)
+	if !verified {
+		if f.weak == nil || !f.weak(b) {
+			return match{}, false
+		}
+		why = WhyShape
+	}
+	groups, sep := grouping(c.run())
+	plain := sep == 0
+	printed := !plain && (f.mixed || sep != sepMixed) && within(c.run(), f.seps) && f.prints(groups)
+	conf := uint8(0)
+	switch confirmed := c.confirms(said, f.words); {
+	case confirmed == confirmedHere && (plain || printed):
+		conf, why = 95, why|WhyContext
+		if !verified {
+			conf = 75
+		}
+	case confirmed == confirmedHere && verified && within(c.run(), f.seps):
+		conf, why = 75, why|WhyContext
+	case c.kind == payload.KindNumber && !c.root && !(f.telling && verified):
+	case confirmed == confirmedNear && verified && (plain || printed):
+		conf, why = 75, why|WhyContext
+	case c.key.meets(machineSenses) || c.kind == payload.KindTopic && !f.telling:
+	case verified && printed && (sep != ' ' || !c.inNumbers()):
+		conf = f.grouped
+	case verified && plain && (f.telling || f.strong && !c.before().meets(machineSenses) || c.spoken()):
+		conf = f.alone
+	case !verified && (plain || printed) && c.spoken():
+		conf = f.weakAlone
+	}
+	if conf == 0 {
+		return match{}, false
+	}
+	return c.found(conf, why)
+}
+
+func (f *form) prints(groups uint64) bool {
+	for _, g := range f.groups {
+		if g == groups {
+			return true
+		}
+	}
+	return false
+}
+
+// machineSenses are the meanings of keys and words whose values are machines'
+// own numbers: no one speaks of people there.
+var machineSenses = sensesOf([]sense{
+	senseTime, senseHash, senseVersion, senseSerial, senseDeviceID, senseMAC, senseIMEI, senseICCID, senseEUI, senseCount,
+})
+
+// How near a word stands that confirms a form.
+const (
+	unconfirmed   = iota
+	confirmedNear // in the path, the topic or among the siblings
+	confirmedHere // the key itself, or one of the words before the value
+)
+
+func (c *candidate) confirms(said senses, words string) int {
+	switch {
+	case c.key.meets(said), c.before().meets(said), words != "" && c.saysBefore(words):
+		return confirmedHere
+	case c.about.meets(said):
+		return confirmedNear
+	}
+	return unconfirmed
+}
+
+// spoken reports whether the run may be something that a person wrote: it is
+// all there is of a whole payload, or stands in running text, with a space or
+// punctuation on either side and words around it. A bare value of a document,
+// a column or an assignment is not.
+func (c *candidate) spoken() bool {
+	if c.kind == payload.KindTopic || c.key.meets(machineSenses) || c.timestamp() || c.before().meets(machineSenses) {
+		return false
+	}
+	if c.whole() {
+		return c.root
+	}
+	return c.wordBeside(-1) && c.wordBeside(+1)
+}
+
+// wordBeside reports whether what stands before (-1) or after (+1) the run is
+// the end of the text, or a word or another identifier, with at most a space
+// and sentence punctuation between.
+func (c *candidate) wordBeside(dir int) bool {
+	at := func(i int) byte {
+		if i < 0 || i >= len(c.text) {
+			return 0
+		}
+		return c.text[i]
+	}
+	i := c.start - 1
+	if dir > 0 {
+		i = c.end
+	}
+	for n := 0; ; i, n = i+dir, n+1 {
+		switch b := at(i); b {
+		case 0:
+			return true
+		case ' ', '\n', '\r', '.', ',', ':', '?', '!', '#', '\'', '"', '(', ')':
+			if n > 3 {
+				return false
+			}
+		default:
+			if n == 0 {
+				return b >= 0x80 // scripts without spaces
+			}
+			if (b|0x20)-'a' <= 25 || b >= 0x80 {
+				return true
+			}
+			// Another number: only a long one, so that columns of readings
+			// are not taken for sentences.
+			run := 0
+			for alnum(at(i)) {
+				i, run = i+dir, run+1
+			}
+			return run >= 7
+		}
+	}
+}
+
+// inNumbers reports whether another group of digits stands beside the run, one
+// space away: the run is then part of something longer.
+func (c *candidate) inNumbers() bool {
+	s, e := c.start, c.end
+	return s >= 2 && c.text[s-1] == ' ' && c.text[s-2]-'0' <= 9 ||
+		e+1 < len(c.text) && c.text[e] == ' ' && c.text[e+1]-'0' <= 9
+}
+
+// timestamp reports whether the run reads as a present time in seconds or
+// milliseconds since 1970: 2017 to 2033.
+func (c *candidate) timestamp() bool {
+	r := c.run()
+	return (len(r) == 10 || len(r) == 13) && allDigits(r) && r[0] == '1' && r[1] >= '5'
+}
+
+// saysBefore reports whether one of the five words before the run is listed.
+func (c *candidate) saysBefore(list string) bool {
+	i := c.start
+	for range 5 {
+		for i > 0 && !alnum(c.text[i-1]) {
+			if i--; c.text[i] == '\n' {
+				return false
+			}
+		}
+		end := i
+		for i > 0 && alnum(c.text[i-1]) && end-i < 24 {
+			i--
+		}
+		if end == i {
+			return false
+		}
+		var w [24]byte
+		for k, b := range c.text[i:end] {
+			if b-'A' <= 25 {
+				b |= 0x20
+			}
+			w[k] = b
+		}
+		if listed(list, w[:end-i]) {
+			return true
+		}
+	}
+	return false
+}
+
+// maxCompact bounds the compact form of an identifier.
+const maxCompact = 48
+
+// compact copies run without its separators and with letters in upper case. It
+// reports false for what is too long, is not ASCII, or mixes the case of its
+// letters as no identifier does.
+func compact(buf *[maxCompact]byte, run []byte) ([]byte, bool) {
+	n := 0
+	upper, lower := false, false
+	for _, b := range run {
+		switch {
+		case b-'0' <= 9:
+		case b-'A' <= 25:
+			upper = true
+		case b-'a' <= 25:
+			lower = true
+			b &^= 0x20
+		case b >= 0x80:
+			return nil, false
+		default:
+			continue
+		}
+		if n == len(buf) {
+			return nil, false
+		}
+		buf[n] = b
+		n++
+	}
+	return buf[:n], n > 0 && !(upper && lower)
+}
+
+// sepMixed is grouping's separator where there are several kinds.
+const sepMixed = 1
+
+// grouping says how run is written: the length of each group of letters and
+// digits, one hex digit each (15 for longer), and what stands between them: 0
+// for nothing, the one separator, or sepMixed.
+func grouping(run []byte) (groups uint64, sep byte) {
+	n := uint64(0)
+	gap := false
+	for _, b := range run {
+		if alnum(b) {
+			n = min(n+1, 15)
+			gap = false
+			continue
+		}
+		if gap || n == 0 {
+			sep = sepMixed
+		} else {
+			groups, n, gap = groups<<4|n, 0, true
+		}
+		if sep == 0 {
+			sep = b
+		} else if sep != b {
+			sep = sepMixed
+		}
+	}
+	if n > 0 {
+		groups = groups<<4 | n
+	}
+	return groups, sep
+}
+
+// within reports whether run holds no separator but those in seps.
+func within(run []byte, seps string) bool {
+	for _, b := range run {
+		if alnum(b) {
+			continue
+		}
+		ok := false
+		for i := range len(seps) {
+			ok = ok || seps[i] == b
+		}
+		if !ok {
+			return false
+		}
+	}
+	return true
+}
