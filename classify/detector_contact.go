@@ -78,7 +78,7 @@ func phoneByNameDetector() detector {
 			if digits < 6 || digits > 20 {
 				return match{}, false
 			}
-			return c.found(85, WhyKey|WhyShape)
+			return c.trimmed(85, WhyKey|WhyShape)
 		},
 	}
 }
@@ -116,7 +116,7 @@ func (c *candidate) phone(confirmed bool) uint8 {
 	switch {
 	case sep != 0 && c.inNumbers() && !confirmed:
 		return 0
-	case dateLike(groups, d):
+	case dateLike(groups, d), groups == 0x324:
 		return 0
 	case d[0] == '0' && d[1] == '0' && sep != 0 && n >= 3 && e164(d[2:]) != 0:
 		return 75

@@ -23,7 +23,7 @@ func documentDetectors() []detector {
 		namedDocument("passport", ClassIDPassport, []sense{sensePassport}, " passport passports pasaporte passeport reisepass passaporto travel 여권번호는 여권번호 여권 ", passportShape),
 		namedDocument("driver", ClassIDDriver, driver, driverWords, driverShape),
 		krPassportDetector(),
-		plateDetector(), plateByNameDetector())
+		plateDetector())
 }
 
 // deDriverLikely is deDriver without what begins like a VAT number or a postal
@@ -55,12 +55,12 @@ func namedDocument(name string, class ClassID, said []sense, words string, shape
 				return match{}, false
 			}
 			if c.key.meets(set) {
-				return c.found(80, WhyKey|WhyShape)
+				return c.trimmed(80, WhyKey|WhyShape)
 			}
 			if c.kind == payload.KindTopic || c.kind == payload.KindNumber {
 				return match{}, false
 			}
-			if c.before().meets(set) || c.saysBefore(words) {
+			if c.before().meets(set) || c.says(words) {
 				return c.found(72, WhyShape|WhyContext)
 			}
 			return match{}, false
@@ -80,6 +80,12 @@ func plateDetector() detector {
 	return detector{
 		name: "plate", class: ClassIDVehiclePlate, on: onWord | onWords, min: 5, max: 14,
 		find: func(c *candidate) (match, bool) {
+			if s := c.start - 3; s >= 0 && c.text[s] >= 0xe0 && cnPlate(c.text[s:c.end]) {
+				return match{start: s, end: c.end, confidence: 90, why: WhyShape}, true
+			}
+			if s := c.start - 6; s >= 0 && c.text[c.start-1] == 0xb7 && cnPlate(c.text[s:c.end]) { // a dot between
+				return match{start: s, end: c.end, confidence: 90, why: WhyShape}, true
+			}
 			var buf [maxCompact]byte
 			r := c.run()
 			b, ok := compact(&buf, r)
@@ -101,7 +107,7 @@ func plateDetector() detector {
 				if sep != '-' {
 					conf = 52
 				}
-			case trPlate(b) && sep != 0 && c.root && c.whole():
+			case trPlate(b) && sep != 0 && (c.root && c.whole() || c.confirms(said, plateWords) != unconfirmed):
 				conf = 60
 			}
 			if conf == 0 {
@@ -151,37 +157,4 @@ func dePlateRun(r []byte, sep byte) bool {
 		return sep == '-' && dePlate(parts[0], parts[1], parts[2])
 	}
 	return n == 3 && dePlate(parts[0], parts[1], parts[2])
-}
-
-// plateByNameDetector believes a key that names a plate, whatever its form,
-// and Chinese plates, which nothing else looks like.
-func plateByNameDetector() detector {
-	said := []sense{sensePlate}
-	return detector{
-		name: "plate-by-name", class: ClassIDVehiclePlate, on: onKey, senses: said,
-		find: func(c *candidate) (match, bool) {
-			r := c.run()
-			if len(r) < 3 || len(r) > 20 {
-				return match{}, false
-			}
-			if cnPlate(r) {
-				return c.found(97, WhyKey|WhyShape)
-			}
-			digits, letters := 0, 0
-			for _, b := range r {
-				switch {
-				case b-'0' <= 9:
-					digits++
-				case alnum(b):
-					letters++
-				case b != ' ' && b != '-' && b != '.':
-					return match{}, false
-				}
-			}
-			if digits == 0 && letters > 8 || digits+letters < 3 {
-				return match{}, false
-			}
-			return c.found(85, WhyKey)
-		},
-	}
 }

@@ -2,9 +2,7 @@ package classify
 
 // financeDetectors find payment cards, bank accounts and wallets.
 func financeDetectors() []detector {
-	iban := form{name: "iban", class: ClassFinanceIBAN, on: onWord | onWords, min: 15, max: 34, verify: iban, mixed: true,
-		senses: []sense{senseIBAN, senseAccount, senseBank}, alone: 99, strong: true, telling: true}.detector()
-	iban.find = findIBAN
+	iban := detector{name: "iban", class: ClassFinanceIBAN, on: onWord | onWords, min: 15, max: 42, find: findIBAN}
 	card := form{name: "card", class: ClassFinanceCard, on: onDigits, min: 14, max: 19, verify: cardNumber,
 		groups: []uint64{0x4444, 0x465, 0x464, 0x44443, 0x4445}, senses: []sense{senseCard}, words: cardWords,
 		alone: 85, grouped: 93, strong: true}
@@ -47,7 +45,7 @@ func accountDetector() detector {
 				return match{}, false
 			}
 			if c.key.meets(set) {
-				return c.found(80, WhyKey)
+				return c.trimmed(80, WhyKey)
 			}
 			if c.before().meets(set) && !c.before().meets(machineSenses) && allDigits(b) {
 				return c.found(70, WhyContext)

@@ -12,5 +12,6 @@ func Detectors() []detector {
 		locationDetectors(),
 		mediaDetectors(),
 		thingDetectors(),
+		identifierDetectors(),
 	)
 }

@@ -153,17 +153,20 @@ func sePersonal(b []byte) bool {
 	return validDate(1900+y, m, day) || validDate(2000+y, m, day)
 }
 
-// seOrganisation verifies a Swedish organisation number: ten digits, a legal
-// form, the third digit at least 2 (so that it is no date), Luhn.
+// seOrganisation verifies a Swedish organisation number: ten digits, a series
+// that the register of companies or the tax agency gives out, Luhn.
 func seOrganisation(b []byte) bool {
-	if len(b) != 10 || b[2] < '2' || !luhn(b) || sameBytes(b) {
+	if len(b) != 10 || !luhn(b) {
 		return false
 	}
-	switch b[0] {
-	case '1', '2', '3', '5', '6', '7', '8', '9':
+	switch p := number(b[:3]); p {
+	case 202, 212, 222, 232, 262: // state, municipalities, regions
+		return b[3]-'0' <= 1 && b[4] == '0' && b[5] == '0'
+	case 502, 516, 556, 557, 558, 559, 702, 714, 716, 717, 757, 769, 902, 916, 969:
 		return true
+	default:
+		return p >= 802 && p <= 899
 	}
-	return false
 }
 
 const nifLetters = "TRWAGMYFPDXBNJZSQVHLCKE"
@@ -253,8 +256,8 @@ func plPESEL(b []byte) bool {
 		return false
 	}
 	m := number(b[2:4])
-	century := [5]int{1900, 2000, 2100, 2200, 1800}[m/20]
-	if !validDate(century+number(b[:2]), m%20, number(b[4:6])) {
+	century := [5]int{1900, 2000, 0, 0, 1800}[m/20] // 2100 and 2200 are to come
+	if century == 0 || !validDate(century+number(b[:2]), m%20, number(b[4:6])) {
 		return false
 	}
 	return (10-weighted(b, weightsPESEL[:])%10)%10 == int(b[10]-'0')

@@ -4,7 +4,7 @@ package classify
 // issuer of its range gives out (ISO/IEC 7812-1; ranges as the networks
 // publish them).
 func cardNumber(b []byte) bool {
-	return cardRange(b) && !sameBytes(b[6:]) && luhn(b)
+	return cardRange(b) && luhn(b)
 }
 
 // cardRange reports whether b has a range and length of a card network. Its
@@ -40,7 +40,7 @@ func cardRange(b []byte) bool {
 		return n == 16
 	case p2 == 62: // UnionPay
 		return n >= 16
-	case p4 >= 9792 && p4 <= 9792: // Troy
+	case p4 == 9792: // Troy
 		return n == 16
 	}
 	return false
@@ -77,7 +77,7 @@ var ibanFormats = [...]ibanFormat{
 	{"CZ", "n20"}, {"DE", "n18"}, {"DJ", "n23"}, {"DK", "n14"}, {"DO", "c04n20"},
 	{"DZ", "n22"}, {"EE", "n16"}, {"EG", "n25"}, {"ES", "n20"}, {"FI", "n14"},
 	{"FK", "a02n12"}, {"FO", "n14"}, {"FR", "n10c11n02"}, {"GB", "a04n14"}, {"GE", "a02n16"},
-	{"GI", "a04c15"}, {"GL", "n14"}, {"GR", "n07c16"}, {"GT", "c20"}, {"HN", "a04n20"},
+	{"GI", "a04c15"}, {"GL", "n14"}, {"GR", "n07c16"}, {"GT", "c04c20"}, {"HN", "a04n20"},
 	{"HR", "n17"}, {"HU", "n24"}, {"IE", "a04n14"}, {"IL", "n19"}, {"IQ", "a04n15"},
 	{"IR", "n22"}, {"IS", "n22"}, {"IT", "a01n10c12"}, {"JO", "a04n04c18"}, {"KW", "a04c22"},
 	{"KZ", "n03c13"}, {"LB", "n04c20"}, {"LC", "a04c24"}, {"LI", "n05c12"}, {"LT", "n16"},

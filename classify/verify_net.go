@@ -1,6 +1,6 @@
 package classify
 
-func isHex(c byte) bool { return c-'0' <= 9 || (c|0x20)-'a' <= 5 }
+func isHexDigit(c byte) bool { return c-'0' <= 9 || (c|0x20)-'a' <= 5 }
 
 // An ipScope says who can reach an address.
 type ipScope uint8
@@ -64,8 +64,8 @@ func ipv6(b []byte) ipScope {
 			return ipInvalid
 		}
 		start, v := i, 0
-		for i < len(b) && i-start < 5 && isHex(b[i]) {
-			v = v<<4 | hexValue(b[i])
+		for i < len(b) && i-start < 5 && isHexDigit(b[i]) {
+			v = v<<4 | hexDigit(b[i])
 			i++
 		}
 		if i == start {
@@ -124,7 +124,7 @@ func ipv6(b []byte) ipScope {
 	return ipPublic
 }
 
-func hexValue(c byte) int {
+func hexDigit(c byte) int {
 	if c <= '9' {
 		return int(c - '0')
 	}
@@ -140,7 +140,7 @@ func eui64(b []byte) bool { return len(b) == 16 && hardwareAddress(b) }
 
 func hardwareAddress(b []byte) bool {
 	for _, c := range b {
-		if !isHex(c) {
+		if !isHexDigit(c) {
 			return false
 		}
 	}
@@ -158,7 +158,7 @@ func uuid(b []byte) bool {
 			if c != '-' {
 				return false
 			}
-		} else if !isHex(c) {
+		} else if !isHexDigit(c) {
 			return false
 		}
 	}

@@ -143,7 +143,7 @@ func ethereumShape(b []byte) bool {
 		return false
 	}
 	for _, c := range b[2:] {
-		if !isHex(c) {
+		if !isHexDigit(c) {
 			return false
 		}
 	}

@@ -62,11 +62,11 @@ func usMBI(b []byte) bool {
 	return true
 }
 
-// usNPI verifies an American provider identifier: ten digits from 1 or 2, Luhn
-// with the prefix 80840.
+// usNPI verifies an American provider identifier: ten digits from 1 (2 is kept
+// for later), Luhn with the prefix 80840.
 func usNPI(b []byte) bool {
 	// The prefix adds 24 to the sum.
-	return len(b) == 10 && (b[0] == '1' || b[0] == '2') && allDigits(b) && (luhnSum(b)+24)%10 == 0
+	return len(b) == 10 && b[0] == '1' && allDigits(b) && !sameBytes(b[:9]) && (luhnSum(b)+24)%10 == 0
 }
 
 // usDEA verifies the registration number of an American prescriber: type
@@ -414,9 +414,9 @@ func auTFN(b []byte) bool {
 }
 
 // auABN verifies an Australian business number: eleven digits, mod 89 after
-// one is taken from the first.
+// one is taken from the first; not one that is mostly zeros.
 func auABN(b []byte) bool {
-	return len(b) == 11 && allDigits(b) && b[0] != '0' &&
+	return len(b) == 11 && allDigits(b) && b[0] != '0' && number(b[2:8]) != 0 &&
 		(weighted(b, []uint8{10, 1, 3, 5, 7, 9, 11, 13, 15, 17, 19})-10)%89 == 0
 }
 

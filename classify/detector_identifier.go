@@ -1,6 +1,16 @@
 package classify
 
-import "github.com/sealgate/sealgate/classify/payload"
+import (
+	"slices"
+
+	"github.com/sealgate/sealgate/classify/payload"
+)
+
+// identifierDetectors find what names a person, an account, a device or a
+// vehicle by its own form, wherever it stands.
+func identifierDetectors() []detector {
+	return slices.Concat(financeDetectors(), nationalDetectors(), documentDetectors(), deviceDetectors(), contactDetectors(), proseDetectors())
+}
 
 // A form describes an identifier that has a verifier: how it is written, and
 // how much its digits, its grouping and the words near it prove. Most checks
@@ -72,7 +82,7 @@ func (f *form) find(c *candidate, said senses) (match, bool) {
 	case c.kind == payload.KindNumber && !c.root && !(f.telling && verified):
 	case confirmed == confirmedNear && verified && (plain || printed):
 		conf, why = 75, why|WhyContext
-	case c.key.meets(machineSenses) || c.kind == payload.KindTopic && !f.telling:
+	case c.joined(), c.key.meets(machineSenses) || c.kind == payload.KindTopic && !f.telling:
 	case verified && printed && (sep != ' ' || !c.inNumbers()):
 		conf = f.grouped
 	case verified && plain && (f.telling || f.strong && !c.before().meets(machineSenses) || c.spoken()):
@@ -172,6 +182,27 @@ func (c *candidate) wordBeside(dir int) bool {
 	}
 }
 
+// trimmed is a match of the run without punctuation around it.
+func (c *candidate) trimmed(confidence uint8, why Why) (match, bool) {
+	s, e := c.start, c.end
+	for s < e && !alnum(c.text[s]) && c.text[s] != '+' && c.text[s] != '(' {
+		s++
+	}
+	for e > s && !alnum(c.text[e-1]) {
+		e--
+	}
+	return match{start: s, end: e, confidence: confidence, why: why}, e > s
+}
+
+// joined reports whether a sign joins the run to letters or digits before or
+// after it: the run is then a part of something else.
+func (c *candidate) joined() bool {
+	join := func(b byte) bool { return b == '-' || b == '.' || b == '/' || b == ':' || b == '_' || b == '+' }
+	s, e := c.start, c.end
+	return s >= 2 && join(c.text[s-1]) && (c.text[s-1] != ':' || c.text[s-2]-'0' <= 9) && alnum(c.text[s-2]) ||
+		e+1 < len(c.text) && join(c.text[e]) && alnum(c.text[e+1])
+}
+
 // inNumbers reports whether another group of digits stands beside the run, one
 // space away: the run is then part of something longer.
 func (c *candidate) inNumbers() bool {
@@ -185,6 +216,24 @@ func (c *candidate) inNumbers() bool {
 func (c *candidate) timestamp() bool {
 	r := c.run()
 	return (len(r) == 10 || len(r) == 13) && allDigits(r) && r[0] == '1' && r[1] >= '5'
+}
+
+// says reports whether one of the five words before the run, or after it in
+// the same line, is listed.
+func (c *candidate) says(list string) bool {
+	if c.saysBefore(list) {
+		return true
+	}
+	after := candidate{text: c.text, start: c.end}
+	for n := 0; n < 5 && after.start < len(c.text); n++ {
+		for after.start < len(c.text) && !alnum(c.text[after.start]) {
+			after.start++
+		}
+		for after.start < len(c.text) && alnum(c.text[after.start]) {
+			after.start++
+		}
+	}
+	return after.saysBefore(list)
 }
 
 // saysBefore reports whether one of the five words before the run is listed.
@@ -221,18 +270,20 @@ func (c *candidate) saysBefore(list string) bool {
 const maxCompact = 48
 
 // compact copies run without its separators and with letters in upper case. It
-// reports false for what is too long, is not ASCII, or mixes the case of its
-// letters as no identifier does.
+// reports false for what is too long, is not ASCII, or mixes the case of
+// letters that stand together, as no identifier does.
 func compact(buf *[maxCompact]byte, run []byte) ([]byte, bool) {
 	n := 0
-	upper, lower := false, false
+	var last byte // letter before, as it was written
 	for _, b := range run {
 		switch {
 		case b-'0' <= 9:
-		case b-'A' <= 25:
-			upper = true
-		case b-'a' <= 25:
-			lower = true
+			last = 0
+		case (b|0x20)-'a' <= 25:
+			if last != 0 && (last^b)&0x20 != 0 {
+				return nil, false
+			}
+			last = b
 			b &^= 0x20
 		case b >= 0x80:
 			return nil, false
@@ -245,7 +296,7 @@ func compact(buf *[maxCompact]byte, run []byte) ([]byte, bool) {
 		buf[n] = b
 		n++
 	}
-	return buf[:n], n > 0 && !(upper && lower)
+	return buf[:n], n > 0
 }
 
 // sepMixed is grouping's separator where there are several kinds.
