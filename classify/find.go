@@ -214,7 +214,7 @@ func lastInside(d *payload.Document, i int32) int32 {
 func (s *Scratch) leaf(i int32, f *payload.Field, p *path, text []byte) {
 	c := &s.cand
 	s.open(c, i, f.Kind, text)
-	c.key, c.up = p.head, p.up
+	c.key, c.up, c.root = p.head, p.up, f.Parent < 0
 	c.above = p.above.union(s.topic.about)
 	if f.Parent >= 0 {
 		c.beside = s.siblings[f.Parent]
@@ -250,7 +250,7 @@ func (s *Scratch) open(c *candidate, i int32, kind payload.Kind, text []byte) {
 	c.text, s.mapped = s.text.fold(text)
 	c.raw, c.kind, c.nearFrom = text, kind, -1
 	c.key, c.up, c.above, c.beside, c.about = senses{}, senses{}, senses{}, senses{}, senses{}
-	c.assigned, c.digits = false, nil
+	c.assigned, c.root, c.digits = false, false, nil
 }
 
 func trim(t []byte) (from, to int) {
