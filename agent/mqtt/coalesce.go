@@ -1,0 +1,141 @@
+package mqtt
+
+import (
+	"net"
+	"sync"
+	"time"
+)
+
+// A coalescer is a net.Conn whose writes share system calls. Write appends to a
+// buffer and returns; one goroutine writes what has gathered while its last
+// write was under way, so a lone message goes out at once and a stream of them
+// in large pieces. Write never blocks and never fails while the connection
+// lives: who produces asks room first.
+type coalescer struct {
+	net.Conn
+	limit   int
+	timeout time.Duration
+	stats   *ConnStats
+	wake    chan struct{} // capacity 1
+	roomy   chan struct{} // capacity 1: the buffer shrank
+	over    chan struct{} // closed when the writer has ended
+
+	mu     sync.Mutex // guards below
+	buf    []byte
+	err    error // first error of a write, or net.ErrClosed
+	closed bool
+}
+
+func newCoalescer(c net.Conn, o *Options) *coalescer {
+	w := &coalescer{
+		Conn: c, limit: o.BufferBytes, timeout: o.WriteTimeout, stats: o.Stats,
+		wake: make(chan struct{}, 1), roomy: make(chan struct{}, 1), over: make(chan struct{}),
+	}
+	go w.run()
+	return w
+}
+
+// room waits until less than the limit is buffered. It returns false when quit
+// is closed first.
+func (w *coalescer) room(quit <-chan struct{}) bool {
+	for {
+		w.mu.Lock()
+		ok := len(w.buf) < w.limit || w.err != nil
+		w.mu.Unlock()
+		if ok {
+			return true
+		}
+		select {
+		case <-w.roomy:
+		case <-quit:
+			return false
+		}
+	}
+}
+
+func (w *coalescer) Write(p []byte) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.err != nil {
+		return 0, w.err
+	}
+	w.buf = append(w.buf, p...)
+	w.signal()
+	return len(p), nil
+}
+
+func (w *coalescer) signal() {
+	select {
+	case w.wake <- struct{}{}:
+	default:
+	}
+}
+
+// run writes until the connection is closed or fails, and closes the socket.
+func (w *coalescer) run() {
+	defer close(w.over)
+	var spare []byte
+	for range w.wake {
+		w.mu.Lock()
+		p, closed := w.buf, w.closed
+		w.buf = spare[:0]
+		w.mu.Unlock()
+		var err error
+		if len(p) > 0 {
+			patience := w.timeout
+			if closed {
+				patience = lastWords
+			}
+			_ = w.Conn.SetWriteDeadline(time.Now().Add(patience))
+			var n int
+			n, err = w.Conn.Write(p)
+			w.stats.BytesOut.Add(uint64(n))
+			w.stats.Writes.Add(1)
+		}
+		if err != nil || closed {
+			if err == nil {
+				err = net.ErrClosed
+			}
+			w.mu.Lock()
+			w.err, w.buf = err, nil
+			w.mu.Unlock()
+			_ = w.Conn.Close() // the reader notices
+		}
+		select {
+		case w.roomy <- struct{}{}:
+		default:
+		}
+		if err != nil {
+			return
+		}
+		if spare = p; cap(spare) > 4*w.limit {
+			spare = nil
+		}
+	}
+}
+
+// lastWords is how long a closing connection may take to write what is left.
+const lastWords = time.Second
+
+// Close writes what is buffered, for at most a second, and closes.
+func (w *coalescer) Close() error {
+	w.mu.Lock()
+	w.closed = true
+	_ = w.Conn.SetWriteDeadline(time.Now().Add(lastWords))
+	w.mu.Unlock()
+	w.signal()
+	<-w.over
+	return nil
+}
+
+func (w *coalescer) Read(p []byte) (int, error) {
+	n, err := w.Conn.Read(p)
+	w.stats.BytesIn.Add(uint64(n))
+	return n, err
+}
+
+// SetDeadline sets the deadline of reads; writes have their own.
+func (w *coalescer) SetDeadline(t time.Time) error { return w.Conn.SetReadDeadline(t) }
+
+// SetWriteDeadline does nothing: writes have their own deadline.
+func (w *coalescer) SetWriteDeadline(time.Time) error { return nil }

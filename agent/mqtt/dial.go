@@ -1,0 +1,177 @@
+package mqtt
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/url"
+	"time"
+)
+
+// Password is a credential that does not print.
+type Password string
+
+const redacted = "REDACTED"
+
+func (Password) String() string               { return redacted }
+func (Password) GoString() string             { return redacted }
+func (Password) Format(f fmt.State, _ rune)   { _, _ = f.Write([]byte(redacted)) }
+func (Password) LogValue() slog.Value         { return slog.StringValue(redacted) }
+func (Password) MarshalText() ([]byte, error) { return []byte(redacted), nil }
+
+// Options say how to connect to a broker. Only URL is required.
+type Options struct {
+	URL      string // mqtt://host[:1883] or mqtts://host[:8883]; tcp, ssl and tls mean the same
+	ClientID string // empty: the broker chooses
+	Username string
+	Password Password
+
+	// TLS is used for mqtts. nil: system roots, TLS 1.2 or later. ServerName is
+	// taken from the URL if it is empty.
+	TLS *tls.Config
+
+	KeepAlive      time.Duration // rounded up to seconds; 0: 60 s
+	ConnectTimeout time.Duration // for dial, TLS and CONNACK together; 0: 15 s
+	WriteTimeout   time.Duration // for a peer that reads nothing; 0: 30 s
+	BufferBytes    int           // bytes on their way to the socket before Publish waits; 0: 256 KiB
+
+	// MaxQoS caps the QoS of what is published; 0: 1. (Between a rewinding
+	// sender and its broker, QoS 2 costs two round trips and protects nothing.)
+	MaxQoS byte
+
+	Will *Message // published by the broker when the connection is lost; nil: none
+
+	// Dial opens the connection below TLS; nil: net.Dialer.
+	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
+
+	// Stats, if not nil, counts. It may be shared by the connections that follow
+	// each other.
+	Stats *ConnStats
+}
+
+// ErrClosed is what Done reports after Close.
+var ErrClosed = errors.New("connection closed by us")
+
+// A ConnectError is the broker's refusal of a connection.
+type ConnectError struct {
+	Version byte // protocol version: 4 is MQTT 3.1.1, 5 is MQTT 5
+	Code    byte // return code of 3.1.1 (3.2.2.3), reason code of MQTT 5 (3.2.2.2)
+}
+
+func (e *ConnectError) Error() string {
+	name := connectCodes[[2]byte{e.Version, e.Code}]
+	if name == "" {
+		name = "unknown reason"
+	}
+	return fmt.Sprintf("broker refused the connection: %s (0x%02x)", name, e.Code)
+}
+
+// Final says that trying again with the same settings can't help: credentials,
+// authorization, client id, protocol version.
+func (e *ConnectError) Final() bool {
+	if e.Version < 5 {
+		return e.Code != 3
+	}
+	switch e.Code {
+	case 0x81, 0x82, 0x84, 0x85, 0x86, 0x87, 0x8a, 0x8c:
+		return true
+	}
+	return false
+}
+
+var connectCodes = map[[2]byte]string{
+	{4, 1}: "protocol version not supported", {4, 2}: "client id rejected", {4, 3}: "server unavailable",
+	{4, 4}: "bad user name or password", {4, 5}: "not authorized",
+	{5, 0x80}: "unspecified error", {5, 0x81}: "malformed packet", {5, 0x82}: "protocol error",
+	{5, 0x83}: "implementation specific error", {5, 0x84}: "protocol version not supported",
+	{5, 0x85}: "client id not valid", {5, 0x86}: "bad user name or password", {5, 0x87}: "not authorized",
+	{5, 0x88}: "server unavailable", {5, 0x89}: "server busy", {5, 0x8a}: "banned",
+	{5, 0x8c}: "bad authentication method", {5, 0x90}: "topic name invalid", {5, 0x95}: "packet too large",
+	{5, 0x97}: "quota exceeded", {5, 0x99}: "payload format invalid", {5, 0x9a}: "retain not supported",
+	{5, 0x9b}: "QoS not supported", {5, 0x9c}: "use another server", {5, 0x9d}: "server moved",
+	{5, 0x9f}: "connection rate exceeded",
+}
+
+// defaults fills in what is not set, and says what can't be.
+func (o *Options) defaults() error {
+	if o.KeepAlive <= 0 {
+		o.KeepAlive = time.Minute
+	}
+	o.KeepAlive = (o.KeepAlive + time.Second - 1).Truncate(time.Second)
+	if o.KeepAlive > 65535*time.Second {
+		return fmt.Errorf("keepalive is %s, want at most 65535 s", o.KeepAlive)
+	}
+	if o.ConnectTimeout <= 0 {
+		o.ConnectTimeout = 15 * time.Second
+	}
+	if o.WriteTimeout <= 0 {
+		o.WriteTimeout = 30 * time.Second
+	}
+	if o.BufferBytes <= 0 {
+		o.BufferBytes = 256 << 10
+	}
+	if o.MaxQoS == 0 {
+		o.MaxQoS = 1
+	}
+	if o.MaxQoS > 2 {
+		return fmt.Errorf("max QoS is %d, want at most 2", o.MaxQoS)
+	}
+	if o.Dial == nil {
+		o.Dial = new(net.Dialer).DialContext
+	}
+	if o.Stats == nil {
+		o.Stats = new(ConnStats)
+	}
+	return nil
+}
+
+// dial opens the connection, TLS included.
+func (o *Options) dial(ctx context.Context) (net.Conn, error) {
+	u, err := url.Parse(o.URL)
+	if err != nil {
+		return nil, errors.New("parse broker URL: want mqtt://host:port or mqtts://host:port")
+	}
+	if u.User != nil {
+		return nil, errors.New("broker URL holds credentials: set user name and password apart")
+	}
+	port, secure := u.Port(), false
+	switch u.Scheme {
+	case "mqtt", "tcp":
+		port = or(port, "1883")
+	case "mqtts", "ssl", "tls":
+		port, secure = or(port, "8883"), true
+	default:
+		return nil, fmt.Errorf("broker URL has scheme %q: want mqtt or mqtts", u.Scheme)
+	}
+	if u.Hostname() == "" {
+		return nil, errors.New("broker URL has no host")
+	}
+	c, err := o.Dial(ctx, "tcp", net.JoinHostPort(u.Hostname(), port))
+	if err != nil {
+		return nil, fmt.Errorf("dial broker: %w", err)
+	}
+	if !secure {
+		return c, nil
+	}
+	cfg := &tls.Config{MinVersion: tls.VersionTLS12}
+	if o.TLS != nil {
+		cfg = o.TLS.Clone()
+	}
+	cfg.ServerName = or(cfg.ServerName, u.Hostname())
+	t := tls.Client(c, cfg)
+	if err := t.HandshakeContext(ctx); err != nil {
+		_ = c.Close()
+		return nil, fmt.Errorf("TLS with broker: %w", err)
+	}
+	return t, nil
+}
+
+func or(s, def string) string {
+	if s == "" {
+		return def
+	}
+	return s
+}
