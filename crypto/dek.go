@@ -58,10 +58,6 @@ func PreferredAlg() Alg {
 		has = cpu.X86.HasAES && cpu.X86.HasPCLMULQDQ && cpu.X86.HasSSE41 && cpu.X86.HasSSSE3
 	case "arm64":
 		has = cpu.ARM64.HasAES && cpu.ARM64.HasPMULL
-	case "s390x":
-		has = cpu.S390X.HasAES && cpu.S390X.HasAESCTR && cpu.S390X.HasGHASH
-	case "ppc64", "ppc64le":
-		has = true
 	}
 	if has {
 		return AlgAES256GCM

@@ -2,7 +2,6 @@ package crypto
 
 import (
 	"crypto/rand"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -90,16 +89,15 @@ const (
 // the private one. An existing file is never replaced. Without a passphrase the
 // private file holds the key in clear, protected by its mode alone.
 func SaveRecipientKey(dir string, f RecipientFile, passphrase []byte) (string, error) {
-	rid := f.Key.Recipient().RID()
-	kind, id, created := f.Key.Recipient().KEM().String(), hex.EncodeToString(rid[:]), instantText(f.Created)
+	pub := f.Key.Recipient()
+	kind, id, created := pub.KEM().String(), pub.RID().String(), instantText(f.Created)
 	return saveKeyFiles(dir, privateFile{Format: recipientKeyFormat, Kind: kind, ID: id, Audience: f.Audience, Created: created, Secret: f.Key.InsecureBytes()},
-		publicFile{Format: recipientFormat, Kind: kind, ID: id, Audience: f.Audience, Created: created, Public: f.Key.Recipient().Public()}, passphrase)
+		publicFile{Format: recipientFormat, Kind: kind, ID: id, Audience: f.Audience, Created: created, Public: pub.Public()}, passphrase)
 }
 
 // SaveSigner is SaveRecipientKey for a signing key.
 func SaveSigner(dir string, s *Signer, created time.Time, passphrase []byte) (string, error) {
-	kid := s.KeyID()
-	id, at := hex.EncodeToString(kid[:]), instantText(created)
+	id, at := s.KeyID().String(), instantText(created)
 	return saveKeyFiles(dir, privateFile{Format: signerKeyFormat, Kind: signerKind, ID: id, Created: at, Secret: s.InsecureBytes()},
 		publicFile{Format: signerFormat, Kind: signerKind, ID: id, Created: at, Public: s.Verifier().Public()}, passphrase)
 }
@@ -218,7 +216,7 @@ func (f *privateFile) recipientKey(path string, passphrase func(string) ([]byte,
 	if err != nil {
 		return none, err
 	}
-	if rid := k.Recipient().RID(); hex.EncodeToString(rid[:]) != f.ID {
+	if k.Recipient().RID().String() != f.ID {
 		return none, errors.New("id is not that of the key")
 	}
 	return RecipientFile{Audience: f.Audience, Created: created, Key: k}, nil
@@ -236,7 +234,7 @@ func (f *privateFile) signer(path string, passphrase func(string) ([]byte, error
 	if err != nil {
 		return nil, err
 	}
-	if kid := s.KeyID(); hex.EncodeToString(kid[:]) != f.ID {
+	if s.KeyID().String() != f.ID {
 		return nil, errors.New("id is not that of the key")
 	}
 	return s, nil
@@ -294,7 +292,7 @@ func (f *privateFile) reveal(path string, passphrase func(string) ([]byte, error
 }
 
 func (f *privateFile) associated() ([]byte, error) {
-	mode, _, err := cborModes()
+	mode, err := deterministicCBOR()
 	if err != nil {
 		return nil, err
 	}
@@ -315,8 +313,7 @@ func (s *scryptSpec) key(passphrase []byte) (*SecretKey, error) {
 
 // MarshalRecipient returns the public file of a recipient.
 func MarshalRecipient(p RecipientPublic) ([]byte, error) {
-	rid := p.Key.RID()
-	return marshalFile(publicFile{Format: recipientFormat, Kind: p.Key.KEM().String(), ID: hex.EncodeToString(rid[:]), Audience: p.Audience, Created: instantText(p.Created), Public: p.Key.Public()})
+	return marshalFile(publicFile{Format: recipientFormat, Kind: p.Key.KEM().String(), ID: p.Key.RID().String(), Audience: p.Audience, Created: instantText(p.Created), Public: p.Key.Public()})
 }
 
 // UnmarshalRecipient reads a recipient's public file.
@@ -338,7 +335,7 @@ func UnmarshalRecipient(raw []byte) (RecipientPublic, error) {
 	if err != nil {
 		return none, err
 	}
-	if rid := r.RID(); hex.EncodeToString(rid[:]) != f.ID {
+	if r.RID().String() != f.ID {
 		return none, errors.New("id is not that of the key")
 	}
 	return RecipientPublic{Audience: f.Audience, Created: created, Key: r}, nil
@@ -357,7 +354,7 @@ func UnmarshalVerifier(raw []byte) (*Verifier, error) {
 	if err != nil {
 		return nil, err
 	}
-	if kid := v.KeyID(); hex.EncodeToString(kid[:]) != f.ID {
+	if v.KeyID().String() != f.ID {
 		return nil, errors.New("id is not that of the key")
 	}
 	return v, nil

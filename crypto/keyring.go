@@ -228,9 +228,9 @@ func (k *Keyring) create(path, purpose string) (keyGeneration, error) {
 }
 
 func (k *Keyring) encode(purpose string, body keyBody) ([]byte, error) {
-	mode, err := cbor.CoreDetEncOptions().EncMode()
+	mode, err := deterministicCBOR()
 	if err != nil {
-		return nil, fmt.Errorf("choose deterministic CBOR: %w", err)
+		return nil, err
 	}
 	id := k.kek.ID()
 	tag, err := machineTag(k.machine)
@@ -285,7 +285,11 @@ func (k *Keyring) decode(purpose string, raw []byte) (keyBody, error) {
 		return body, ErrKeyTampered
 	}
 	header, sealed := raw[keyPrefix:keyPrefix+hlen], raw[keyPrefix+hlen:]
-	enc, dec, err := cborModes()
+	enc, err := deterministicCBOR()
+	if err != nil {
+		return body, err
+	}
+	dec, err := strictCBOR()
 	if err != nil {
 		return body, err
 	}
@@ -355,24 +359,28 @@ func machineTag(machine []byte) ([]byte, error) {
 	return mac[:16], nil
 }
 
-// cborModes returns deterministic encoding and strict, bounded decoding.
-func cborModes() (cbor.EncMode, cbor.DecMode, error) {
-	enc, err := cbor.CoreDetEncOptions().EncMode()
+// deterministicCBOR encodes what is hashed, signed or bound (RFC 8949, section
+// 4.2.1).
+func deterministicCBOR() (cbor.EncMode, error) {
+	mode, err := cbor.CoreDetEncOptions().EncMode()
 	if err != nil {
-		return nil, nil, fmt.Errorf("choose deterministic CBOR: %w", err)
+		return nil, fmt.Errorf("choose deterministic CBOR: %w", err)
 	}
-	dec, err := cbor.DecOptions{
-		DupMapKey:         cbor.DupMapKeyEnforcedAPF,
-		IndefLength:       cbor.IndefLengthForbidden,
-		TagsMd:            cbor.TagsForbidden,
-		ExtraReturnErrors: cbor.ExtraDecErrorUnknownField,
-		MaxNestedLevels:   4,
-		MaxArrayElements:  64,
+	return mode, nil
+}
+
+// strictCBOR decodes key files: small arrays, nothing optional.
+func strictCBOR() (cbor.DecMode, error) {
+	mode, err := cbor.DecOptions{
+		IndefLength:      cbor.IndefLengthForbidden,
+		TagsMd:           cbor.TagsForbidden,
+		MaxNestedLevels:  4,
+		MaxArrayElements: 64,
 	}.DecMode()
 	if err != nil {
-		return nil, nil, fmt.Errorf("choose strict CBOR: %w", err)
+		return nil, fmt.Errorf("choose strict CBOR: %w", err)
 	}
-	return enc, dec, nil
+	return mode, nil
 }
 
 // ReadPrivate reads a file that holds a key. It must be a regular file of at

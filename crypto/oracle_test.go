@@ -8,6 +8,7 @@ import (
 	"crypto/hmac"
 	"crypto/hpke"
 	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"testing"
 
@@ -105,6 +106,7 @@ func TestParseRecipientRefuses(t *testing.T) {
 		"empty":             {KEMX25519, nil},
 		"short":             {KEMX25519, make([]byte, 31)},
 		"small order":       {KEMX25519, make([]byte, 32)},
+		"not canonical":     {KEMX25519, append(bytes.Repeat([]byte{9}, 31), 0x89)},
 		"not on the curve":  {KEMP256, p256},
 		"xwing, wrong size": {KEMXWing, make([]byte, 1215)},
 		"xwing, all ones":   {KEMXWing, bytes.Repeat([]byte{0xff}, 1216)},
@@ -255,7 +257,42 @@ func TestSignatureIsPlainEd25519(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	if _, err := ParseVerifier(make([]byte, 31)); err == nil {
-		t.Error("a short public key was accepted")
+	for _, n := range []int{0, 31, 33} {
+		if _, err := ParseVerifier(bytes.Repeat([]byte{9}, n)); err == nil {
+			t.Errorf("a public key of %d bytes was accepted", n)
+		}
+	}
+}
+
+// TestWeakVerifiersAreRefused shows first what is wrong with them: a signature
+// by nobody that the standard library accepts.
+func TestWeakVerifiersAreRefused(t *testing.T) {
+	forged := make([]byte, SignatureSize)
+	forged[0] = 1 // R is the identity, S is 0: holds if the challenge is a multiple of the order
+	for _, y := range smallOrder {
+		for _, sign := range []byte{0, 0x80} {
+			pub, err := hex.DecodeString(y)
+			if err != nil {
+				t.Fatal(err)
+			}
+			pub[31] |= sign
+			broken := false
+			for i := byte(0); i < 255 && !broken; i++ {
+				broken = ed25519.Verify(pub, []byte{i}, forged)
+			}
+			if !broken {
+				t.Errorf("%x: no forgery found; is it of small order?", pub)
+			}
+			if _, err := ParseVerifier(pub); err == nil {
+				t.Errorf("%x: accepted", pub)
+			}
+		}
+	}
+	for i := range byte(19) {
+		pub := bytes.Repeat([]byte{0xff}, 32)
+		pub[0], pub[31] = 0xed+i, 0x7f
+		if _, err := ParseVerifier(pub); err == nil {
+			t.Errorf("%x: a second spelling was accepted", pub)
+		}
 	}
 }

@@ -38,9 +38,9 @@ type pseudonymDomain struct {
 
 // NewPseudonymizer takes one key per domain.
 func NewPseudonymizer(keys []PseudonymKey) (*Pseudonymizer, error) {
-	mode, err := cbor.CoreDetEncOptions().EncMode()
+	mode, err := deterministicCBOR()
 	if err != nil {
-		return nil, fmt.Errorf("choose deterministic CBOR: %w", err)
+		return nil, err
 	}
 	p := &Pseudonymizer{domains: make(map[string]pseudonymDomain, len(keys)), mode: mode}
 	params, err := hmacprf.NewParameters(KeySize, hmacprf.SHA256)

@@ -2,10 +2,11 @@ package crypto
 
 import (
 	"crypto/sha256"
+	"encoding/hex"
+	"errors"
 	"fmt"
 	"slices"
 
-	"github.com/fxamacker/cbor/v2"
 	"github.com/tink-crypto/tink-go/v2/hybrid"
 	"github.com/tink-crypto/tink-go/v2/hybrid/hpke"
 	"github.com/tink-crypto/tink-go/v2/keyset"
@@ -68,8 +69,14 @@ func (k KEM) params() (*hpke.Parameters, error) {
 // RID names a recipient's public key: SHA-256(CBOR [KEM id, public key])[:16].
 type RID [16]byte
 
+// String returns the id in hex.
+func (r RID) String() string { return hex.EncodeToString(r[:]) }
+
 // KeyID names a signing key: SHA-256(raw public key)[:16].
 type KeyID [16]byte
+
+// String returns the id in hex.
+func (k KeyID) String() string { return hex.EncodeToString(k[:]) }
 
 // Recipient is an HPKE public key to which data keys are wrapped.
 type Recipient struct {
@@ -87,6 +94,11 @@ func ParseRecipient(kem KEM, public []byte) (*Recipient, error) {
 	params, err := kem.params()
 	if err != nil {
 		return nil, err
+	}
+	if kem == KEMX25519 && len(public) == 32 && public[31]&0x80 != 0 {
+		// X25519 ignores this bit (RFC 7748, section 5), so the key would have
+		// two recipient ids.
+		return nil, errors.New("parse x25519 public key: it is not canonical")
 	}
 	k, err := hpke.NewPublicKey(public, 0, params)
 	if err != nil {
@@ -108,9 +120,9 @@ func ParseRecipient(kem KEM, public []byte) (*Recipient, error) {
 }
 
 func ridOf(kem KEM, public []byte) (rid RID, err error) {
-	mode, err := cbor.CoreDetEncOptions().EncMode()
+	mode, err := deterministicCBOR()
 	if err != nil {
-		return rid, fmt.Errorf("choose deterministic CBOR: %w", err)
+		return rid, err
 	}
 	b, err := mode.Marshal([]any{uint16(kem), public})
 	if err != nil {
@@ -202,7 +214,7 @@ func newRecipientKey(kem KEM, k *hpke.PrivateKey) (*RecipientKey, error) {
 	}
 	p, ok := pub.(*hpke.PublicKey)
 	if !ok {
-		return nil, fmt.Errorf("take public key: it is of another kind")
+		return nil, errors.New("take public key: it is of another kind")
 	}
 	r, err := ParseRecipient(kem, p.PublicKeyBytes())
 	if err != nil {

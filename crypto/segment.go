@@ -56,8 +56,9 @@ func NewSegmentCipher(k *SecretKey, alg Alg, salt, header []byte) (*SegmentCiphe
 // Overhead is what a sealed record is longer than its plaintext: TagSize.
 func (c *SegmentCipher) Overhead() int { return TagSize }
 
-// Seal appends ciphertext ‖ tag to dst. It does not allocate where dst has room
-// for len(plaintext)+TagSize more bytes; dst and plaintext must not overlap.
+// Seal appends ciphertext ‖ tag to dst. Where dst has room for
+// len(plaintext)+TagSize more bytes, it allocates no more than the nonce. dst
+// and plaintext must not overlap.
 func (c *SegmentCipher) Seal(dst []byte, index uint64, plaintext, ad []byte) []byte {
 	nonce := nonceOf(index)
 	return c.aead.Seal(dst, nonce[:], plaintext, ad)

@@ -3,6 +3,8 @@ package crypto
 import (
 	"crypto/rand"
 	"crypto/sha256"
+	"encoding/hex"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -55,7 +57,7 @@ func InsecureSigner(seed []byte) (*Signer, error) {
 	}
 	p, ok := pub.(*ed25519.PublicKey)
 	if !ok {
-		return nil, fmt.Errorf("take public key: it is of another kind")
+		return nil, errors.New("take public key: it is of another kind")
 	}
 	v, err := ParseVerifier(p.KeyBytes())
 	if err != nil {
@@ -93,8 +95,16 @@ type Verifier struct {
 	verify tink.Verifier
 }
 
-// ParseVerifier takes a raw public key of 32 bytes.
+// ParseVerifier takes a raw public key of 32 bytes. It refuses points of small
+// order, such as a key of zeros that was never set, because anyone can sign for
+// them, and the second spellings that some points have.
 func ParseVerifier(public []byte) (*Verifier, error) {
+	if len(public) != PublicKeySize {
+		return nil, fmt.Errorf("verification key has %d bytes, want %d", len(public), PublicKeySize)
+	}
+	if weakPoint(public) {
+		return nil, errors.New("verification key is a point of small order or not canonical")
+	}
 	params, err := ed25519.NewParameters(ed25519.VariantNoPrefix)
 	if err != nil {
 		return nil, fmt.Errorf("choose Ed25519: %w", err)
@@ -125,3 +135,24 @@ func (v *Verifier) KeyID() KeyID { return v.id }
 
 // Public returns the raw public key.
 func (v *Verifier) Public() []byte { return slices.Clone(v.public) }
+
+// smallOrder lists the y coordinates of the eight points whose order divides
+// the cofactor of edwards25519 (RFC 8032, section 5.1).
+var smallOrder = [...]string{
+	"0000000000000000000000000000000000000000000000000000000000000000",
+	"0100000000000000000000000000000000000000000000000000000000000000",
+	"26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05",
+	"c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a",
+	"ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+}
+
+// weakPoint tells whether a public key of 32 bytes is of small order, or has a
+// y coordinate that is not reduced modulo 2^255 - 19.
+func weakPoint(public []byte) bool {
+	y := slices.Clone(public)
+	y[31] &= 0x7f // the sign of x
+	if slices.Contains(smallOrder[:], hex.EncodeToString(y)) {
+		return true
+	}
+	return y[0] >= 0xed && y[31] == 0x7f && !slices.ContainsFunc(y[1:31], func(b byte) bool { return b != 0xff })
+}

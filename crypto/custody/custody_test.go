@@ -2,7 +2,10 @@ package custody
 
 import (
 	"bytes"
+	"encoding/base64"
+	"encoding/hex"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -99,6 +102,7 @@ func TestFile(t *testing.T) {
 	if k := open(t, "file", Options{Path: path, Create: true}); !strings.Contains(k.Warning, "in clear") {
 		t.Errorf("warning is %q", k.Warning)
 	}
+	k := open(t, "file", Options{Path: path})
 	good, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
@@ -107,6 +111,20 @@ func TestFile(t *testing.T) {
 		t.Errorf("mode %v, %v", st.Mode(), err)
 	}
 	line := string(good)
+	raw, err := base64.RawURLEncoding.DecodeString(strings.TrimSpace(line[len(filePrefix):]))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%d"} {
+		for _, v := range []any{k, *k, struct{ k *Key }{k}} {
+			s := strings.ToLower(fmt.Sprintf(verb, v))
+			for _, leak := range []string{string(raw[:4]), hex.EncodeToString(raw[:4]), fmt.Sprint(raw[:4])[1:10], fmt.Sprintf("%#v", raw[:3])[7:20]} {
+				if strings.Contains(s, leak) {
+					t.Errorf("%s shows the key", verb)
+				}
+			}
+		}
+	}
 	for name, bad := range map[string]string{
 		"empty":           "",
 		"cut":             line[:len(line)-2],

@@ -122,9 +122,8 @@ func SignBundle(b *Bundle, signers ...*crypto.Signer) ([]byte, error) {
 		w.Previous = hex.EncodeToString(b.Previous[:])
 	}
 	for _, e := range b.Entries {
-		rid := e.Recipient.RID()
 		w.Entries = append(w.Entries, wireEntry{
-			RID: hex.EncodeToString(rid[:]), Audience: e.Audience, KEM: e.Recipient.KEM().String(),
+			RID: e.Recipient.RID().String(), Audience: e.Audience, KEM: e.Recipient.KEM().String(),
 			Public: e.Recipient.Public(), Status: e.Status,
 		})
 	}
@@ -239,9 +238,8 @@ func (w *wireEntry) entry(i int) (Entry, error) {
 	if err != nil {
 		return Entry{}, content("entry %d: %v", i, err)
 	}
-	var rid crypto.RID
 	switch {
-	case !unhex(rid[:], w.RID) || rid != r.RID():
+	case w.RID != r.RID().String():
 		return Entry{}, content("entry %d: rid is not that of its key", i)
 	case !validName(w.Audience):
 		return Entry{}, content("entry %d: audience is not a name", i)

@@ -4,7 +4,6 @@ import (
 	"context"
 	stdcrypto "crypto"
 	"crypto/ed25519"
-	"encoding/hex"
 
 	"github.com/sealgate/sealgate/crypto"
 )
@@ -14,12 +13,10 @@ import (
 type verifier struct{ key *crypto.Verifier }
 
 func (v verifier) Verify(_ context.Context, data, sig []byte) error { return v.key.Verify(data, sig) }
-func (v verifier) KeyID() (string, error)                           { return keyID(v.key.KeyID()), nil }
+func (v verifier) KeyID() (string, error)                           { return v.key.KeyID().String(), nil }
 func (v verifier) Public() stdcrypto.PublicKey                      { return ed25519.PublicKey(v.key.Public()) }
 
 type signer struct{ key *crypto.Signer }
 
 func (s signer) Sign(_ context.Context, data []byte) ([]byte, error) { return s.key.Sign(data) }
-func (s signer) KeyID() (string, error)                              { return keyID(s.key.KeyID()), nil }
-
-func keyID(id crypto.KeyID) string { return hex.EncodeToString(id[:]) }
+func (s signer) KeyID() (string, error)                              { return s.key.KeyID().String(), nil }

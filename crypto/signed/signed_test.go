@@ -79,7 +79,7 @@ func TestRoleThreshold(t *testing.T) {
 		{"one key signs twice", two, sign(t, body, s[0], s[0]), ErrThreshold},
 		{"one signature under two ids", two, edit(t, sign(t, body, s[0]), func(e *dsse.Envelope) {
 			other := e.Signatures[0]
-			other.KeyID = keyID(v[1].KeyID())
+			other.KeyID = v[1].KeyID().String()
 			e.Signatures = append(e.Signatures, other)
 		}), ErrThreshold},
 		{"one signature with and without id", two, edit(t, sign(t, body, s[0]), func(e *dsse.Envelope) {
