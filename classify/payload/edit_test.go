@@ -139,6 +139,7 @@ func TestAppendRefuses(t *testing.T) {
 		{"all text", "ON", []change{{"", "text", ""}}, "nothing is left"},
 		{"text with NUL", "ON", []change{{"", "text", "a\x00"}}, "not text"},
 		{"text into JSON", "ON", []change{{"", "0:1", "{"}}, "not text"},
+		{"text into escapes", `O\u004E"`, []change{{"", "0:1", `"`}}, "not text"},
 		{"text into a model file", "ON", []change{{"", "text", "GGUF"}}, "not text"},
 		{"text removed", "ON", []change{{"", "remove", ""}}, "not accepted"},
 		{"text as raw", "ON", []change{{"", "raw", "x"}}, "not accepted"},

@@ -16,15 +16,22 @@ const (
 )
 
 // Detect claims whatever begins like an object or array, even behind what JSON
-// does not allow there, and scalars that are strict JSON: all other bytes may
-// be text.
+// does not allow there, quoted text with escapes, and scalars that are strict
+// JSON: all other bytes may be text.
 func (jsonFormat) Detect(_ string, raw []byte) bool {
-	return beginsJSON(raw) || isJSONScalar(raw)
+	return claimsJSON(raw) || isJSONScalar(raw)
 }
 
-func beginsJSON(raw []byte) bool {
-	c := firstCharacter(raw)
-	return c == '{' || c == '['
+// claimsJSON reports whether raw is JSON or nothing: as text, its escapes would
+// stay undecoded, and a lenient parser might still decode them.
+func claimsJSON(raw []byte) bool {
+	switch firstCharacter(raw) {
+	case '{', '[':
+		return true
+	case '"':
+		return bytes.IndexByte(raw, '\\') >= 0
+	}
+	return false
 }
 
 func isJSONScalar(raw []byte) bool {

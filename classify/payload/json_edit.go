@@ -77,7 +77,8 @@ func (w *jsonWriter) checkRaw(e *Edit) error {
 		above++
 	}
 	if lines {
-		if !onOneLine(e.Value) || above == 1 && !beginsJSON(e.Value) {
+		first := at(e.Value, skipSpace(e.Value, 0))
+		if !onOneLine(e.Value) || above == 1 && first != '{' && first != '[' {
 			return fmt.Errorf("edit field %d: the value is not a line of JSON", e.Field)
 		}
 		above--
