@@ -87,7 +87,7 @@ type keyGeneration struct {
 
 // Keyring holds a gateway's own keys. Each lives in a file <purpose>.key of
 // mode 0600, encrypted under the KEK with purpose, gateway and machine id as
-// associated data, and is made on first use. The format is in docs/formats.md.
+// associated data. The format is in docs/formats.md.
 type Keyring struct {
 	redacted
 	dir     string
@@ -99,10 +99,11 @@ type Keyring struct {
 	spool   *SecretKey
 }
 
-// OpenKeyring reads the keys for spool, signing and kem in dir, and makes them at
-// the first start. machine is the id of the machine, as /etc/machine-id
+// OpenKeyring reads the keys for spool, signing and kem in dir, and makes them
+// at the first start. machine is the id of the machine, as /etc/machine-id
 // holds it or from hardware; it may be empty, and then keys are not bound to a
-// machine. Errors wrap ErrKeyFile where a file is the reason.
+// machine. Errors wrap ErrKeyFile where a file is the reason. It takes no lock:
+// one process at a time opens a directory.
 func OpenKeyring(dir string, kek KEK, gateway string, machine []byte) (*Keyring, error) {
 	if gateway == "" {
 		return nil, errors.New("open keyring: the gateway has no name")
