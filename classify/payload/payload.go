@@ -9,10 +9,13 @@
 //
 // The package is the only tokenizer of foreign bytes in Sealgate. It is strict:
 // what begins like JSON and is not strict JSON (RFC 8259, UTF-8, no duplicate
-// keys after unescaping) is unreadable, and says so with a [Reason].
+// keys after unescaping) is unreadable, and says so with a [Reason]. So is every
+// payload that no [Format] recognizes. Input is bounded by [Limits], never
+// panics, and costs time in proportion to its size whatever a sender chooses.
 //
-// It does not know what a value means (package classify), and never guesses an
-// encoding from a file name or a topic alone.
+// It does not know what a value means (package classify), never guesses an
+// encoding from a file name or a topic alone, and does not look into images and
+// model files beyond their structure.
 package payload
 
 // A Reason is a closed word for why something is not as it should be: safe to
