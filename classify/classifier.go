@@ -24,6 +24,7 @@ type Classifier struct {
 	raised    [classCount]Grade // where the class's condition holds
 	traits    [classCount]Trait
 	passes    [classCount]bool // the default action is pass
+	sides     [][2]ClassSet    // of each combination: the classes that can take part
 }
 
 // New compiles a classifier.
@@ -52,6 +53,7 @@ func New(o Options) (*Classifier, error) {
 			}
 		}
 	}
+	c.sides = sides(&c.traits)
 	for id, g := range o.Grades {
 		if id == ClassNone || id >= classCount || g < L1 || g > L5 {
 			return nil, fmt.Errorf("compile classifier: override of class %d with grade %d", id, g)

@@ -47,7 +47,7 @@ func findCoordinates(g *group) {
 	d := g.doc()
 	var open [window]int32 // latitudes and longitudes without the other half
 	n := 0
-	for i := int32(0); int(i) < len(d.Fields); i++ {
+	for _, i := range g.s.grouped {
 		f := &d.Fields[i]
 		switch f.Kind {
 		case payload.KindNumber, payload.KindString, payload.KindText:
@@ -69,13 +69,11 @@ func findCoordinates(g *group) {
 		paired := false
 		for j := n - 1; j >= 0; j-- {
 			if g.key(open[j]).has(other) && g.place(open[j]) == g.place(i) {
-				a, b := open[j], i
-				if !lat {
-					a, b = open[j], i
+				if lat {
+					paired = g.pair(i, open[j])
 				} else {
-					a, b = i, open[j]
+					paired = g.pair(open[j], i)
 				}
-				paired = g.pair(a, b)
 				copy(open[j:], open[j+1:n])
 				n--
 				break

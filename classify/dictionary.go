@@ -260,11 +260,3 @@ func (d *dictionary) before(text []byte) senses {
 	}
 	return d.meaning(text[i:]).about
 }
-
-// label is what a short value means where it says what its object is.
-func (d *dictionary) label(text []byte) senses {
-	if !isASCII(text) {
-		return senses{}
-	}
-	return d.meaning(text).about
-}

@@ -21,7 +21,8 @@ type Scratch struct {
 	paths    []int32  // of each field
 	siblings []senses // of each container: what its members' keys and labels mean
 
-	pairs [][2]int32 // precise positions: the fields of latitude and longitude
+	grouped []int32    // fields that detectors on groups want to see, in no order where labels name values
+	pairs   [][2]int32 // precise positions: the fields of latitude and longitude
 
 	doc       *payload.Document
 	field     int32   // that is being looked at
@@ -35,6 +36,7 @@ type Scratch struct {
 	text      folder
 	keyFolder folder
 	cand      candidate
+	group     group
 }
 
 // Find finds and grades what is sensitive in a parsed document. A panic in a
@@ -54,8 +56,8 @@ func (c *Classifier) Find(s *Scratch, st *State, d *payload.Document, ctx Contex
 	s.look()
 	for _, id := range s.plan.groups {
 		if s.spoken.meets(c.senses[id]) {
-			g := group{s: s, id: id}
-			c.detectors[id].group(&g)
+			s.group = group{s: s, id: id}
+			c.detectors[id].group(&s.group)
 		}
 	}
 	s.declare(ctx.Declared)
@@ -66,7 +68,7 @@ func (c *Classifier) Find(s *Scratch, st *State, d *payload.Document, ctx Contex
 func (s *Scratch) begin(c *Classifier, d *payload.Document) {
 	s.owner, s.plan, s.doc = c, c.plan, d
 	s.findings = s.findings[:0]
-	s.pairs = s.pairs[:0]
+	s.pairs, s.grouped = s.pairs[:0], s.grouped[:0]
 	s.mem.begin(c)
 	s.cand = candidate{dict: c.dict}
 	n := len(d.Fields)
@@ -98,17 +100,20 @@ func (s *Scratch) read() {
 		if f.Parent < 0 {
 			if f.Kind.Leaf() {
 				s.paths[i] = s.topic.last // the last topic level is a scalar's key
+				s.noteGroup(i)
 			}
 			continue
 		}
 		up := s.paths[f.Parent]
 		if f.Key.Len() == 0 {
 			s.paths[i] = up // an element of an array is what the array is
+			s.noteGroup(i)
 			continue
 		}
 		key := d.Key(int32(i))
 		if digitsOnly(key) {
 			s.paths[i] = up // so is a member with a number for a key
+			s.noteGroup(i)
 			if len(key) >= minDigits {
 				if m, by := s.owner.inKey(s, key); m.confidence > 0 {
 					s.reportKey(int32(i), m, by)
@@ -118,6 +123,7 @@ func (s *Scratch) read() {
 		}
 		id := s.mem.child(s, f.PathHash, up, key)
 		s.paths[i] = id
+		s.noteGroup(i)
 		p := &s.mem.paths[id]
 		if p.inKey.confidence > 0 {
 			s.reportKey(int32(i), p.inKey, p.inKeyBy)
@@ -132,7 +138,8 @@ func (s *Scratch) read() {
 			// {"type": "person", "name": …}: a label says what its object is.
 			if f.Kind == payload.KindString && p.head.has(senseType) {
 				if t := d.Text(int32(i)); len(t) <= 24 {
-					label := s.owner.dict.label(t)
+					label := s.meaningOf(t)
+					p = &s.mem.paths[id] // meaningOf may have moved it
 					if label.has(senseFace) || label.has(sensePerson) {
 						label = label.with(senseLabelled)
 					}
@@ -141,6 +148,18 @@ func (s *Scratch) read() {
 				}
 			}
 		}
+	}
+}
+
+// meaningOf is what a label speaks of, remembered like a key.
+func (s *Scratch) meaningOf(text []byte) senses {
+	return s.mem.paths[s.mem.child(s, maphash.Bytes(s.mem.seed, text), -1, text)].about
+}
+
+// noteGroup notes a field that detectors on groups want to see.
+func (s *Scratch) noteGroup(i int) {
+	if s.mem.paths[s.paths[i]].grouped {
+		s.grouped = append(s.grouped, int32(i))
 	}
 }
 
@@ -162,6 +181,7 @@ func (s *Scratch) relabel() {
 		f := &d.Fields[i]
 		if f.Parent >= 0 && f.Kind.Leaf() && s.label[f.Parent] != 0 && f.Key.Len() > 0 && s.mem.paths[s.paths[i]].transparent {
 			s.paths[i] = s.label[f.Parent]
+			s.noteGroup(i)
 			s.siblings[f.Parent] = s.siblings[f.Parent].union(s.mem.paths[s.paths[i]].about)
 			s.spoken = s.spoken.union(s.mem.paths[s.paths[i]].about)
 		}
@@ -194,11 +214,33 @@ func (s *Scratch) look() {
 		}
 		p := &s.mem.paths[s.paths[i]]
 		text := d.Text(i)
-		if len(p.detectors) == 0 && (f.Kind != payload.KindString && f.Kind != payload.KindText && len(text) < minDigits || len(text) < 4) {
+		if len(p.detectors) == 0 && s.dull(f.Kind, text) {
 			continue
 		}
 		s.leaf(i, f, p, text)
 	}
+}
+
+// dull reports whether a value holds nothing that could start a detector, at the
+// cost of one look at each byte.
+func (s *Scratch) dull(kind payload.Kind, text []byte) bool {
+	switch kind {
+	case payload.KindString, payload.KindText:
+		if len(text) < 4 {
+			return true
+		}
+		if len(text) >= minToken {
+			return false
+		}
+		m := uint8(0)
+		for _, b := range text {
+			m |= byteClass[b]
+		}
+		return m&(isDigit|isAt|isColon|isEquals|isBreak) == 0 && !s.literalAt(text[0], text[1])
+	case payload.KindNumber:
+		return len(text) < minDigits || !digitsOnly(text)
+	}
+	return true
 }
 
 // lastInside returns the last field inside a container.
@@ -216,6 +258,7 @@ func (s *Scratch) leaf(i int32, f *payload.Field, p *path, text []byte) {
 	s.open(c, i, f.Kind, text)
 	c.key, c.up, c.root = p.head, p.up, f.Parent < 0
 	c.above = p.above.union(s.topic.about)
+	c.beside = senses{}
 	if f.Parent >= 0 {
 		c.beside = s.siblings[f.Parent]
 		if p.transparent { // {"heart_rate": {"value": 60, "unit": "bpm"}}
@@ -224,7 +267,7 @@ func (s *Scratch) leaf(i int32, f *payload.Field, p *path, text []byte) {
 			}
 		}
 	}
-	c.about = c.above.union(p.about).union(c.beside)
+	c.about = c.beside.union(s.topic.about).union(p.all)
 	if len(p.detectors) > 0 {
 		from, to := trim(c.text)
 		if from < to {
@@ -238,8 +281,11 @@ func (s *Scratch) leaf(i int32, f *payload.Field, p *path, text []byte) {
 		s.scan(c)
 	case payload.KindNumber:
 		// Only whole numbers can be identifiers.
-		if len(text) >= minDigits && digitsOnly(text) {
-			s.scan(c)
+		if len(text) >= minDigits && len(text) <= maxDigits && digitsOnly(text) {
+			s.try(c, s.plan.word[len(text)], 0, len(text))
+			copy(s.digits[:], text)
+			c.digits = s.digits[:len(text)]
+			s.try(c, s.plan.digits[len(text)], 0, len(text))
 		}
 	}
 }
@@ -249,8 +295,12 @@ func (s *Scratch) open(c *candidate, i int32, kind payload.Kind, text []byte) {
 	s.field, s.first = i, len(s.findings)
 	c.text, s.mapped = s.text.fold(text)
 	c.raw, c.kind, c.nearFrom = text, kind, -1
-	c.key, c.up, c.above, c.beside, c.about = senses{}, senses{}, senses{}, senses{}, senses{}
 	c.assigned, c.root, c.digits = false, false, nil
+}
+
+// bare sets what is known of a text that has no key: what the topic speaks of.
+func (c *candidate) bare(topic senses) {
+	c.key, c.up, c.beside, c.above, c.about = senses{}, senses{}, senses{}, topic, topic
 }
 
 func trim(t []byte) (from, to int) {
@@ -269,8 +319,7 @@ func (s *Scratch) level(i int32) {
 	c := &s.cand
 	text := s.doc.Text(i)
 	s.open(c, i, payload.KindTopic, text)
-	c.above = s.topic.about
-	c.about = c.above
+	c.bare(s.topic.about)
 	if i > 0 {
 		folded, _ := s.keyFolder.fold(s.doc.Text(i - 1))
 		c.key = s.owner.dict.meaning(folded).head
@@ -303,6 +352,7 @@ func (c *Classifier) inKey(s *Scratch, key []byte) (match, DetectorID) {
 	before := len(s.findings)
 	k := &s.cand
 	s.open(k, 0, payload.KindString, key)
+	k.bare(senses{})
 	s.scan(k)
 	var best match
 	var by DetectorID
@@ -327,6 +377,7 @@ func (s *Scratch) array(i int32) bool {
 	s.open(c, i, payload.KindArray, nil)
 	c.key, c.up = p.head, p.up
 	c.above = p.above.union(s.topic.about)
+	c.beside = senses{}
 	if parent := s.doc.Fields[i].Parent; parent >= 0 {
 		c.beside = s.siblings[parent]
 	}
@@ -356,7 +407,7 @@ func (s *Scratch) binary(i int32) {
 	for id := range s.owner.detectors {
 		if d := &s.owner.detectors[id]; d.on&onBinary != 0 && d.class == class {
 			s.open(&s.cand, i, payload.KindBinary, nil)
-			s.cand.about = s.topic.about
+			s.cand.bare(s.topic.about)
 			if m, ok := d.find(&s.cand); ok {
 				s.report(&s.cand, DetectorID(id), m)
 			}

@@ -125,6 +125,29 @@ var combinations = []combination{
 		a: part{traits: TraitMedia}, b: part{traits: TraitBiometric, classes: classSet(ClassIDVehiclePlate)}},
 }
 
+// sides are the classes that can take part in each side of each combination.
+func sides(traits *[classCount]Trait) [][2]ClassSet {
+	out := make([][2]ClassSet, len(combinations))
+	for k := range combinations {
+		for i, p := range []*part{&combinations[k].a, &combinations[k].b} {
+			s := p.classes
+			for id := ClassID(1); id < classCount; id++ {
+				if traits[id]&p.traits != 0 {
+					s = s.With(id)
+				}
+			}
+			if p.track {
+				s = s.With(ClassLocationPrecise)
+			}
+			if p.personal {
+				s = s.With(ClassIDDevice)
+			}
+			out[k][i] = s
+		}
+	}
+	return out
+}
+
 func (c *Classifier) takesPart(p *part, f *Finding) bool {
 	switch {
 	case f.Class == ClassNone:
@@ -153,6 +176,9 @@ func (c *Classifier) combine(s *Scratch, fs []Finding) Grade {
 	}
 	for k := range combinations {
 		rule := &combinations[k]
+		if there&c.sides[k][0] == 0 || there&c.sides[k][1] == 0 && !rule.b.timeAndPlace {
+			continue
+		}
 		a, b := false, rule.b.timeAndPlace && s.timeAndPlace(there)
 		for i := range fs {
 			a = a || c.takesPart(&rule.a, &fs[i])

@@ -25,6 +25,8 @@ type path struct {
 	meaning
 	up        senses       // what the nearest container with a key of its own means
 	above     senses       // what any container means
+	all       senses       // above, and what the key itself speaks of
+	grouped   bool         // a detector on groups wants to see the field
 	detectors []DetectorID // started by the key, on leaves
 	arrays    []DetectorID // started by the key, on arrays
 	inKey     match        // what stands in the key itself; confidence 0: nothing
@@ -113,6 +115,8 @@ func (m *memory) add(s *Scratch, hash uint64, parent int32, key []byte) int32 {
 			p.up = up.up
 		}
 	}
+	p.all = p.above.union(p.about)
+	p.grouped = p.head.meets(m.owner.plan.groupsFor)
 	for i := range m.owner.detectors {
 		d := &m.owner.detectors[i]
 		if m.owner.senses[i].meets(p.head) {

@@ -40,20 +40,21 @@ var byteClass = func() (t [256]uint8) {
 
 // plan is the detectors by what starts them, made once for a classifier.
 type plan struct {
-	digits   [maxDigits + 1][]DetectorID // by number of digits
-	word     [maxPlanned + 1][]DetectorID
-	words    []DetectorID
-	dotted   []DetectorID
-	colons   []DetectorID
-	at       []DetectorID
-	url      []DetectorID
-	token    []DetectorID
-	literals []literal            // grouped by their first two bytes
-	first    [1 << 16 / 64]uint64 // which two bytes begin a literal
-	groups   []DetectorID         // onGroup
-	key      []DetectorID         // onKey
-	wordsFor senses               // what the detectors of words need
-	wordsAny bool                 // one of them needs nothing
+	digits    [maxDigits + 1][]DetectorID // by number of digits
+	word      [maxPlanned + 1][]DetectorID
+	words     []DetectorID
+	dotted    []DetectorID
+	colons    []DetectorID
+	at        []DetectorID
+	url       []DetectorID
+	token     []DetectorID
+	literals  []literal            // grouped by their first two bytes
+	first     [1 << 16 / 64]uint64 // which two bytes begin a literal
+	groups    []DetectorID         // onGroup
+	key       []DetectorID         // onKey
+	wordsFor  senses               // what the detectors of words need
+	groupsFor senses               // of detectors on groups
+	wordsAny  bool                 // one of them needs nothing
 }
 
 // maxPlanned is the longest word that detectors are told apart by.
@@ -91,6 +92,9 @@ func newPlan(ds []detector) *plan {
 			} else {
 				p.wordsAny = true
 			}
+		}
+		if d.on&onGroup != 0 {
+			p.groupsFor = p.groupsFor.union(sensesOf(d.senses))
 		}
 		for on, list := range map[start]*[]DetectorID{onDotted: &p.dotted, onColons: &p.colons, onAt: &p.at, onURL: &p.url, onToken: &p.token, onGroup: &p.groups, onKey: &p.key} {
 			if d.on&on != 0 {

@@ -135,7 +135,9 @@ const (
 )
 
 // maxSenses is how many senses a set can hold.
-const maxSenses = 192
+const maxSenses = 128
+
+var _ [maxSenses - numSenses]struct{} // too many senses: enlarge maxSenses
 
 // senses is a set of senses.
 type senses [maxSenses / 64]uint64
@@ -144,22 +146,11 @@ func (s senses) has(x sense) bool { return s[x/64]&(1<<(x%64)) != 0 }
 
 func (s senses) with(x sense) senses { s[x/64] |= 1 << (x % 64); return s }
 
-func (s senses) union(o senses) senses {
-	for i := range s {
-		s[i] |= o[i]
-	}
-	return s
-}
+func (s senses) union(o senses) senses { return senses{s[0] | o[0], s[1] | o[1]} }
 
-func (s senses) meets(o senses) bool {
-	var m uint64
-	for i := range s {
-		m |= s[i] & o[i]
-	}
-	return m != 0
-}
+func (s senses) meets(o senses) bool { return s[0]&o[0]|s[1]&o[1] != 0 }
 
-func (s senses) empty() bool { return s == senses{} }
+func (s senses) empty() bool { return s[0]|s[1] == 0 }
 
 func sensesOf(xs []sense) senses {
 	var s senses
