@@ -15,8 +15,8 @@ type detector struct {
 	// on says at which kinds of place it starts. Each kind gives the candidate
 	// a run, c.text[c.start:c.end].
 	on start
-	// min and max bound the run's length in bytes (onDigits: in digits). max 0
-	// means no bound.
+	// min and max bound the run's length in bytes (onDigits: in digits; onWords:
+	// in letters and digits). max 0 means no bound.
 	min, max int
 	// literals start it (onLiteral) where one of them begins at the start of a
 	// word; at least three bytes each. The run is the literal's word (see
@@ -103,6 +103,7 @@ type candidate struct {
 	start, end int    // the run in text
 	digits     []byte // onDigits: its digits
 	array      arrayShape
+	flat       compacted // the run last asked for
 	kind       payload.Kind
 	assigned   bool // onKey: the run is a value in a text, behind "word =" or "word:"
 	root       bool // the value is the whole payload

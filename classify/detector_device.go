@@ -44,9 +44,8 @@ func hardwareDetector() detector {
 	return detector{
 		name: "mac", class: ClassIDDevice, on: onColons, min: 14, max: 23,
 		find: func(c *candidate) (match, bool) {
-			var buf [maxCompact]byte
 			r := c.run()
-			b, _ := compact(&buf, r)
+			b := c.compact()
 			if len(b) != 12 && len(b) != 16 || !hardwareAddress(b) {
 				return match{}, false
 			}
@@ -131,9 +130,8 @@ func vinDetector() detector {
 	return detector{
 		name: "vin", class: ClassIDVIN, on: onWord, min: 17, max: 17,
 		find: func(c *candidate) (match, bool) {
-			var buf [maxCompact]byte
-			b, ok := compact(&buf, c.run())
-			if !ok || !vinShape(b) {
+			b := c.compact()
+			if !vinShape(b) {
 				return match{}, false
 			}
 			checked := vinChecked(b)

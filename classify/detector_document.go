@@ -40,18 +40,8 @@ func namedDocument(name string, class ClassID, said []sense, words string, shape
 	return detector{
 		name: name, class: class, on: onKey | onWord | onDigits, min: 5, max: 24, senses: said,
 		find: func(c *candidate) (match, bool) {
-			var buf [maxCompact]byte
-			b, ok := compact(&buf, c.run())
-			if !ok && len(c.run()) == 9 { // "AaA123456"
-				b, ok = buf[:9], true
-				for i, x := range c.run() {
-					if x-'a' <= 25 {
-						x &^= 0x20
-					}
-					b[i] = x
-				}
-			}
-			if !ok || !shape(b) || sameBytes(b) {
+			b := c.compactAnyCase()
+			if !shape(b) || sameBytes(b) {
 				return match{}, false
 			}
 			if c.key.meets(set) {
@@ -78,7 +68,7 @@ func krPassportDetector() detector {
 func plateDetector() detector {
 	said := sensesOf([]sense{sensePlate, senseVehicle})
 	return detector{
-		name: "plate", class: ClassIDVehiclePlate, on: onWord | onWords, min: 5, max: 14,
+		name: "plate", class: ClassIDVehiclePlate, on: onWord | onWords, min: 5, max: 11,
 		find: func(c *candidate) (match, bool) {
 			if s := c.start - 3; s >= 0 && c.text[s] >= 0xe0 && cnPlate(c.text[s:c.end]) {
 				return match{start: s, end: c.end, confidence: 90, why: WhyShape}, true
@@ -86,10 +76,9 @@ func plateDetector() detector {
 			if s := c.start - 6; s >= 0 && c.text[c.start-1] == 0xb7 && cnPlate(c.text[s:c.end]) { // a dot between
 				return match{start: s, end: c.end, confidence: 90, why: WhyShape}, true
 			}
-			var buf [maxCompact]byte
 			r := c.run()
-			b, ok := compact(&buf, r)
-			if !ok || len(b) < 4 || len(b) > 11 || c.kind == payload.KindTopic || c.key.meets(machineSenses) {
+			b := c.compact()
+			if len(b) < 4 || len(b) > 11 || c.kind == payload.KindTopic || c.key.meets(machineSenses) {
 				return match{}, false
 			}
 			groups, sep := grouping(r)

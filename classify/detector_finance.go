@@ -2,7 +2,7 @@ package classify
 
 // financeDetectors find payment cards, bank accounts and wallets.
 func financeDetectors() []detector {
-	iban := detector{name: "iban", class: ClassFinanceIBAN, on: onWord | onWords, min: 15, max: 42, find: findIBAN}
+	iban := detector{name: "iban", class: ClassFinanceIBAN, on: onWord | onWords, min: 15, max: 34, find: findIBAN}
 	card := form{name: "card", class: ClassFinanceCard, on: onDigits, min: 14, max: 19, verify: cardNumber,
 		groups: []uint64{0x4444, 0x465, 0x464, 0x44443, 0x4445}, senses: []sense{senseCard}, words: cardWords,
 		alone: 85, grouped: 93, strong: true}
@@ -23,9 +23,8 @@ func findIBAN(c *candidate) (match, bool) {
 	if len(r) < 15 || len(r) > 42 || !allDigits(r[2:3]) {
 		return match{}, false
 	}
-	var buf [maxCompact]byte
-	b, ok := compact(&buf, r)
-	if !ok || !within(r, " -") || !iban(b) {
+	b := c.compact()
+	if len(b) == 0 || !within(r, " -") || !iban(b) {
 		return match{}, false
 	}
 	return c.found(98, WhyShape|WhyChecksum)
@@ -39,9 +38,8 @@ func accountDetector() detector {
 	return detector{
 		name: "account-by-name", class: ClassFinanceAccount, on: onKey | onDigits, min: 6, max: 24, senses: said,
 		find: func(c *candidate) (match, bool) {
-			var buf [maxCompact]byte
-			b, ok := compact(&buf, c.run())
-			if !ok || len(b) < 6 || len(b) > 20 || !allDigits(b[len(b)-4:]) || sameBytes(b) {
+			b := c.compact()
+			if len(b) < 6 || len(b) > 20 || !allDigits(b[len(b)-4:]) || sameBytes(b) {
 				return match{}, false
 			}
 			if c.key.meets(set) {

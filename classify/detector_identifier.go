@@ -44,20 +44,15 @@ func (f form) detector() detector {
 		f.seps = " -"
 	}
 	said := sensesOf(f.senses)
-	lo, hi := f.min, f.max
-	if f.on&onDigits == 0 && f.groups != nil {
-		hi += 8 // separators
-	}
 	return detector{
-		name: f.name, class: f.class, on: f.on, min: lo, max: hi,
+		name: f.name, class: f.class, on: f.on, min: f.min, max: f.max,
 		find: func(c *candidate) (match, bool) { return f.find(c, said) },
 	}
 }
 
 func (f *form) find(c *candidate, said senses) (match, bool) {
-	var buf [maxCompact]byte
-	b, ok := compact(&buf, c.run())
-	if !ok || len(b) < f.min || len(b) > f.max {
+	b := c.compact()
+	if len(b) < f.min || len(b) > f.max {
 		return match{}, false
 	}
 	why, verified := WhyShape|WhyChecksum, f.verify(b)
@@ -269,10 +264,38 @@ func (c *candidate) saysBefore(list string) bool {
 // maxCompact bounds the compact form of an identifier.
 const maxCompact = 48
 
-// compact copies run without its separators and with letters in upper case. It
-// reports false for what is too long, is not ASCII, or mixes the case of
+// compacted is a run without its separators, kept until another is asked for:
+// many detectors look at one run.
+type compacted struct {
+	buf        [maxCompact]byte
+	n          int
+	mixed      bool // letters that stand together differ in case
+	start, end int  // of the run; 0, 0: none
+}
+
+// compact returns the run without its separators and with letters in upper
+// case, or nothing for what is too long, is not ASCII, or mixes the case of
 // letters that stand together, as no identifier does.
-func compact(buf *[maxCompact]byte, run []byte) ([]byte, bool) {
+func (c *candidate) compact() []byte {
+	b := c.compactAnyCase()
+	if c.flat.mixed {
+		return nil
+	}
+	return b
+}
+
+// compactAnyCase is compact for what people write without care.
+func (c *candidate) compactAnyCase() []byte {
+	f := &c.flat
+	if f.start != c.start || f.end != c.end || c.end == 0 {
+		f.start, f.end = c.start, c.end
+		f.set(c.run())
+	}
+	return f.buf[:f.n]
+}
+
+func (f *compacted) set(run []byte) {
+	f.n, f.mixed = 0, false
 	n := 0
 	var last byte // letter before, as it was written
 	for _, b := range run {
@@ -280,23 +303,21 @@ func compact(buf *[maxCompact]byte, run []byte) ([]byte, bool) {
 		case b-'0' <= 9:
 			last = 0
 		case (b|0x20)-'a' <= 25:
-			if last != 0 && (last^b)&0x20 != 0 {
-				return nil, false
-			}
+			f.mixed = f.mixed || last != 0 && (last^b)&0x20 != 0
 			last = b
 			b &^= 0x20
 		case b >= 0x80:
-			return nil, false
+			return
 		default:
 			continue
 		}
-		if n == len(buf) {
-			return nil, false
+		if n == len(f.buf) {
+			return
 		}
-		buf[n] = b
+		f.buf[n] = b
 		n++
 	}
-	return buf[:n], n > 0
+	f.n = n
 }
 
 // sepMixed is grouping's separator where there are several kinds.

@@ -135,9 +135,8 @@ func namedNumberDetector(said []sense) detector {
 	return detector{
 		name: "national-id-by-name", class: ClassIDNational, on: onKey | onDigits | onWord, min: 6, max: 24, senses: said,
 		find: func(c *candidate) (match, bool) {
-			var buf [maxCompact]byte
-			b, ok := compact(&buf, c.run())
-			if !ok || len(b) < 6 || len(b) > 20 || sameBytes(b) {
+			b := c.compact()
+			if len(b) < 6 || len(b) > 20 || sameBytes(b) {
 				return match{}, false
 			}
 			mask, ok := letterMask(b)

@@ -296,6 +296,7 @@ func (s *Scratch) open(c *candidate, i int32, kind payload.Kind, text []byte) {
 	c.text, s.mapped = s.text.fold(text)
 	c.raw, c.kind, c.nearFrom = text, kind, -1
 	c.assigned, c.root, c.digits = false, false, nil
+	c.flat.end = 0
 }
 
 // bare sets what is known of a text that has no key: what the topic speaks of.

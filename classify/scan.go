@@ -42,7 +42,7 @@ var byteClass = func() (t [256]uint8) {
 type plan struct {
 	digits    [maxDigits + 1][]DetectorID // by number of digits
 	word      [maxPlanned + 1][]DetectorID
-	words     []DetectorID
+	words     [maxWords + 1][]DetectorID // by number of letters and digits
 	dotted    []DetectorID
 	colons    []DetectorID
 	at        []DetectorID
@@ -55,6 +55,7 @@ type plan struct {
 	wordsFor  senses               // what the detectors of words need
 	groupsFor senses               // of detectors on groups
 	wordsAny  bool                 // one of them needs nothing
+	wordsOn   bool                 // there are any
 }
 
 // maxPlanned is the longest word that detectors are told apart by.
@@ -86,7 +87,10 @@ func newPlan(ds []detector) *plan {
 			}
 		}
 		if d.on&onWords != 0 {
-			p.words = append(p.words, id)
+			for n := d.min; n <= hi(maxWords); n++ {
+				p.words[n] = append(p.words[n], id)
+			}
+			p.wordsOn = true
 			if d.needs {
 				p.wordsFor = p.wordsFor.union(sensesOf(d.senses))
 			} else {
@@ -204,7 +208,7 @@ func (s *Scratch) alnum(c *candidate, from, to, i, j int, m uint8) {
 	if m&isLetter == 0 && (i == 0 || byteClass[t[i-1]]&isAlnum == 0) && !insideDigits(t, i) {
 		s.digitGroups(c, i)
 	}
-	if len(p.words) > 0 && (p.wordsAny || c.context().meets(p.wordsFor)) {
+	if p.wordsOn && (p.wordsAny || c.context().meets(p.wordsFor)) {
 		s.wordGroups(c, i, j)
 	}
 }
@@ -295,8 +299,8 @@ const maxWords = 40
 // the first three.
 func (s *Scratch) wordGroups(c *candidate, i, j int) {
 	t := c.text
-	from := i
-	for back := 0; back < 2; back++ {
+	from, joints := i, 0 // joints: separators between from and i
+	for ; joints < 2; joints++ {
 		k := from
 		if k < 2 || !joins(t[k-1]) || byteClass[t[k-2]]&isAlnum == 0 {
 			break
@@ -330,9 +334,10 @@ func (s *Scratch) wordGroups(c *candidate, i, j int) {
 			break
 		}
 	}
-	for start := from; ; {
+	for start := from; ; joints-- {
 		for g := n - 1; g >= 0; g-- {
-			if s.try(c, s.plan.words, start, ends[g]) {
+			size := ends[g] - start - joints - g
+			if size <= maxWords && s.tryAll(c, s.plan.words[size], start, ends[g]) {
 				return
 			}
 		}
@@ -534,10 +539,26 @@ func (s *Scratch) try(c *candidate, ids []DetectorID, from, to int) bool {
 // tryOne starts one detector on a run.
 func (s *Scratch) tryOne(c *candidate, id DetectorID, from, to int) bool {
 	d := &s.owner.detectors[id]
-	c.start, c.end = from, to
 	if n := to - from; d.on&onDigits == 0 && (n < d.min || d.max > 0 && n > d.max) {
 		return false
 	}
+	return s.start(c, id, from, to)
+}
+
+// tryAll is try for a run whose length is what the detectors want.
+func (s *Scratch) tryAll(c *candidate, ids []DetectorID, from, to int) bool {
+	hit := false
+	for _, id := range ids {
+		if s.start(c, id, from, to) {
+			hit = true
+		}
+	}
+	return hit
+}
+
+func (s *Scratch) start(c *candidate, id DetectorID, from, to int) bool {
+	d := &s.owner.detectors[id]
+	c.start, c.end = from, to
 	if d.needs && !c.context().meets(s.owner.senses[id]) {
 		return false
 	}
