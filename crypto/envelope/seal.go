@@ -240,16 +240,7 @@ func (l *Lease) SealFields(dst []byte, st Stamp, doc []byte, fields []FieldCiphe
 	}
 	dst = append(dst, `"`+trailerKey+`":"`+versionFields...)
 	dst = append(b64.AppendEncode(dst, sc.header), '.')
-	sc.plain = sc.plain[:0]
-	if !l.sealer.options.Reference {
-		sc.plain = appendHead(sc.plain, majorArray, uint64(len(sc.leases)))
-		for _, x := range sc.leases {
-			sc.plain = appendBytes(sc.plain, x.key.grant)
-		}
-	} else {
-		sc.plain = appendHead(sc.plain, majorArray, 0)
-	}
-	dst = append(b64.AppendEncode(dst, sc.plain), '.')
+	dst = append(l.appendGrants(dst, sc), '.')
 
 	for i := range fields {
 		f := &fields[i]
@@ -284,6 +275,24 @@ func (l *Lease) SealFields(dst []byte, st Stamp, doc []byte, fields []FieldCiphe
 	}
 	dst = append(dst, '"')
 	return append(dst, doc[brace:]...), nil
+}
+
+// noGrants is CBOR [] in base64url.
+const noGrants = "gA"
+
+// appendGrants appends the grants part of the trailer.
+func (l *Lease) appendGrants(dst []byte, sc *scratch) []byte {
+	if l.sealer.options.Reference {
+		return append(dst, noGrants...)
+	}
+	if len(sc.leases) == 1 {
+		return append(dst, l.key.inline...)
+	}
+	sc.aad = appendHead(sc.aad[:0], majorArray, uint64(len(sc.leases)))
+	for _, x := range sc.leases {
+		sc.aad = appendBytes(sc.aad, x.key.grant)
+	}
+	return b64.AppendEncode(dst, sc.aad)
 }
 
 func signsAny(leases []*Lease, st *Stamp) bool {

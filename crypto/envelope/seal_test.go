@@ -43,35 +43,3 @@ func exampleFields() []FieldCipher {
 		{Pointer: "/owner/birth", Plaintext: []byte(`"1984-02-03"`)},
 	}
 }
-
-func BenchmarkSealFields(b *testing.B) {
-	p := newParties(b)
-	doc, fields, st := []byte(exampleDoc), exampleFields(), testStamp()
-	dst := make([]byte, 0, 8192)
-	b.ReportAllocs()
-	for b.Loop() {
-		l, err := p.sealer.Lease(4, 64)
-		if err != nil {
-			b.Fatal(err)
-		}
-		if dst, err = l.SealFields(dst[:0], st, doc, fields); err != nil {
-			b.Fatal(err)
-		}
-	}
-}
-
-func BenchmarkSealMessage400(b *testing.B) {
-	p := newParties(b)
-	msg, st := make([]byte, 400), testStamp()
-	dst := make([]byte, 0, 8192)
-	b.ReportAllocs()
-	for b.Loop() {
-		l, err := p.sealer.Lease(1, len(msg))
-		if err != nil {
-			b.Fatal(err)
-		}
-		if dst, err = l.SealMessage(dst[:0], st, msg, EncodingCOSE); err != nil {
-			b.Fatal(err)
-		}
-	}
-}

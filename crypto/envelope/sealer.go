@@ -98,6 +98,7 @@ type sealingKey struct {
 	alg     crypto.Alg
 	kid     crypto.KID
 	grant   []byte
+	inline  []byte        // CBOR [grant] in base64url, ready for a trailer
 	born    time.Duration // monotonic
 	wall    time.Time
 	expires int64 // the grant's exp
@@ -213,7 +214,11 @@ func (s *Sealer) newKey(now time.Duration, wall time.Time) (*sealingKey, error) 
 	if err != nil {
 		return nil, fmt.Errorf("make data key: %w", err)
 	}
-	return &sealingKey{dek: dek, alg: dek.Alg(), kid: kid, grant: grant, born: now, wall: wall, expires: expires}, nil
+	return &sealingKey{
+		dek: dek, alg: dek.Alg(), kid: kid, grant: grant,
+		inline: b64.AppendEncode(nil, appendBytes([]byte{majorArray<<5 | 1}, grant)),
+		born:   now, wall: wall, expires: expires,
+	}, nil
 }
 
 // Rotate makes the next Lease start a new data key: on a new policy, new
