@@ -96,7 +96,10 @@ func (ps *problems) err(src []byte) error {
 // suggest returns a hint for a word that is not one of the known ones: the
 // nearest of them, or all where they are few.
 func suggest(word string, known []string) string {
-	best, distance := "", 1+min(3, max(1, utf8.RuneCountInString(word)/3))
+	best, distance := "", 1+min(3, (utf8.RuneCountInString(word)+1)/3)
+	if len(word) < 3 {
+		distance = 1 // two letters are no hint
+	}
 	for _, k := range known {
 		if d := editDistance(word, k, distance); d < distance {
 			best, distance = k, d
