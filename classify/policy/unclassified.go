@@ -103,11 +103,15 @@ func below(s []byte, low, high int) bool {
 
 func digit(c byte) bool { return c >= '0' && c <= '9' }
 
-// harmless reports whether `balanced` lets a leaf pass.
+// numeric reports whether values of a kind pass under `balanced` whatever they
+// are.
+func numeric(k payload.Kind) bool {
+	return k == payload.KindNumber || k == payload.KindBool || k == payload.KindNull
+}
+
+// harmless reports whether `balanced` lets a leaf pass that is not numeric.
 func harmless(d *payload.Document, i int32) bool {
 	switch d.Fields[i].Kind {
-	case payload.KindNumber, payload.KindBool, payload.KindNull:
-		return true
 	case payload.KindString, payload.KindText:
 		s := d.Text(i)
 		return len(s) == 0 || enumWord(s) || timestamp(s)
