@@ -102,7 +102,7 @@ func TestJudge(t *testing.T) {
 		{"token in the topic of an empty message", everything + "fields:\n" + declare("topic:1", "health"), ``, "pass L4>L2 topic:1=pseudonymize"},
 		{"seal hides the level too", "classes: {person.name: seal}\n" + everything + "fields:\n" + declare("topic:1", "person.name"), `1`, "seal L2>L2 topic:1=pseudonymize"},
 		{"said otherwise", "topic_levels: {pass: [location.coarse], remove: [health]}\n" + everything + "fields:\n" + declare("topic:0", "location.coarse") + declare("topic:1", "health"), `1`, "pass L4>L2 topic:1=remove"},
-		{"guarded level", "topic_levels: {pass: [id.vehicle_plate]}\ngrades: {L3: pass}\n" + everything + "fields:\n" + declare("topic:1", "id.vehicle_plate"), `1`, "pass (guard) L3>L3 topic:1=pseudonymize"},
+		{"guarded level", "topic_levels: {pass: [location.coarse]}\ngrades: {L3: pass}\n" + everything + "fields: [{topic: '#', path: 'topic:1', class: location.coarse, grade: L3}]\n", `1`, "pass (guard) L3>L3 topic:1=pseudonymize"},
 		{"a level seen by its grade", "classes: {contact.address: pass}\n" + everything + "fields:\n" + declare("topic:1", "contact.address"), `1`, "seal (grade) L3>L3 topic:1=pseudonymize"},
 
 		// The guard.

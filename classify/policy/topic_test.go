@@ -114,4 +114,12 @@ func TestUnclassifiedWords(t *testing.T) {
 			t.Errorf("%q is a timestamp: %v", s, got)
 		}
 	}
+	for s, want := range map[string]bool{
+		"0": true, "21.5": true, "-87": true, "12345678": true, "-1.25": true,
+		"": false, "-": false, ".5": false, "5.": false, "1.2.3": false, "1e3": false, "123456789": false, "1,5": false, "+1": false, "--1": false, "1-1": false,
+	} {
+		if got := number([]byte(s)); got != want {
+			t.Errorf("%q is a number: %v", s, got)
+		}
+	}
 }
