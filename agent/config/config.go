@@ -162,8 +162,8 @@ type Uplink struct {
 	// uplink. Default: {pattern: "#"}.
 	Topics []Topic `yaml:"topics"`
 	Window Window  `yaml:"window"`
-	// MaxQoS caps the QoS of published messages. Default: 1.
-	MaxQoS *int `yaml:"max_qos"`
+	// MaxQoS caps the QoS of published messages: 1 or 2. Default: 1.
+	MaxQoS int `yaml:"max_qos"`
 }
 
 // Topic maps local topics to published ones.
@@ -344,10 +344,7 @@ func (c *Config) defaults(dir string) {
 		set(&u.Keepalive, time.Minute)
 		set(&u.Window.Messages, 100)
 		set(&u.Window.Bytes, 4<<20)
-		if u.MaxQoS == nil {
-			one := 1
-			u.MaxQoS = &one
-		}
+		set(&u.MaxQoS, 1)
 		if len(u.Topics) == 0 {
 			u.Topics = []Topic{{Pattern: "#"}}
 		}
@@ -486,8 +483,8 @@ func (c *Config) checkUplink(d *strictyaml.Document, u Uplink) {
 		d.Errorf(path+".url", "mqtt:// to another machine is readable on the way: use mqtts://, or say `cleartext: true` if that is meant")
 	}
 	checkClientTLS(d, path, u.URL, u.TLS)
-	if *u.MaxQoS < 0 || *u.MaxQoS > 2 {
-		d.Errorf(path+".max_qos", "max_qos must be 0, 1 or 2")
+	if u.MaxQoS < 1 || u.MaxQoS > 2 {
+		d.Errorf(path+".max_qos", "max_qos must be 1 or 2")
 	}
 	if u.Window.Messages < 1 || u.Window.Messages > 65535 {
 		d.Errorf(path+".window.messages", "window.messages must be between 1 and 65535")

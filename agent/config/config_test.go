@@ -76,7 +76,7 @@ func TestDefaultsProtect(t *testing.T) {
 	if c.Spool.Directory != "/var/lib/sealgate/spool" || c.Keys.KEKFile != "/var/lib/sealgate/keys/kek" {
 		t.Errorf("paths: %s %s", c.Spool.Directory, c.Keys.KEKFile)
 	}
-	if c.Uplinks[0].ClientID != "g" || *c.Uplinks[0].MaxQoS != 1 || c.Metrics.Listen != "127.0.0.1:9464" {
+	if c.Uplinks[0].ClientID != "g" || c.Uplinks[0].MaxQoS != 1 || c.Metrics.Listen != "127.0.0.1:9464" {
 		t.Errorf("uplink: %+v", c.Uplinks[0])
 	}
 }

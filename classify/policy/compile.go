@@ -132,9 +132,8 @@ type compiler struct {
 
 	pass, encrypt, pseudonymize, seal, block *Action
 
-	filters  []routed            // of all routes so far
-	topics   [maxClasses]*Action // said under topic_levels
-	topicAt  [maxClasses]*node
+	filters  []routed // of all routes so far
+	topics   [maxClasses]*Action
 	taxonomy *classTable
 }
 

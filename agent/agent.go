@@ -1,0 +1,184 @@
+// Package agent wires the parts of a gateway, runs them and drains them.
+//
+// Mental model: Start builds everything in one straight line, in the order of
+// the data's way back: keys, rules, spool, corridor, then the ingress, so that
+// nothing arrives before it can be kept. Stop tears down in the opposite
+// order, with a bound on time. Reload builds a whole new generation of rules
+// and swaps it in; nothing that can fail comes after the first live change.
+//
+// What stays closed stays closed loudly: without a usable recipient the local
+// broker runs, messages for uplinks wait unacknowledged, and an alarm says why.
+//
+// The package has no flags, reads no environment and handles no signals: that
+// is the program's. It grades nothing and encrypts nothing itself.
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/sealgate/sealgate/agent/config"
+	"github.com/sealgate/sealgate/agent/corridor"
+	"github.com/sealgate/sealgate/agent/mqtt/broker"
+	"github.com/sealgate/sealgate/agent/spool"
+	"github.com/sealgate/sealgate/agent/telemetry"
+	"github.com/sealgate/sealgate/classify"
+	"github.com/sealgate/sealgate/crypto"
+)
+
+// Options configures an Agent.
+type Options struct {
+	Config  *config.Config
+	Logger  *slog.Logger
+	Build   telemetry.Build
+	Machine []byte                // machine id that keys are bound to; may be empty
+	Observe func(*corridor.Event) // optional: called for each message and uplink; must not block or keep the Event
+}
+
+// Agent is a running gateway.
+type Agent struct {
+	opt       Options
+	cfg       *config.Config
+	log       *slog.Logger
+	lifecycle lifecycle
+
+	boot     uint64
+	keyring  *crypto.Keyring
+	floor    Floor // of the recipients bundle; guarded by reloading
+	metrics  *telemetry.Metrics
+	spool    *spool.Spool
+	state    *classify.State
+	corridor *corridor.Corridor
+	broker   *broker.Broker // nil where there is none
+	http     *telemetry.Server
+
+	mu     sync.Mutex // guards rules and alarms
+	rules  rules      // what is in force, for people
+	alarms map[string]telemetry.Alarm
+
+	reloading sync.Mutex // one generation is built at a time
+	failed    chan error
+	started   chan struct{} // closed when the ingress listens
+}
+
+// lifecycle is what was started, to be stopped last in, first out.
+type lifecycle []struct {
+	name string
+	stop func(context.Context) error
+}
+
+func (l *lifecycle) add(name string, stop func(context.Context) error) {
+	*l = append(*l, struct {
+		name string
+		stop func(context.Context) error
+	}{name, stop})
+}
+
+func (l *lifecycle) stop(ctx context.Context) (err error) {
+	for i := len(*l) - 1; i >= 0; i-- {
+		if e := (*l)[i].stop(ctx); e != nil {
+			err = errors.Join(err, fmt.Errorf("stop %s: %w", (*l)[i].name, e))
+		}
+	}
+	*l = nil
+	return err
+}
+
+// Start builds and starts a gateway. On an error nothing is left running.
+func Start(ctx context.Context, opt Options) (_ *Agent, err error) {
+	a := &Agent{
+		opt: opt, cfg: opt.Config, log: opt.Logger,
+		state:   classify.NewState(),
+		alarms:  map[string]telemetry.Alarm{},
+		failed:  make(chan error, 8),
+		started: make(chan struct{}),
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, a.lifecycle.stop(ctx))
+		}
+	}()
+	if err := a.openState(); err != nil {
+		return nil, err
+	}
+	if err := a.openKeys(); err != nil {
+		return nil, err
+	}
+	gen, rules := a.build(time.Now())
+	if err := a.raiseFloor(rules); err != nil {
+		return nil, err
+	}
+	a.adopt(rules)
+	if err := a.openSpool(); err != nil {
+		return nil, err
+	}
+	a.metrics = telemetry.New(opt.Build, a.Stats)
+	if err := a.startCorridor(gen); err != nil {
+		return nil, err
+	}
+	if err := a.startIngress(); err != nil {
+		return nil, err
+	}
+	if err := a.startHTTP(); err != nil {
+		return nil, err
+	}
+	a.startClock()
+	close(a.started)
+	a.log.Info("gateway started", "gateway", a.cfg.Gateway, "boot", a.boot, "mode", rules.mode, "policy_version", rules.policy.Version, "policy_source", rules.policy.Source)
+	return a, nil
+}
+
+// Failed delivers the error of a part that can't go on: the program should
+// stop, and be started again.
+func (a *Agent) Failed() <-chan error { return a.failed }
+
+// Stop drains: the ingress closes first, what was taken becomes durable and is
+// acknowledged, the uplinks get until ctx ends to acknowledge what is in
+// flight. What they have not acknowledged stays in the spool.
+func (a *Agent) Stop(ctx context.Context) error {
+	err := a.lifecycle.stop(ctx)
+	a.log.Info("gateway stopped", "gateway", a.cfg.Gateway)
+	return err
+}
+
+// Reload reads policy and recipients again, builds a new generation whole and
+// swaps it in. On an error the rules in force stay.
+func (a *Agent) Reload() error {
+	a.reloading.Lock()
+	defer a.reloading.Unlock()
+	gen, rules := a.build(time.Now())
+	if rules.failed != nil && a.current().usable() {
+		a.raise("reload-refused", "the new policy or recipients were refused; the rules in force stay", "run sealgate check, correct what it names, and reload")
+		return rules.failed
+	}
+	if err := a.raiseFloor(rules); err != nil {
+		return err
+	}
+	a.corridor.Swap(gen)
+	a.adopt(rules)
+	a.clear("reload-refused")
+	a.log.Info("rules swapped", "mode", rules.mode, "policy_version", rules.policy.Version, "policy_source", rules.policy.Source, "recipients_version", rules.bundle)
+	return nil
+}
+
+// BrokerAddr is where the embedded broker's first listener listens, nil where
+// there is no broker.
+func (a *Agent) BrokerAddr() net.Addr {
+	if a.broker == nil {
+		return nil
+	}
+	return a.broker.Addrs()[0]
+}
+
+// MetricsAddr is where the metrics listener listens, nil where it is off.
+func (a *Agent) MetricsAddr() net.Addr {
+	if a.http == nil {
+		return nil
+	}
+	return a.http.Addr()
+}

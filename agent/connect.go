@@ -1,0 +1,165 @@
+package agent
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"strings"
+
+	"github.com/sealgate/sealgate/agent/config"
+	"github.com/sealgate/sealgate/agent/corridor"
+	"github.com/sealgate/sealgate/agent/mqtt"
+	"github.com/sealgate/sealgate/classify/policy"
+	"github.com/sealgate/sealgate/crypto/protect"
+)
+
+// uplink turns the configuration of an uplink into what the corridor runs. The
+// files of its credentials are read at each connection, so that a renewed
+// certificate or password is used without a restart.
+func (a *Agent) uplink(cfg *config.Uplink) (corridor.Uplink, error) {
+	mapping, err := topicMapping(cfg.Topics)
+	if err != nil {
+		return corridor.Uplink{}, fmt.Errorf("uplink %s: %w", cfg.Name, err)
+	}
+	if _, err := a.dialOptions(cfg); err != nil {
+		return corridor.Uplink{}, fmt.Errorf("uplink %s: %w", cfg.Name, err)
+	}
+	return corridor.Uplink{
+		Name: cfg.Name, Map: mapping, Window: cfg.Window.Messages, WindowBytes: int(cfg.Window.Bytes),
+		Dial: func(ctx context.Context) (mqtt.Conn, error) {
+			opt, err := a.dialOptions(cfg)
+			if err != nil {
+				return nil, err
+			}
+			return mqtt.DialPaho311(ctx, opt)
+		},
+	}, nil
+}
+
+func (a *Agent) dialOptions(cfg *config.Uplink) (mqtt.Options, error) {
+	password, err := readSecret(cfg.PasswordFile)
+	if err != nil {
+		return mqtt.Options{}, err
+	}
+	tlsConfig, err := clientTLS(cfg.URL, cfg.TLS)
+	if err != nil {
+		return mqtt.Options{}, err
+	}
+	return mqtt.Options{
+		URL: cfg.URL, ClientID: cfg.ClientID, Username: cfg.Username, Password: password,
+		TLS: tlsConfig, KeepAlive: cfg.Keepalive, MaxQoS: byte(cfg.MaxQoS),
+	}, nil
+}
+
+// topicMapping compiles the mapping of one uplink: the first pattern that
+// matches behind its local prefix wins.
+func topicMapping(topics []config.Topic) (func(string) (protect.Mapping, bool), error) {
+	type rule struct {
+		filter policy.Filter
+		local  string
+		m      protect.Mapping
+	}
+	var rules []rule
+	for _, t := range topics {
+		f, err := policy.ParseFilter(t.Pattern)
+		if err != nil {
+			return nil, fmt.Errorf("topic pattern: %w", err)
+		}
+		rules = append(rules, rule{f, t.LocalPrefix, protect.Mapping{Strip: strings.Count(t.LocalPrefix, "/"), Prefix: t.RemotePrefix}})
+	}
+	return func(topic string) (protect.Mapping, bool) {
+		for i := range rules {
+			if rest, ok := strings.CutPrefix(topic, rules[i].local); ok && rules[i].filter.Match(rest) {
+				return rules[i].m, true
+			}
+		}
+		return protect.Mapping{}, false
+	}, nil
+}
+
+// readSecret reads a password file: its first line.
+func readSecret(path string) (mqtt.Password, error) {
+	if path == "" {
+		return "", nil
+	}
+	raw, err := os.ReadFile(path)
+	if err != nil {
+		return "", fmt.Errorf("read password file: %w", err)
+	}
+	line, _, _ := strings.Cut(string(raw), "\n")
+	line = strings.TrimSuffix(line, "\r")
+	if line == "" {
+		return "", fmt.Errorf("password file %s is empty", path)
+	}
+	return mqtt.Password(line), nil
+}
+
+// clientTLS is nil for a URL without TLS.
+func clientTLS(raw string, cfg *config.ClientTLS) (*tls.Config, error) {
+	u, err := url.Parse(raw)
+	if err != nil {
+		return nil, errors.New("url can't be parsed")
+	}
+	if u.Scheme != "mqtts" {
+		return nil, nil
+	}
+	c := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: u.Hostname()}
+	if cfg == nil {
+		return c, nil
+	}
+	if cfg.ServerName != "" {
+		c.ServerName = cfg.ServerName
+	}
+	if cfg.CA != "" {
+		if c.RootCAs, err = readCAs(cfg.CA); err != nil {
+			return nil, err
+		}
+	}
+	if cfg.Cert != "" {
+		pair, err := tls.LoadX509KeyPair(cfg.Cert, cfg.Key)
+		if err != nil {
+			return nil, fmt.Errorf("load client certificate: %w", err)
+		}
+		c.Certificates = []tls.Certificate{pair}
+	}
+	return c, nil
+}
+
+// serverTLS reads the certificate again when its file has changed, so that a
+// renewed one is used without a restart.
+func serverTLS(cfg *config.TLS) (*tls.Config, error) {
+	if _, err := tls.LoadX509KeyPair(cfg.Cert, cfg.Key); err != nil {
+		return nil, fmt.Errorf("load server certificate: %w", err)
+	}
+	c := &tls.Config{
+		MinVersion: tls.VersionTLS12,
+		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+			pair, err := tls.LoadX509KeyPair(cfg.Cert, cfg.Key)
+			return &pair, err
+		},
+	}
+	if cfg.ClientCA != "" {
+		pool, err := readCAs(cfg.ClientCA)
+		if err != nil {
+			return nil, err
+		}
+		c.ClientCAs, c.ClientAuth = pool, tls.RequireAndVerifyClientCert
+	}
+	return c, nil
+}
+
+func readCAs(path string) (*x509.CertPool, error) {
+	pem, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("read certificate authorities: %w", err)
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(pem) {
+		return nil, fmt.Errorf("%s holds no certificate in PEM", path)
+	}
+	return pool, nil
+}

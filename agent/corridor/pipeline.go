@@ -1,0 +1,275 @@
+package corridor
+
+import (
+	"errors"
+	"math/rand/v2"
+	"time"
+
+	crand "crypto/rand"
+
+	"github.com/sealgate/sealgate/agent/mqtt"
+	"github.com/sealgate/sealgate/agent/spool"
+	"github.com/sealgate/sealgate/classify/payload"
+	"github.com/sealgate/sealgate/classify/policy"
+	"github.com/sealgate/sealgate/crypto/envelope"
+	"github.com/sealgate/sealgate/crypto/protect"
+)
+
+// A job is one message on its way from Submit to the committer.
+type job struct {
+	gen         *Generation
+	route       *policy.Route
+	src         mqtt.Source
+	msg         mqtt.Message
+	done        func(error)
+	received    time.Time
+	size        int64
+	uplinks     spool.UplinkMask
+	reservation spool.Reservation
+}
+
+// A batchItem is what a shard hands to the committer: the records of one
+// message for each of its uplinks, and who waits for them.
+type batchItem struct {
+	job     *job
+	entries []spool.Entry
+	events  []Event
+	ready   time.Time
+	err     error // the message can't leave and must not be acknowledged
+}
+
+// A shard judges and protects the messages of its order keys, one at a time.
+// It owns its memory and its sequence numbers; nothing in it is shared.
+type shard struct {
+	c       *Corridor
+	id      int
+	in      chan *job
+	scratch policy.Scratch
+	seq     map[streamKey]uint64
+	random  *rand.ChaCha8
+}
+
+type streamKey struct {
+	uplink int
+	lane   policy.Lane
+}
+
+func newShard(c *Corridor, id int) *shard {
+	var seed [32]byte
+	crand.Read(seed[:]) // never fails since Go 1.24
+	return &shard{
+		c: c, id: id,
+		in:     make(chan *job, 256),
+		seq:    map[streamKey]uint64{},
+		random: rand.NewChaCha8(seed),
+	}
+}
+
+func (s *shard) run() {
+	for j := range s.in {
+		s.c.commits <- s.guarded(j)
+	}
+}
+
+// guarded is process behind the last recover of the corridor: judging and
+// protecting have their own, so this catches only what nobody expected. The
+// message is refused, not lost: its device was not acknowledged.
+func (s *shard) guarded(j *job) (item *batchItem) {
+	defer func() {
+		if recover() != nil { // the value may hold data: it is counted, never printed
+			s.c.stats.panics.Add(1)
+			item = &batchItem{job: j, err: errPanic}
+		}
+	}()
+	return s.process(j)
+}
+
+var (
+	errPanic = errors.New("processing panicked")
+	errHeld  = errors.New("no usable key")
+)
+
+// process takes one message through the stages. Read it first: this is what
+// Sealgate does.
+func (s *shard) process(j *job) *batchItem {
+	item := &batchItem{job: j}
+	start := time.Now()
+
+	verdict := j.gen.Policy.Judge(&s.scratch, s.c.opt.State, j.route, policy.Input{
+		Topic:   j.msg.Topic,
+		Payload: j.msg.Payload,
+		Retain:  j.msg.Retain,
+		Now:     int64(start.Sub(processStart)),
+		Subject: j.src.Client,
+	})
+	judged := time.Now()
+
+	for i := range verdict.Decisions {
+		decision := &verdict.Decisions[i]
+		if j.uplinks&(1<<decision.Uplink) == 0 {
+			continue
+		}
+		before := time.Now()
+		output := j.gen.Protector.Protect(&verdict, decision, s.request(j, decision.Uplink))
+		s.bound(&output)
+		event := s.event(j, &verdict, decision, &output)
+		event.Queue, event.Judge, event.Protect = start.Sub(j.received), judged.Sub(start), time.Since(before)
+		item.events = append(item.events, event)
+
+		switch output.Outcome {
+		case protect.OutcomeHeld:
+			return &batchItem{job: j, err: errHeld} // not lost: the device keeps it and sends it again, to every uplink
+		case protect.OutcomeBlocked:
+			// Does not leave: no record.
+		default:
+			item.entries = s.records(item.entries, j, decision.Uplink, &output)
+		}
+	}
+	item.ready = time.Now()
+	return item
+}
+
+// processStart anchors the boot-time clock of Input.Now: monotonic, so that a
+// step of the wall clock changes no window.
+var processStart = time.Now()
+
+// request numbers the message in its stream and tells the protector where it
+// will be published.
+func (s *shard) request(j *job, uplink int) protect.Request {
+	key := streamKey{uplink, j.route.Lane}
+	s.seq[key]++
+	mapping, _ := s.c.opt.Uplinks[uplink].Map(j.msg.Topic)
+	r := protect.Request{
+		Stream:  envelope.Stream{Uplink: uint32(uplink), Lane: uint32(j.route.Lane), Shard: uint32(s.id)},
+		Seq:     s.seq[key],
+		Mapping: mapping,
+	}
+	s.random.Read(r.MessageID[:])
+	return r
+}
+
+// bound blocks what no log can hold. It is a matter of configuration: the agent
+// refuses to start with an ingress that takes larger messages than the spool.
+func (s *shard) bound(o *protect.Output) {
+	if len(o.Payload)+recordOverhead(o) > s.c.opt.Spool.MaxRecord() {
+		o.Outcome, o.Reason, o.Payload = protect.OutcomeBlocked, payload.ReasonTooLarge, nil
+	}
+}
+
+// recordOverhead is more than what a record adds to its payload and topic.
+func recordOverhead(o *protect.Output) int { return len(o.Topic) + 48*len(o.KIDs) + 128 }
+
+// records turns one output into the entries of its uplink's logs: the grants
+// that the control log does not hold yet, then the message.
+func (s *shard) records(dst []spool.Entry, j *job, uplink int, o *protect.Output) []spool.Entry {
+	for i, grant := range o.Grants {
+		dst = append(dst, spool.Entry{Uplink: uplink, Record: spool.Record{
+			ID: [16]byte(o.KIDs[i][:16]), Kind: spool.KindGrant, KIDs: o.KIDs[i : i+1], QoS: 1, Payload: grant,
+		}})
+	}
+	record := spool.Record{
+		ID: o.MessageID, Kind: spool.KindData, KIDs: o.KIDs, Grade: uint8(o.Residual),
+		QoS: j.msg.QoS, Retain: j.msg.Retain, Topic: o.Topic, Payload: o.Payload,
+	}
+	dst = append(dst, spool.Entry{Uplink: uplink, Lane: uint8(j.route.Lane), Reservation: j.reservation, NoSync: j.msg.QoS == 0, Record: record})
+	for _, topic := range o.Also {
+		record.Topic = topic // a deletion: small, and rare enough to go without a reservation of its own
+		dst = append(dst, spool.Entry{Uplink: uplink, Lane: uint8(j.route.Lane), Record: record})
+	}
+	return dst
+}
+
+func (s *shard) event(j *job, v *policy.Verdict, d *policy.Decision, o *protect.Output) Event {
+	return Event{
+		Route:      j.route.Name,
+		Uplink:     s.c.opt.Uplinks[d.Uplink].Name,
+		Mode:       d.Mode,
+		Grade:      v.Grade,
+		Residual:   o.Residual,
+		Outcome:    o.Outcome,
+		WouldBe:    o.WouldBe,
+		Reason:     o.Reason,
+		Classes:    v.Classes,
+		Findings:   len(v.Findings),
+		Actions:    o.Actions,
+		Guard:      d.GuardRaise,
+		Unreadable: v.Reason != policy.Reason(""),
+		InBytes:    len(j.msg.Payload),
+		OutBytes:   len(o.Payload),
+		Received:   j.received,
+	}
+}
+
+const (
+	maxBatch      = 1024
+	maxBatchBytes = 1 << 20
+)
+
+// runCommitter makes messages durable in batches: whatever has arrived while
+// the last batch was written, up to 1,024 messages or 1 MiB.
+func (c *Corridor) runCommitter() {
+	var (
+		batch   []*batchItem
+		entries []spool.Entry
+	)
+	for first := range c.commits {
+		batch, entries = append(batch[:0], first), append(entries[:0], first.entries...)
+		for size := first.bytes(); len(batch) < maxBatch && size < maxBatchBytes; {
+			next, ok := poll(c.commits)
+			if !ok {
+				break
+			}
+			batch, entries = append(batch, next), append(entries, next.entries...)
+			size += next.bytes()
+		}
+		err := c.opt.Spool.Commit(entries)
+		if err != nil {
+			c.stats.commitErrors.Add(1)
+			c.opt.Logger.Error("spool refused a batch; its messages stay unacknowledged", "messages", len(batch), "error", err)
+		}
+		durable := time.Now()
+		for _, item := range batch {
+			c.finish(item, err, durable)
+		}
+		clear(batch)   // keep no payload alive
+		clear(entries) //
+	}
+}
+
+func poll(ch <-chan *batchItem) (*batchItem, bool) {
+	select {
+	case item, ok := <-ch:
+		return item, ok
+	default:
+		return nil, false
+	}
+}
+
+func (b *batchItem) bytes() (n int) {
+	for i := range b.entries {
+		n += len(b.entries[i].Record.Payload)
+	}
+	return n
+}
+
+// finish acknowledges one message, or refuses to.
+func (c *Corridor) finish(item *batchItem, err error, durable time.Time) {
+	item.job.release(c)
+	if err == nil {
+		err = item.err
+	}
+	if err == nil {
+		c.stats.committed.Add(1)
+		for i := range item.events {
+			item.events[i].Commit = durable.Sub(item.ready)
+			c.opt.Observe(&item.events[i])
+		}
+	}
+	item.job.done(err)
+}
+
+// release gives back what the job had reserved.
+func (j *job) release(c *Corridor) {
+	c.opt.Spool.Cancel(j.reservation) // what Commit did not use
+	c.budget.give(j.size)
+}

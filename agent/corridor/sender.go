@@ -1,0 +1,358 @@
+package corridor
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/sealgate/sealgate/agent/mqtt"
+	"github.com/sealgate/sealgate/agent/spool"
+	"github.com/sealgate/sealgate/classify/policy"
+	"github.com/sealgate/sealgate/crypto/protect"
+)
+
+// An Uplink is one cloud broker, as the corridor sees it.
+type Uplink struct {
+	Name string
+	Map  func(topic string) (m protect.Mapping, ok bool) // from a local topic to the published one; not ok: it does not go there
+	Dial func(ctx context.Context) (mqtt.Conn, error)
+
+	Window      int           // messages sent and not yet acknowledged; default 100
+	WindowBytes int           // their bytes; default 4 MiB
+	AckTimeout  time.Duration // silence on the oldest one that ends the connection; default 30 s
+	BackoffMax  time.Duration // upper bound of the pause between connections; default 60 s
+}
+
+// laneWeights is how many messages each lane may send in one turn: 8:3:1.
+var laneWeights = [...]struct {
+	lane  policy.Lane
+	share int
+}{{policy.LaneHigh, 8}, {policy.LaneNormal, 3}, {policy.LaneLow, 1}}
+
+const (
+	strikesAlone      = 3 // connections lost with the same record at the head: send it alone
+	strikesQuarantine = 5 // and lost again, twice, with nothing else in flight: the peer refuses it
+)
+
+// A sender publishes what one uplink's logs hold. It is the only reader of
+// their cursors. Each connection starts from the first record that is not
+// acknowledged, so that a resend never changes the order.
+type sender struct {
+	c     *Corridor
+	index int
+	u     Uplink
+	lanes [len(laneWeights)]*spool.Cursor
+
+	draining chan struct{} // closed: send what is in flight, then stop
+	drained  chan struct{}
+	once     sync.Once
+
+	head    [16]byte // the oldest unacknowledged record when the last connection was lost
+	strikes int
+
+	stats struct {
+		connected                                 atomic.Bool
+		acknowledged, resent, quarantined, losses atomic.Uint64
+		inFlight                                  atomic.Int64
+		roundTrip                                 atomic.Int64 // nanoseconds, smoothed
+	}
+	highest map[*spool.Cursor]spool.Pos // furthest position ever sent: what is below it is a resend
+}
+
+func newSender(c *Corridor, index int, u Uplink) (*sender, error) {
+	if u.Dial == nil || u.Map == nil || u.Name == "" {
+		return nil, errors.New("name, map and dial are required")
+	}
+	if u.Window <= 0 {
+		u.Window = 100
+	}
+	if u.WindowBytes <= 0 {
+		u.WindowBytes = 4 << 20
+	}
+	if u.AckTimeout <= 0 {
+		u.AckTimeout = 30 * time.Second
+	}
+	if u.BackoffMax <= 0 {
+		u.BackoffMax = time.Minute
+	}
+	s := &sender{
+		c: c, index: index, u: u,
+		draining: make(chan struct{}), drained: make(chan struct{}),
+		highest: map[*spool.Cursor]spool.Pos{},
+	}
+	for i, w := range laneWeights {
+		cur, err := c.opt.Spool.Cursor(index, uint8(w.lane))
+		if err != nil {
+			return nil, err
+		}
+		s.lanes[i] = cur
+	}
+	return s, nil
+}
+
+// run keeps one connection up until ctx ends or the sender is drained.
+func (s *sender) run(ctx context.Context) {
+	defer close(s.drained)
+	for attempt := 0; ; {
+		conn, err := s.u.Dial(ctx)
+		if err == nil {
+			var progress bool
+			s.stats.connected.Store(true)
+			progress, err = s.send(ctx, conn)
+			s.stats.connected.Store(false)
+			s.stats.inFlight.Store(0)
+			_ = conn.Close() // it is lost already, or no longer wanted
+			if progress {
+				attempt = 0
+			}
+		}
+		if ctx.Err() != nil || errors.Is(err, errDrained) || isClosed(s.draining) {
+			return
+		}
+		attempt++
+		pause := backoff(attempt, s.u.BackoffMax)
+		s.c.opt.Logger.Warn("uplink connection ended", "uplink", s.u.Name, "error", err, "retry_in", pause.Round(time.Millisecond))
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			return
+		case <-s.draining:
+			return
+		}
+	}
+}
+
+// backoff is exponential with full jitter: thousands of gateways that lost the
+// same broker must not come back at the same moment.
+func backoff(attempt int, limit time.Duration) time.Duration {
+	top := min(limit, 250*time.Millisecond<<min(attempt, 20))
+	return rand.N(top) + 10*time.Millisecond
+}
+
+var (
+	errDrained = errors.New("drained")
+	errSilent  = errors.New("no acknowledgement in time")
+)
+
+// flight is one record that was sent and is not yet acknowledged.
+type flight struct {
+	cur  *spool.Cursor
+	pos  spool.Pos
+	id   [16]byte
+	size int
+	sent time.Time
+}
+
+// acked is an acknowledgement on its way from the connection to the sender.
+type acked struct {
+	n   uint64 // number of the publish on this connection
+	ack mqtt.Ack
+}
+
+// send publishes on one connection until it ends. It reports whether anything
+// was acknowledged.
+func (s *sender) send(ctx context.Context, conn mqtt.Conn) (progress bool, err error) {
+	for _, cur := range s.lanes {
+		cur.Rewind()
+	}
+	w := &window{flights: map[uint64]flight{}, acks: make(chan acked, s.u.Window), limit: s.u.Window, limitBytes: s.u.WindowBytes}
+	alone := s.strikes >= strikesAlone
+	if alone {
+		w.limit = 1
+	}
+	defer func() {
+		if !progress {
+			s.strike(w, alone)
+		}
+	}()
+	settle := func(a acked) error {
+		ok, err := s.settle(w, a)
+		if ok {
+			progress, s.strikes, w.limit = true, 0, s.u.Window
+		}
+		return err
+	}
+	silence := time.NewTicker(max(s.u.AckTimeout/4, 10*time.Millisecond))
+	defer silence.Stop()
+	draining := s.draining
+	for {
+		// Acknowledgements first: they make room.
+		for a, ok := pollAck(w.acks); ok; a, ok = pollAck(w.acks) {
+			if err := settle(a); err != nil {
+				return progress, err
+			}
+		}
+		arrived := s.c.opt.Spool.Arrived(s.index) // before looking: an arrival in between must not be missed
+		switch {
+		case draining == nil && len(w.flights) == 0:
+			return progress, errDrained
+		case draining == nil || w.full():
+			arrived = nil // only an acknowledgement helps
+		default:
+			sent, err := s.sendTurn(w, conn)
+			if err != nil {
+				return progress, err
+			}
+			if sent {
+				continue
+			}
+		}
+		select {
+		case a := <-w.acks:
+			if err := settle(a); err != nil {
+				return progress, err
+			}
+		case <-arrived:
+		case <-draining:
+			draining = nil // from now on only what is in flight
+		case err := <-conn.Done():
+			return progress, err
+		case <-silence.C:
+			if oldest, ok := w.oldest(); ok && time.Since(oldest.sent) > s.u.AckTimeout {
+				return progress, errSilent
+			}
+		case <-ctx.Done():
+			return progress, ctx.Err()
+		}
+	}
+}
+
+func pollAck(ch <-chan acked) (acked, bool) {
+	select {
+	case a := <-ch:
+		return a, true
+	default:
+		return acked{}, false
+	}
+}
+
+// window is what is in flight on one connection.
+type window struct {
+	flights map[uint64]flight
+	next    uint64 // number of the next publish
+	first   uint64 // no lower number is in flight
+	bytes   int
+	acks    chan acked
+
+	limit, limitBytes int
+}
+
+func (w *window) full() bool { return len(w.flights) >= w.limit || w.bytes >= w.limitBytes }
+
+// oldest is the flight that was sent first.
+func (w *window) oldest() (flight, bool) {
+	for ; w.first < w.next; w.first++ {
+		if f, ok := w.flights[w.first]; ok {
+			return f, true
+		}
+	}
+	return flight{}, false
+}
+
+// sendTurn publishes one turn of the lanes by their weights. It reports whether
+// anything was sent.
+func (s *sender) sendTurn(w *window, conn mqtt.Conn) (sent bool, err error) {
+	for i, weight := range laneWeights {
+		for range weight.share {
+			if w.full() {
+				return sent, nil
+			}
+			rec, pos, ok, err := s.lanes[i].Next()
+			if err != nil {
+				return sent, err
+			}
+			if !ok {
+				break
+			}
+			if err := s.publish(w, conn, s.lanes[i], rec, pos); err != nil {
+				return sent, err
+			}
+			sent = true
+		}
+	}
+	return sent, nil
+}
+
+func (s *sender) publish(w *window, conn mqtt.Conn, cur *spool.Cursor, rec *spool.Record, pos spool.Pos) error {
+	if top := s.highest[cur]; pos.After(top) {
+		s.highest[cur] = pos
+	} else {
+		s.stats.resent.Add(1)
+	}
+	n := w.next
+	w.next++
+	w.flights[n] = flight{cur, pos, rec.ID, len(rec.Payload), time.Now()}
+	w.bytes += len(rec.Payload)
+	s.stats.inFlight.Store(int64(len(w.flights)))
+	return conn.Publish(
+		&mqtt.Message{Topic: rec.Topic, Payload: rec.Payload, Props: rec.Props, QoS: rec.QoS, Retain: rec.Retain},
+		func(a mqtt.Ack) { w.acks <- acked{n, a} }, // never blocks: the channel is as long as the window
+	)
+}
+
+// settle takes one acknowledgement: the record is released, or the connection
+// has to end.
+func (s *sender) settle(w *window, a acked) (ok bool, err error) {
+	f, known := w.flights[a.n]
+	if !known {
+		return false, nil
+	}
+	if a.ack.Err != nil {
+		return false, a.ack.Err
+	}
+	delete(w.flights, a.n)
+	w.bytes -= f.size
+	f.cur.Release(f.pos)
+	s.stats.acknowledged.Add(1)
+	s.stats.inFlight.Store(int64(len(w.flights)))
+	const weight = 8 // RFC 6298's smoothing
+	rtt, old := int64(time.Since(f.sent)), s.stats.roundTrip.Load()
+	s.stats.roundTrip.Store(old + (rtt-old)/weight)
+	return true, nil
+}
+
+// strike notes that a connection was lost without any progress. A record that
+// stands at the head each time is first sent alone, then quarantined, still
+// protected: one poison message never wedges the line.
+func (s *sender) strike(w *window, alone bool) {
+	f, ok := w.oldest()
+	if !ok {
+		return
+	}
+	if f.id != s.head {
+		s.head, s.strikes = f.id, 0
+	}
+	s.strikes++
+	s.stats.losses.Add(1)
+	if !alone || s.strikes < strikesQuarantine {
+		return
+	}
+	if err := s.c.opt.Spool.Quarantine(s.index, f.cur, f.pos, "refused_by_broker"); err != nil {
+		s.c.opt.Logger.Error("record can't be moved to quarantine; it stays at the head", "uplink", s.u.Name, "error", err)
+		return
+	}
+	s.strikes = 0
+	s.stats.quarantined.Add(1)
+	s.c.opt.Logger.Error("message moved to quarantine: the uplink ended the connection each time it was sent", "uplink", s.u.Name, "message_id", f.id)
+}
+
+// drain lets the sender finish what is in flight, at most until ctx ends.
+func (s *sender) drain(ctx context.Context) {
+	s.once.Do(func() { close(s.draining) })
+	select {
+	case <-s.drained:
+	case <-ctx.Done():
+	}
+}
+
+func isClosed(ch <-chan struct{}) bool {
+	select {
+	case <-ch:
+		return true
+	default:
+		return false
+	}
+}

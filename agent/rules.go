@@ -1,0 +1,179 @@
+package agent
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/sealgate/sealgate/agent/corridor"
+	"github.com/sealgate/sealgate/agent/telemetry"
+	"github.com/sealgate/sealgate/classify/policy"
+	"github.com/sealgate/sealgate/crypto/envelope"
+	"github.com/sealgate/sealgate/crypto/protect"
+	"github.com/sealgate/sealgate/crypto/signed"
+)
+
+// rules is what people want to know about a generation.
+type rules struct {
+	policy     telemetry.PolicyStats
+	mode       string // observe or enforce
+	bundle     uint64 // version of the recipients, 0 where there are none
+	bundleHash [32]byte
+	failed     error // why something fell back
+	alarms     []telemetry.Alarm
+	noKey      error // why nothing can be sealed, nil where it can
+}
+
+func (r rules) usable() bool { return r.noKey == nil }
+
+func (a *Agent) current() rules {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.rules
+}
+
+// build makes a generation from the policy and the recipients on disk. It
+// always returns one that protects: without a valid policy the built-in one is
+// enforced, without recipients nothing that needs a key leaves.
+func (a *Agent) build(now time.Time) (*corridor.Generation, rules) {
+	var r rules
+	recipients, err := a.readRecipients(now, &r)
+	if err != nil {
+		r.noKey, r.failed = err, err
+		r.alarms = append(r.alarms, telemetry.Alarm{
+			ID:   "no-recipients",
+			Text: "no usable recipients: messages for uplinks wait, unacknowledged (" + err.Error() + ")",
+			Do:   "make or fetch a signed recipients bundle (sealctl keys), set keys.recipients and keys.trust_root, and reload",
+		})
+	}
+	p, err := a.readPolicy(now, audiences(recipients), &r)
+	if err != nil {
+		r.failed = errors.Join(r.failed, err)
+		r.alarms = append(r.alarms, telemetry.Alarm{
+			ID:   "policy-refused",
+			Text: "the policy was refused: the built-in one is enforced",
+			Do:   "run sealgate check, correct what it names, and reload",
+		})
+		a.log.Error("policy refused; the built-in one is enforced", "error", err)
+	}
+	if a.cfg.ObserveExpired(now) {
+		r.alarms = append(r.alarms, telemetry.Alarm{
+			ID:   "observe-over",
+			Text: "the time for observing is over: " + map[string]string{"keep": "it goes on, as guard.observe_then says", "enforce": "what observed is enforced"}[a.cfg.Guard.ObserveThen],
+			Do:   "turn the routes to enforce, and remove guard.observe_until",
+		})
+	}
+	protector, err := protect.New(protect.Options{
+		Policy:        p,
+		Gateway:       a.cfg.Gateway,
+		Recipients:    recipients,
+		BundleVersion: r.bundle,
+		Signer:        a.keyring.Signer(),
+		Pseudonyms:    a.keyring.Pseudonymizer,
+		Boot:          a.boot,
+	})
+	if err != nil {
+		// A recipient set that can't be used is like none at all.
+		r.noKey, r.failed = err, errors.Join(r.failed, err)
+		a.log.Error("protection can't be prepared; messages for uplinks wait", "error", err)
+		protector = protect.Closed(p, err)
+	}
+	r.mode = "enforce"
+	for _, route := range p.Routes() {
+		if route.Observes() {
+			r.mode = "observe"
+			r.alarms = append(r.alarms, telemetry.Alarm{
+				ID:   "observing",
+				Text: "route " + route.Name + " observes: its messages leave unprotected",
+				Do:   "look at what would happen (sealctl policy explain), then set its mode to enforce",
+			})
+		}
+	}
+	hash := p.Hash()
+	r.policy.Version, r.policy.Hash, r.policy.Applied = p.Version(), fmt.Sprintf("%x", hash[:8]), now
+	return &corridor.Generation{Policy: p, Protector: protector}, r
+}
+
+// readPolicy compiles the policy file, or the built-in policy where there is
+// none or it is refused.
+func (a *Agent) readPolicy(now time.Time, audiences []string, r *rules) (*policy.Policy, error) {
+	guard := a.cfg.PolicyGuard(now)
+	vocabulary := Vocabulary(a.cfg, audiences)
+	builtIn := func() *policy.Policy {
+		p, err := policy.BuiltIn(guard.Profile, vocabulary, guard)
+		if err != nil {
+			panic("agent: the built-in policy does not compile: " + err.Error()) // a test compiles it for every profile
+		}
+		r.policy.Source = "built-in"
+		return p
+	}
+	if a.cfg.Policy == "" {
+		return builtIn(), nil
+	}
+	src, err := os.ReadFile(a.cfg.Policy)
+	if err != nil {
+		return builtIn(), fmt.Errorf("read policy: %w", err)
+	}
+	p, err := policy.Compile(src, vocabulary, guard)
+	if err != nil {
+		return builtIn(), fmt.Errorf("policy %s:\n%w", a.cfg.Policy, err)
+	}
+	r.policy.Source = "file"
+	return p, nil
+}
+
+// readRecipients opens the signed bundle of recipients.
+func (a *Agent) readRecipients(now time.Time, r *rules) ([]envelope.Recipient, error) {
+	if a.cfg.Keys.Recipients == "" {
+		return nil, errors.New("keys.recipients is not set")
+	}
+	bundle, err := OpenRecipients(a.cfg, now, a.floor)
+	if err != nil {
+		return nil, err
+	}
+	r.bundle, r.bundleHash = bundle.Version, bundle.Hash
+	var out []envelope.Recipient
+	for _, e := range bundle.Entries {
+		if e.Status == signed.Active || e.Status == signed.Retiring {
+			out = append(out, envelope.Recipient{Recipient: e.Recipient, Audience: e.Audience, Recovery: e.Audience == signed.Recovery})
+		}
+	}
+	return out, nil
+}
+
+func audiences(rs []envelope.Recipient) (names []string) {
+	for _, r := range rs {
+		if !r.Recovery {
+			names = append(names, r.Audience)
+		}
+	}
+	return names
+}
+
+// adopt makes r what people see, and its alarms the ones that stand.
+func (a *Agent) adopt(r rules) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.rules = r
+	for _, id := range []string{"no-recipients", "policy-refused", "observe-over", "observing"} {
+		delete(a.alarms, id)
+	}
+	for _, al := range r.alarms {
+		a.alarms[al.ID] = al
+		a.log.Warn(al.Text, "alarm", al.ID, "do", al.Do)
+	}
+}
+
+func (a *Agent) raise(id, text, do string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.alarms[id] = telemetry.Alarm{ID: id, Text: text, Do: do}
+	a.log.Warn(text, "alarm", id, "do", do)
+}
+
+func (a *Agent) clear(id string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	delete(a.alarms, id)
+}

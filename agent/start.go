@@ -1,0 +1,229 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/sealgate/sealgate/agent/config"
+	"github.com/sealgate/sealgate/agent/corridor"
+	"github.com/sealgate/sealgate/agent/mqtt/broker"
+	"github.com/sealgate/sealgate/agent/spool"
+	"github.com/sealgate/sealgate/crypto"
+	"github.com/sealgate/sealgate/crypto/custody"
+	"github.com/sealgate/sealgate/internal/durable"
+)
+
+// openState takes the state directory for this process alone and counts this
+// start. The counter is on disk before anything is sealed: with it no two
+// messages of a gateway are ever numbered alike.
+func (a *Agent) openState() error {
+	dir := a.cfg.State
+	if err := durable.MkdirAll(dir, 0o700); err != nil {
+		return fmt.Errorf("create state directory %s: %w", dir, err)
+	}
+	lock, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return fmt.Errorf("open lock of state directory: %w", err)
+	}
+	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		return errors.Join(fmt.Errorf("state directory %s is in use by another sealgate: stop it first, or set another `state`", dir), lock.Close())
+	}
+	a.lifecycle.add("state", func(context.Context) error { return lock.Close() })
+
+	path := filepath.Join(dir, "boot")
+	switch raw, err := os.ReadFile(path); {
+	case errors.Is(err, fs.ErrNotExist):
+	case err != nil:
+		return fmt.Errorf("read boot counter: %w", err)
+	default:
+		if a.boot, err = strconv.ParseUint(strings.TrimSpace(string(raw)), 10, 64); err != nil {
+			return fmt.Errorf("boot counter %s is damaged: restore it from the backup, or write a number larger than any before", path)
+		}
+	}
+	a.boot++
+	if err := durable.WriteFile(path, []byte(strconv.FormatUint(a.boot, 10)+"\n"), 0o600); err != nil {
+		return fmt.Errorf("write boot counter: %w", err)
+	}
+	return nil
+}
+
+// openKeys opens the custodian and the gateway's own keys, and makes both at
+// the first start.
+func (a *Agent) openKeys() error {
+	dir := a.cfg.Keys.Directory
+	if err := durable.MkdirAll(dir, 0o700); err != nil {
+		return fmt.Errorf("create key directory %s: %w", dir, err)
+	}
+	existing, err := filepath.Glob(filepath.Join(dir, "*.key"))
+	if err != nil {
+		return fmt.Errorf("list key directory %s: %w", dir, err)
+	}
+	kek, err := custody.Open(a.cfg.Keys.Custody, custody.Options{Path: a.cfg.Keys.KEKFile, Create: len(existing) == 0})
+	if err != nil {
+		return fmt.Errorf("open key-encryption key: %w", err)
+	}
+	if kek.Warning != "" {
+		a.raise("custody-weak", kek.Warning, "use a custody that a copy of the disk does not reveal, where the gateway has one")
+	}
+	if a.keyring, err = crypto.OpenKeyring(dir, kek, a.cfg.Gateway, a.opt.Machine); err != nil {
+		return fmt.Errorf("open keys: %w", err)
+	}
+	return a.readFloor()
+}
+
+func (a *Agent) openSpool() error {
+	names := make([]string, len(a.cfg.Uplinks))
+	for i, u := range a.cfg.Uplinks {
+		names[i] = u.Name
+	}
+	sp, err := spool.Open(spool.Options{
+		Dir: a.cfg.Spool.Directory, Uplinks: names, Key: a.keyring.Spool(),
+		Size: int64(a.cfg.Spool.Size), Volatile: a.cfg.Spool.Volatile, Logger: a.log,
+	})
+	if err != nil {
+		return fmt.Errorf("open spool: %w", err)
+	}
+	a.spool = sp
+	a.lifecycle.add("spool", func(context.Context) error { return sp.Close() })
+	return nil
+}
+
+func (a *Agent) startCorridor(gen *corridor.Generation) (err error) {
+	uplinks := make([]corridor.Uplink, len(a.cfg.Uplinks))
+	for i := range a.cfg.Uplinks {
+		if uplinks[i], err = a.uplink(&a.cfg.Uplinks[i]); err != nil {
+			return err
+		}
+	}
+	a.corridor, err = corridor.New(corridor.Options{
+		Spool: a.spool, Uplinks: uplinks, Generation: gen, State: a.state,
+		Observe: a.observe, Logger: a.log,
+	})
+	if err != nil {
+		return err
+	}
+	a.lifecycle.add("corridor", a.corridor.Close)
+	return nil
+}
+
+// startIngress opens the doors, last: what comes in can be kept from now on.
+func (a *Agent) startIngress() error {
+	if b := a.cfg.Ingress.Broker; b != nil {
+		if err := a.startBroker(b); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (a *Agent) startBroker(cfg *config.Broker) error {
+	key, err := a.keyring.Spool().Derive("broker", nil, []byte(a.cfg.Gateway))
+	if err != nil {
+		return fmt.Errorf("derive key of the broker's state: %w", err)
+	}
+	opt := broker.Options{
+		Sink: a.corridor, LocalOnly: cfg.LocalOnly, Logger: a.log,
+		StateDir: filepath.Join(a.cfg.State, "broker"), Key: key,
+		Limits: broker.Limits{
+			PacketBytes: int(cfg.Limits.Packet), Clients: cfg.Limits.Clients,
+			InFlight: cfg.Limits.Inflight, HoldTimeout: cfg.Limits.Hold,
+		},
+	}
+	if opt.Users, opt.ACL, err = access(cfg); err != nil {
+		return err
+	}
+	for _, l := range cfg.Listeners {
+		door := broker.Listener{Address: l.Address, Anonymous: cfg.Anonymous}
+		if l.TLS != nil {
+			if l.TLS.ClientCA != "" {
+				door.Anonymous, door.CertificateUser = false, true
+			}
+			if door.TLS, err = serverTLS(l.TLS); err != nil {
+				return fmt.Errorf("listener %s: %w", l.Address, err)
+			}
+		}
+		opt.Listeners = append(opt.Listeners, door)
+	}
+	b, err := broker.New(opt)
+	if err != nil {
+		return fmt.Errorf("open embedded broker: %w", err)
+	}
+	a.broker = b
+	a.lifecycle.add("broker", b.Close)
+	return b.Start()
+}
+
+// access reads who may connect and what they may do. Anonymous clients without
+// an ACL may do everything: they are on this machine, or have a certificate.
+func access(cfg *config.Broker) (users *broker.Users, acl *broker.ACL, err error) {
+	if cfg.Users != "" {
+		src, err := os.ReadFile(cfg.Users)
+		if err != nil {
+			return nil, nil, fmt.Errorf("read users: %w", err)
+		}
+		if users, err = broker.ParseUsers(src); err != nil {
+			return nil, nil, fmt.Errorf("users %s: %w", cfg.Users, err)
+		}
+	}
+	switch {
+	case cfg.ACL != "":
+		src, err := os.ReadFile(cfg.ACL)
+		if err != nil {
+			return nil, nil, fmt.Errorf("read acl: %w", err)
+		}
+		if acl, err = broker.ParseACL(src); err != nil {
+			return nil, nil, fmt.Errorf("acl %s: %w", cfg.ACL, err)
+		}
+	case cfg.Anonymous:
+		acl = broker.AllowAll()
+	}
+	return users, acl, nil
+}
+
+func (a *Agent) startHTTP() error {
+	if a.cfg.Metrics.Listen == "off" {
+		return nil
+	}
+	ln, err := net.Listen("tcp", a.cfg.Metrics.Listen)
+	if err != nil {
+		return fmt.Errorf("open metrics listener: %w", err)
+	}
+	a.http = a.metrics.Serve(ln, a.Stats, a.log)
+	a.lifecycle.add("metrics", a.http.Close)
+	return nil
+}
+
+// startClock looks once a minute whether the time for observing is over.
+func (a *Agent) startClock() {
+	stop, done := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(done)
+		tick := time.NewTicker(time.Minute)
+		defer tick.Stop()
+		over := a.cfg.ObserveExpired(time.Now())
+		for {
+			select {
+			case now := <-tick.C:
+				if !over && a.cfg.ObserveExpired(now) {
+					over = true
+					a.log.Warn("the time for observing is over; rules are built again")
+					if err := a.Reload(); err != nil {
+						a.log.Error("rules can't be built", "error", err)
+					}
+				}
+			case <-stop:
+				return
+			}
+		}
+	}()
+	a.lifecycle.add("clock", func(context.Context) error { close(stop); <-done; return nil })
+}

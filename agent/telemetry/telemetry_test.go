@@ -1,0 +1,169 @@
+package telemetry
+
+import (
+	"context"
+	"encoding/json"
+	"flag"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/sealgate/sealgate/agent/corridor"
+	"github.com/sealgate/sealgate/classify"
+	"github.com/sealgate/sealgate/classify/policy"
+	"github.com/sealgate/sealgate/crypto/protect"
+)
+
+var update = flag.Bool("update", false, "write the golden file")
+
+func sampleStats() Stats {
+	return Stats{
+		Gateway: "gw", Ready: true, Mode: "enforce",
+		Policy:  PolicyStats{Version: 7, Hash: "00ff", Source: "file", Applied: time.Unix(1_767_225_600, 0)},
+		Uplinks: []Uplink{{Name: "city", Connected: true, Acknowledged: 5, RoundTrip: 3 * time.Millisecond}},
+		Spool:   SpoolStats{Bytes: 10, Limit: 100, Records: 1, Oldest: time.Unix(1_767_225_601, 0)},
+	}
+}
+
+func serve(t *testing.T, m *Metrics, stats func() Stats) string {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := m.Serve(ln, stats, slog.New(slog.DiscardHandler))
+	t.Cleanup(func() {
+		if err := s.Close(context.Background()); err != nil {
+			t.Error(err)
+		}
+	})
+	return "http://" + s.Addr().String()
+}
+
+func get(t *testing.T, url string) (int, string) {
+	t.Helper()
+	resp, err := http.Get(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return resp.StatusCode, string(body)
+}
+
+// TestExposition holds the whole exposition to a golden file; values of the Go
+// runtime and the process are left out.
+func TestExposition(t *testing.T) {
+	m := New(Build{Version: "1.2.3", Revision: "abc", GoVersion: "go1"}, sampleStats)
+	m.Observe(&corridor.Event{
+		Mode: policy.Observe, Grade: classify.L4, Outcome: protect.OutcomePassed, WouldBe: protect.OutcomeSealed,
+		Classes: classify.ClassSet(0).With(classify.Classes()[1].ID), InBytes: 100, Actions: 2, Unreadable: true, Guard: true,
+		Judge: 3 * time.Microsecond, Protect: 4 * time.Microsecond, Commit: time.Millisecond, Queue: time.Microsecond,
+	})
+	_, body := get(t, serve(t, m, sampleStats)+"/metrics")
+	var kept []string
+	for line := range strings.Lines(body) {
+		if !regexp.MustCompile(`^(# (HELP|TYPE) )?(go|process|promhttp)_`).MatchString(line) {
+			kept = append(kept, line)
+		}
+	}
+	got := strings.Join(kept, "")
+	const golden = "testdata/metrics.txt"
+	if *update {
+		if err := os.WriteFile(golden, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(golden)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got != string(want) {
+		t.Errorf("the exposition differs from %s: run the test with -update and look at the difference", golden)
+	}
+	for _, line := range []string{
+		`sealgate_messages_total{grade="L4",outcome="passed"} 1`,
+		`sealgate_messages_total{grade="L5",outcome="passed"} 0`,
+		`sealgate_observed_messages_total{would_be="sealed"} 1`,
+		`sealgate_message_payload_bytes_total{grade="L4",outcome="passed"} 100`,
+		`sealgate_fields_transformed_total 2`,
+		`sealgate_guard_corrections_total 1`,
+		`sealgate_unreadable_messages_total 1`,
+		`sealgate_policy_info{hash="00ff",source="file"} 1`,
+		`sealgate_uplink_connected{uplink="city"} 1`,
+	} {
+		if !strings.Contains(got, line+"\n") {
+			t.Errorf("%s is missing", line)
+		}
+	}
+}
+
+func TestPromtool(t *testing.T) {
+	promtool, err := exec.LookPath("promtool")
+	if err != nil {
+		skip(t, "promtool is not installed: apt-get install prometheus")
+	}
+	src, err := os.ReadFile("testdata/metrics.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(promtool, "check", "metrics")
+	cmd.Stdin = strings.NewReader(string(src))
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Errorf("promtool check metrics: %v\n%s", err, out)
+	}
+}
+
+// skip skips a test whose part is not installed; where CI is to run everything
+// that is a failure.
+func skip(t *testing.T, why string) {
+	t.Helper()
+	if os.Getenv("SEALGATE_CI") != "" {
+		t.Fatal(why)
+	}
+	t.Skip(why)
+}
+
+func TestHealth(t *testing.T) {
+	stats := Stats{Why: "the gateway is starting"}
+	url := serve(t, New(Build{}, func() Stats { return stats }), func() Stats { return stats })
+	if code, _ := get(t, url+"/-/healthy"); code != http.StatusOK {
+		t.Errorf("healthy: %d", code)
+	}
+	if code, body := get(t, url+"/-/ready"); code != http.StatusServiceUnavailable || !strings.Contains(body, "starting") {
+		t.Errorf("not ready: %d %q", code, body)
+	}
+	stats = sampleStats()
+	if code, _ := get(t, url+"/-/ready"); code != http.StatusOK {
+		t.Errorf("ready: %d", code)
+	}
+	code, body := get(t, url+"/api/v1/status")
+	var back Stats
+	if err := json.Unmarshal([]byte(body), &back); err != nil || code != http.StatusOK || back.Policy.Version != 7 || back.Uplinks[0].Name != "city" {
+		t.Errorf("status: %d %v %s", code, err, body)
+	}
+	for _, path := range []string{"/debug/pprof/", "/nope"} {
+		if code, _ := get(t, url+path); code != http.StatusNotFound {
+			t.Errorf("%s: %d", path, code)
+		}
+	}
+}
+
+func BenchmarkObserve(b *testing.B) {
+	m := New(Build{}, sampleStats)
+	e := &corridor.Event{Grade: classify.L3, Outcome: protect.OutcomeEncrypted, WouldBe: protect.OutcomeEncrypted, Classes: 0b1010, Judge: 2 * time.Microsecond}
+	b.ReportAllocs()
+	for b.Loop() {
+		m.Observe(e)
+	}
+}
