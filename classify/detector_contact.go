@@ -38,9 +38,9 @@ func phoneDetector() detector {
 	return detector{
 		name: "phone", class: ClassContactPhone, on: onDigits, min: 7, max: 15,
 		find: func(c *candidate) (match, bool) {
-			m, ok := c.found(0, WhyShape)
-			if !ok || c.kind == payload.KindTopic && !c.international() {
-				return m, false
+			m, _ := c.found(0, WhyShape)
+			if (c.kind == payload.KindTopic || c.kind == payload.KindNumber && !c.root) && !c.international() {
+				return m, false // a key decides
 			}
 			confirmed := c.confirms(said, phoneWords)
 			m.confidence = c.phone(confirmed == confirmedHere)
@@ -103,9 +103,6 @@ func (c *candidate) phone(confirmed bool) uint8 {
 			return 92
 		}
 		return 0
-	}
-	if c.kind == payload.KindNumber && !c.root {
-		return 0 // a key decides
 	}
 	groups, sep := grouping(trimPunct(c.run()))
 	bracket := c.run()[0] == '(' || c.start > 0 && c.text[c.start-1] == '('

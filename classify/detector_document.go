@@ -40,14 +40,13 @@ func namedDocument(name string, class ClassID, said []sense, words string, shape
 	return detector{
 		name: name, class: class, on: onKey | onWord | onDigits, min: 5, max: 24, senses: said,
 		find: func(c *candidate) (match, bool) {
-			b := c.compactAnyCase()
-			if !shape(b) || sameBytes(b) {
+			if b := c.compactAnyCase(); !shape(b) || sameBytes(b) {
 				return match{}, false
 			}
 			if c.key.meets(set) {
 				return c.trimmed(80, WhyKey|WhyShape)
 			}
-			if c.kind == payload.KindTopic || c.kind == payload.KindNumber {
+			if c.kind == payload.KindTopic || c.kind == payload.KindNumber || c.whole() {
 				return match{}, false
 			}
 			if c.before().meets(set) || c.says(words) {
@@ -76,18 +75,17 @@ func plateDetector() detector {
 			if s := c.start - 6; s >= 0 && c.text[c.start-1] == 0xb7 && cnPlate(c.text[s:c.end]) { // a dot between
 				return match{start: s, end: c.end, confidence: 90, why: WhyShape}, true
 			}
-			r := c.run()
-			b := c.compact()
-			if len(b) < 4 || len(b) > 11 || c.kind == payload.KindTopic || c.key.meets(machineSenses) {
+			r, b := c.run(), c.compact()
+			mask, ok := letterMask(b)
+			if !ok || mask == 0 || c.kind == payload.KindNumber || c.kind == payload.KindTopic || c.key.meets(machineSenses) {
 				return match{}, false
 			}
 			groups, sep := grouping(r)
 			conf := uint8(0)
 			switch {
-			case sep == sepMixed && len(b) < 5:
-			case ukPlate(b) && (sep == 0 || groups == 0x43):
+			case mask == 0b1110011 && ukPlate(b) && (sep == 0 || groups == 0x43):
 				conf = 62
-			case inPlate(b) && len(b) >= 9:
+			case mask>>(len(b)-4) == 0 && len(b) >= 9 && inPlate(b):
 				conf = 65
 			case ngPlate(b) && (sep == '-' && groups == 0x35):
 				conf = 60
@@ -96,7 +94,7 @@ func plateDetector() detector {
 				if sep != '-' {
 					conf = 52
 				}
-			case trPlate(b) && sep != 0 && (c.root && c.whole() || c.confirms(said, plateWords) != unconfirmed):
+			case mask&3 == 0 && sep != 0 && trPlate(b) && (c.root && c.whole() || c.confirms(said, plateWords) != unconfirmed):
 				conf = 60
 			}
 			if conf == 0 {

@@ -106,6 +106,11 @@ func addressDetector() detector {
 			if c.kind != payload.KindText && c.kind != payload.KindString || c.text[c.start]-'0' > 9 || c.joinedTightly() {
 				return match{}, false
 			}
+			// A word must stand beside it.
+			after := c.end+1 < len(c.text) && (c.text[c.end] == ' ' || c.text[c.end] == ',')
+			if before := c.start > 1 && (c.text[c.start-1] == ' ' || c.text[c.start-1] == '.'); !before && !after {
+				return match{}, false
+			}
 			s, e, conf := c.start, c.end, uint8(0)
 			switch {
 			case c.numberThenStreet(&e):
@@ -229,11 +234,9 @@ func (c *candidate) streetThenNumber(start *int) bool {
 // addressedNumber accepts a house number before a capitalized word where the
 // words before it say that an address follows.
 func (c *candidate) addressedNumber() bool {
-	if !c.saysBefore(" address lives located moved ") {
-		return false
-	}
 	j := skipGap(c.text, c.end, false)
-	return j > c.end && j < len(c.text) && isCapital(c.text[j:]) && c.addressEnd(c.end) > wordEnd(c.text, j)
+	return j > c.end && j < len(c.text) && isCapital(c.text[j:]) && c.saysBefore(" address lives located moved ") &&
+		c.addressEnd(c.end) > wordEnd(c.text, j)
 }
 
 // unitNumber accepts the "Apt. 12" or "Box 7" of an address that shows another

@@ -236,7 +236,7 @@ func (s *Scratch) dull(kind payload.Kind, text []byte) bool {
 		for _, b := range text {
 			m |= byteClass[b]
 		}
-		return m&(isDigit|isAt|isColon|isEquals|isBreak) == 0 && !s.literalAt(text[0], text[1])
+		return m&(isDigit|isAt|isColon|isEquals|isBreak) == 0 && !s.literalAt(text, 0)
 	case payload.KindNumber:
 		return len(text) < minDigits || !digitsOnly(text)
 	}

@@ -1,5 +1,7 @@
 package classify
 
+import "slices"
+
 // A byte's classes, for the scanner's one table.
 const (
 	isLower  = 1 << iota // a-z
@@ -48,14 +50,15 @@ type plan struct {
 	at        []DetectorID
 	url       []DetectorID
 	token     []DetectorID
-	literals  []literal            // grouped by their first two bytes
-	first     [1 << 16 / 64]uint64 // which two bytes begin a literal
-	groups    []DetectorID         // onGroup
-	key       []DetectorID         // onKey
-	wordsFor  senses               // what the detectors of words need
-	groupsFor senses               // of detectors on groups
-	wordsAny  bool                 // one of them needs nothing
-	wordsOn   bool                 // there are any
+	literals  []literal                  // by bucket
+	buckets   [literalBuckets + 1]uint16 // where in literals each begins
+	groups    []DetectorID               // onGroup
+	key       []DetectorID               // onKey
+	wordsFor  senses                     // what the detectors of words need
+	groupsFor senses                     // of detectors on groups
+	anyWords  bool                       // there are detectors of words
+	wordsAny  bool                       // one of them needs nothing
+	wordsOn   bool                       // there are any
 }
 
 // maxPlanned is the longest word that detectors are told apart by.
@@ -64,6 +67,14 @@ const maxPlanned = 64
 type literal struct {
 	text string
 	by   DetectorID
+}
+
+// literalBuckets is how many groups literals are put in, by their first three
+// bytes.
+const literalBuckets = 1024
+
+func literalBucket(a, b, c byte) uint32 {
+	return (uint32(a) | uint32(b)<<8 | uint32(c)<<16) * 0x9E3779B1 >> 22
 }
 
 func newPlan(ds []detector) *plan {
@@ -108,10 +119,16 @@ func newPlan(ds []detector) *plan {
 		if d.on&onLiteral != 0 {
 			for _, l := range d.literals {
 				p.literals = append(p.literals, literal{l, id})
-				k := uint16(l[0])<<8 | uint16(l[1])
-				p.first[k/64] |= 1 << (k % 64)
 			}
 		}
+	}
+	bucket := func(l literal) uint32 { return literalBucket(l.text[0], l.text[1], l.text[2]) }
+	slices.SortStableFunc(p.literals, func(a, b literal) int { return int(bucket(a)) - int(bucket(b)) })
+	for _, l := range p.literals {
+		p.buckets[bucket(l)+1]++
+	}
+	for i := range literalBuckets {
+		p.buckets[i+1] += p.buckets[i]
 	}
 	return p
 }
@@ -126,7 +143,7 @@ func (s *Scratch) scan(c *candidate) {
 			i++
 			continue
 		}
-		j, m, lit := i, uint8(0), i+1 < len(t) && s.literalAt(t[i], t[i+1])
+		j, m, lit := i, uint8(0), s.literalAt(t, i)
 		for j < len(t) {
 			k := byteClass[t[j]]
 			if k&isBreak != 0 {
@@ -145,9 +162,13 @@ func (s *Scratch) scan(c *candidate) {
 // minToken is the shortest run that onToken starts.
 const minToken = 16
 
-func (s *Scratch) literalAt(a, b byte) bool {
-	k := uint16(a)<<8 | uint16(b)
-	return s.plan.first[k/64]&(1<<(k%64)) != 0
+// literalAt reports whether a literal may begin at text[i].
+func (s *Scratch) literalAt(t []byte, i int) bool {
+	if i+3 > len(t) {
+		return false
+	}
+	k := literalBucket(t[i], t[i+1], t[i+2])
+	return s.plan.buckets[k] != s.plan.buckets[k+1]
 }
 
 // word looks at one word of a text, text[from:to], that holds something of
@@ -169,7 +190,7 @@ func (s *Scratch) word(c *candidate, from, to int, m uint8) {
 		b := t[i]
 		k := byteClass[b]
 		if i == from || byteClass[t[i-1]]&isAlnum == 0 {
-			if i+1 < to && s.literalAt(b, t[i+1]) {
+			if s.literalAt(t, i) {
 				s.literal(c, i, to)
 			}
 		}
@@ -320,17 +341,16 @@ func (s *Scratch) wordGroups(c *candidate, i, j int) {
 	}
 	var ends [12]int
 	n := 0
-	for k := j; n < len(ends); {
+	for k := j; n < len(ends) && k-from <= maxWords; {
 		ends[n] = k
 		n++
 		if k+1 >= len(t) || !joins(t[k]) || byteClass[t[k+1]]&isAlnum == 0 {
 			break
 		}
-		k++
-		for k < len(t) && byteClass[t[k]]&isAlnum != 0 {
-			k++
+		w := k + 1
+		for k = w; k < len(t) && byteClass[t[k]]&isAlnum != 0; k++ {
 		}
-		if k-from > maxWords {
+		if plainWord(t[w:k]) {
 			break
 		}
 	}
@@ -349,6 +369,17 @@ func (s *Scratch) wordGroups(c *candidate, i, j int) {
 		}
 		start++
 	}
+}
+
+// plainWord reports whether w is a word of a sentence: lower-case letters, more
+// than two.
+func plainWord(w []byte) bool {
+	for _, b := range w {
+		if byteClass[b]&isLower == 0 {
+			return false
+		}
+	}
+	return len(w) > 2
 }
 
 func joins(b byte) bool { return b == ' ' || b == '-' || b == '.' }
@@ -465,7 +496,8 @@ func tokenByte(b byte) bool {
 // literal starts the detectors one of whose literals begins at text[i].
 func (s *Scratch) literal(c *candidate, i, to int) {
 	rest := c.text[i:]
-	for k := range s.plan.literals {
+	bucket := literalBucket(rest[0], rest[1], rest[2])
+	for k := s.plan.buckets[bucket]; k < s.plan.buckets[bucket+1]; k++ {
 		l := &s.plan.literals[k]
 		if len(rest) >= len(l.text) && string(rest[:len(l.text)]) == l.text {
 			if s.tryOne(c, l.by, i, max(to, i+len(l.text))) {

@@ -23,13 +23,13 @@ func ukPlate(b []byte) bool {
 // to three letters, four digits; or the national BH series.
 func inPlate(b []byte) bool {
 	n := len(b)
-	if n < 8 || n > 11 || !allDigits(b[n-4:]) && n < 9 {
+	if n < 8 || n > 11 {
 		return false
 	}
-	if allDigits(b[:2]) && b[2] == 'B' && b[3] == 'H' {
-		return (n == 9 || n == 10) && allDigits(b[4:8]) && allUpper(b[8:])
+	if b[2] == 'B' && b[3] == 'H' && allDigits(b[:2]) {
+		return n >= 9 && n <= 10 && allDigits(b[4:8]) && allUpper(b[8:])
 	}
-	if !listed(inStates, b[:2]) || !allDigits(b[2:4]) && !allDigits(b[2:3]) || !allDigits(b[n-4:]) {
+	if b[2]-'0' > 9 || !allDigits(b[n-4:]) || !listed(inStates, b[:2]) {
 		return false
 	}
 	mid := b[3 : n-4]

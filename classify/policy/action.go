@@ -49,7 +49,7 @@ func (a *Action) canonical() string {
 			}
 		case ParamDuration:
 			if v, ok := a.Ints[p.Name]; ok && (v != p.Default || p.Required || p.Optional) {
-				ps = append(ps, p.Name+": "+(time.Duration(v)*time.Second).String())
+				ps = append(ps, p.Name+": "+seconds(v))
 			}
 		case ParamString, ParamName:
 			if v, ok := a.Strings[p.Name]; ok && v != p.Text {
@@ -222,7 +222,7 @@ func (c *compiler) param(v *node, p *ParamSpec, a *Action, class classify.ClassI
 			return
 		}
 		if s := int64(d / time.Second); s < p.Min || s > p.Max || d%time.Second != 0 {
-			c.on(v, "", "%s is %s; it can be %s to %s in whole seconds", what, v.text, time.Duration(p.Min)*time.Second, time.Duration(p.Max)*time.Second)
+			c.on(v, "", "%s is %s; it can be %s to %s in whole seconds", what, v.text, seconds(p.Min), seconds(p.Max))
 			return
 		}
 		a.Ints[p.Name] = int64(d / time.Second)
@@ -267,6 +267,16 @@ func (c *compiler) param(v *node, p *ParamSpec, a *Action, class classify.ClassI
 	case ParamRecipients:
 		a.Recipients = c.audiences(v, what)
 	}
+}
+
+// seconds writes a duration as the document does, in its largest whole unit.
+func seconds(n int64) string {
+	for _, u := range slices.Backward(units) {
+		if s := int64(u.unit / time.Second); s > 0 && n%s == 0 && u.text != "w" {
+			return strconv.FormatInt(n/s, 10) + u.text
+		}
+	}
+	return strconv.FormatInt(n, 10) + "s"
 }
 
 const nameHint = "lower-case letters, digits and dashes; at most 64, no dash first"

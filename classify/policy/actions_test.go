@@ -61,7 +61,7 @@ func testActions() []*policy.ActionSpec {
 			},
 			Check:  checkGeneralize,
 			Coarse: coarse,
-			Floor:  func(a *policy.Action) bool { return coarse(a) || !has(a, "decimals") && !has(a, "grid") },
+			Floor:  coarse,
 		},
 		{
 			Name: "pseudonymize", On: policy.OnField | policy.OnTopicLevel, Strength: policy.StrengthTransform, Residue: policy.ResidueLower2,

@@ -132,8 +132,9 @@ type compiler struct {
 
 	pass, encrypt, pseudonymize, seal, block *Action
 
-	filters  []routed // of all routes so far
-	topics   [maxClasses]*Action
+	filters  []routed            // of all routes so far
+	topics   [maxClasses]*Action // said under topic_levels
+	topicAt  [maxClasses]*node
 	taxonomy *classTable
 }
 

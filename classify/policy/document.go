@@ -318,7 +318,7 @@ func (c *compiler) topicLevels(n *node) {
 			case c.topics[id] != nil:
 				c.on(item, "", "class %s stands twice", id)
 			default:
-				c.topics[id] = a
+				c.topics[id], c.topicAt[id] = a, item
 			}
 		}
 	}

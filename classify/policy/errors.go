@@ -83,6 +83,10 @@ func (ps *problems) err(src []byte) error {
 	if len(ps.list) == 0 {
 		return nil
 	}
+	lines := strings.Split(strings.ReplaceAll(string(src), "\r\n", "\n"), "\n")
+	for i := range ps.list {
+		ps.list[i].Line = min(ps.list[i].Line, len(lines)) // the parser may count a lone "\r" too
+	}
 	slices.SortStableFunc(ps.list, func(a, b Problem) int {
 		return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
 	})
@@ -90,13 +94,16 @@ func (ps *problems) err(src []byte) error {
 		last := ps.list[len(ps.list)-1]
 		ps.list = append(ps.list, Problem{Line: last.Line, Column: last.Column, Message: "too many problems; the rest is not shown"})
 	}
-	return &Errors{Problems: ps.list, lines: strings.Split(strings.ReplaceAll(string(src), "\r\n", "\n"), "\n")}
+	return &Errors{Problems: ps.list, lines: lines}
 }
 
 // suggest returns a hint for a word that is not one of the known ones: the
 // nearest of them, or all where they are few.
 func suggest(word string, known []string) string {
-	best, distance := "", 1+min(3, max(1, utf8.RuneCountInString(word)/3))
+	best, distance := "", 1+min(3, (utf8.RuneCountInString(word)+1)/3)
+	if len(word) < 3 {
+		distance = 1 // two letters are no hint
+	}
 	for _, k := range known {
 		if d := editDistance(word, k, distance); d < distance {
 			best, distance = k, d

@@ -131,30 +131,24 @@ func (m Mode) String() string {
 	return "enforce"
 }
 
-// WriteText writes the table for people. Uplinks that a route treats alike are
-// shown once, and classes that only pass are one line.
+// WriteText writes the table for people. A treatment that is much like an
+// earlier one is shown by its differences, and classes that only pass stand on
+// one line.
 func (e *Explanation) WriteText(w io.Writer) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "policy version %d, profile %s\n", e.Version, e.Profile)
+	var shown []shownUplink
 	for i := range e.Routes {
 		r := &e.Routes[i]
 		fmt.Fprintf(&b, "\nroute %q  topics %s  priority %s  unreadable %s\n", r.Name, strings.Join(r.Topics, " "), r.Priority, r.Unreadable)
 		if len(r.Uplinks) == 0 {
 			b.WriteString("  goes to no uplink\n")
 		}
-		shown := make([]bool, len(r.Uplinks))
 		for j := range r.Uplinks {
-			if shown[j] {
-				continue
-			}
-			u, names := &r.Uplinks[j], []string{r.Uplinks[j].Uplink}
-			for k := j + 1; k < len(r.Uplinks); k++ {
-				if alike(u, &r.Uplinks[k]) {
-					shown[k] = true
-					names = append(names, r.Uplinks[k].Uplink)
-				}
-			}
-			u.writeText(&b, names)
+			u := &r.Uplinks[j]
+			fmt.Fprintf(&b, "  uplink %s  %s  unclassified %s\n", u.Uplink, u.Mode, u.Unclassified)
+			u.writeText(&b, shown)
+			shown = append(shown, shownUplink{fmt.Sprintf("route %q, uplink %s", r.Name, u.Uplink), u})
 		}
 	}
 	if _, err := io.WriteString(w, b.String()); err != nil {
@@ -163,47 +157,92 @@ func (e *Explanation) WriteText(w io.Writer) error {
 	return nil
 }
 
-func alike(a, b *UplinkExplanation) bool {
-	return a.Mode == b.Mode && a.Unclassified == b.Unclassified && slices.Equal(a.Classes, b.Classes) && slices.Equal(a.Grades, b.Grades)
+type shownUplink struct {
+	name string
+	*UplinkExplanation
 }
 
-func (u *UplinkExplanation) writeText(b *strings.Builder, names []string) {
-	fmt.Fprintf(b, "  uplink %s  %s  unclassified %s\n", strings.Join(names, ", "), u.Mode, u.Unclassified)
-	b.WriteString("    message ")
-	for _, g := range u.Grades {
-		fmt.Fprintf(b, "  %s: %s", g.Grade, g.Action)
+// writeText writes one treatment, as what differs from the most similar of
+// those shown before if that is short.
+func (u *UplinkExplanation) writeText(b *strings.Builder, shown []shownUplink) {
+	var like *shownUplink
+	fewest := len(u.Classes) / 3
+	for i := range shown {
+		if n := u.differences(shown[i].UplinkExplanation); n < fewest {
+			like, fewest = &shown[i], n
+		}
 	}
-	b.WriteByte('\n')
+	if like != nil {
+		fmt.Fprintf(b, "    like %s", like.name)
+		if fewest == 0 {
+			b.WriteByte('\n')
+			return
+		}
+		b.WriteString(", but\n")
+	}
+	if like == nil || !slices.Equal(u.Grades, like.Grades) {
+		b.WriteString("    message ")
+		for _, g := range u.Grades {
+			fmt.Fprintf(b, "  %s: %s", g.Grade, g.Action)
+		}
+		b.WriteByte('\n')
+	}
 	var passing []string
 	for i := range u.Classes {
 		c := &u.Classes[i]
-		if c.Action == "pass" && c.Message == "pass" && !c.Short && c.Raised == "" {
+		switch {
+		case like != nil && c.same(&like.Classes[i]):
+		case like == nil && c.Action == "pass" && c.Message == "pass" && !c.Short && c.Raised == "":
 			passing = append(passing, c.Class)
-			continue
+		default:
+			c.writeText(b)
 		}
-		fmt.Fprintf(b, "    %-21s %s  %s", c.Class, c.Grade, c.Action)
-		if c.Message != "pass" && c.Message != c.Action {
-			fmt.Fprintf(b, ", message %s", c.Message)
-		}
-		if c.Raised != "" {
-			fmt.Fprintf(b, "; %s", c.Raised)
-		}
-		var notes []string
-		if c.From != FromTaxonomy.String() {
-			notes = append(notes, "by "+c.From)
-		}
-		if c.Becomes != "" && c.Message == "pass" {
-			notes = append(notes, "becomes "+c.Becomes)
-		}
-		if c.Short {
-			notes = append(notes, "the guard demands "+c.Guard)
-		}
-		if len(notes) > 0 {
-			fmt.Fprintf(b, "  [%s]", strings.Join(notes, "; "))
-		}
-		b.WriteByte('\n')
 	}
 	if len(passing) > 0 {
 		fmt.Fprintf(b, "    pass: %s\n", strings.Join(passing, ", "))
 	}
+}
+
+// same reports whether two rows say the same, wherever they have it from.
+func (c *ClassExplanation) same(o *ClassExplanation) bool {
+	x := *o
+	x.From = c.From
+	return *c == x
+}
+
+func (u *UplinkExplanation) differences(o *UplinkExplanation) int {
+	n := 0
+	if !slices.Equal(u.Grades, o.Grades) {
+		n++
+	}
+	for i := range u.Classes {
+		if !u.Classes[i].same(&o.Classes[i]) {
+			n++
+		}
+	}
+	return n
+}
+
+func (c *ClassExplanation) writeText(b *strings.Builder) {
+	fmt.Fprintf(b, "    %-22s %s  %s", c.Class, c.Grade, c.Action)
+	if c.Message != "pass" && !strings.HasPrefix(c.Action, c.Message) {
+		fmt.Fprintf(b, ", message %s", c.Message)
+	}
+	if c.Raised != "" {
+		fmt.Fprintf(b, "; %s", c.Raised)
+	}
+	var notes []string
+	if c.From != FromTaxonomy.String() {
+		notes = append(notes, "by "+c.From)
+	}
+	if c.Becomes != "" && c.Message == "pass" {
+		notes = append(notes, "becomes "+c.Becomes)
+	}
+	if c.Short {
+		notes = append(notes, "the guard demands "+c.Guard)
+	}
+	if len(notes) > 0 {
+		fmt.Fprintf(b, "  [%s]", strings.Join(notes, "; "))
+	}
+	b.WriteByte('\n')
 }

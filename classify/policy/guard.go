@@ -75,6 +75,17 @@ func (p *Policy) residual(class classify.ClassID, grade classify.Grade, a *Actio
 func (c *compiler) checkGuard(root *node, overrides map[classify.ClassID]classify.Grade) {
 	p := c.policy
 	said := map[*node]bool{}
+	enforced := slices.ContainsFunc(p.routes, func(r *Route) bool {
+		return slices.ContainsFunc(r.rules.uplinks, func(t treatment) bool { return !t.settings.observe })
+	})
+	for _, k := range c.classes {
+		grade := max(p.grades[k.ID], p.guard.grades[k.ID])
+		// A level that goes out as a token is enough: the rest is sealed.
+		need := min(p.guard.minimum[grade], StrengthTransform)
+		if a := c.topics[k.ID]; a != nil && a.strength < need && enforced {
+			c.on(c.topicAt[k.ID], "", "%s (%s) in a topic falls short of the guard: %s demands %s or stronger", k.Name, a, grade, p.guard.minimum[grade])
+		}
+	}
 	for _, r := range p.routes {
 		for i := range r.rules.uplinks {
 			t := &r.rules.uplinks[i]

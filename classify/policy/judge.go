@@ -38,8 +38,11 @@ const keepFields = 1 << 12
 // Judge reads, classifies and grades one message and decides what happens to
 // it, for each uplink of the route. It allocates nothing once the Scratch has
 // seen messages of the size. It never fails: what can't be judged is sealed, or
-// blocked, with a Reason.
+// blocked, with a Reason. Without a route there are no decisions.
 func (p *Policy) Judge(s *Scratch, st *classify.State, r *Route, in Input) (v Verdict) {
+	if r == nil {
+		return Verdict{Reason: ReasonNoRoute}
+	}
 	defer func() {
 		if recover() != nil {
 			v = s.panicked(r)

@@ -13,6 +13,7 @@ func (pl *plan) left(before classify.Grade) classify.Grade {
 	s, xs := pl.s, pl.actions()
 	s.left, s.fate = s.left[:0], s.fate[:0]
 	next, container := 0, -1
+	var classes classify.ClassSet
 	for i := range pl.findings {
 		f := &pl.findings[i]
 		// Actions that end before the finding begins are behind us.
@@ -34,6 +35,7 @@ func (pl *plan) left(before classify.Grade) classify.Grade {
 		if a == nil {
 			s.fate = append(s.fate, fate{topic: topic})
 			s.left = append(s.left, *f)
+			classes = classes.With(f.Class)
 			continue
 		}
 		s.fate = append(s.fate, fate{strength: a.strength, topic: topic})
@@ -48,12 +50,20 @@ func (pl *plan) left(before classify.Grade) classify.Grade {
 			}
 		}
 		s.left = append(s.left, l)
+		classes = classes.With(l.Class)
 	}
 	if len(xs) == 0 {
 		return before
 	}
-	if len(s.left) == 0 {
+	switch {
+	case len(s.left) == 0:
 		return classify.L1
+	case classes == classify.ClassSet(0).With(classify.ClassNone): // nothing to combine
+		g := classify.L1
+		for i := range s.left {
+			g = max(g, s.left[i].Grade)
+		}
+		return g
 	}
 	return pl.p.classifier.Combine(&s.find, pl.d, s.left)
 }
@@ -161,6 +171,9 @@ func (pl *plan) loose() []int32 {
 	}
 	for i := d.Root; int(i) < len(d.Fields); i++ {
 		f := &d.Fields[i]
+		if which == Balanced && numeric(f.Kind) {
+			continue
+		}
 		if f.Parent >= 0 && s.covered[f.Parent] {
 			s.covered[i] = true
 		}

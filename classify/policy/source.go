@@ -33,7 +33,7 @@ const (
 	nodeBad // reported already: whoever reads it says nothing more
 )
 
-var nodeNames = [...]string{"nothing", "a boolean", "a number", "a decimal number", "text", "a mapping", "a list", "bad"}
+var nodeNames = [...]string{"nothing", "a boolean", "a whole number", "a decimal number", "text", "a mapping", "a list", "bad"}
 
 // A node is one value of the document. The tree holds no anchors, aliases,
 // tags or merge keys, and no mapping has a key twice.

@@ -26,6 +26,32 @@ func enumWord(s []byte) bool {
 	return lower != upper
 }
 
+// maxNumber is the longest number in quotes that counts as one, in bytes. What
+// is longer is more likely an identifier.
+const maxNumber = 8
+
+// number reports whether a text is a short decimal number, which many devices
+// put in quotes: 21.5, -87.
+func number(s []byte) bool {
+	if len(s) > maxNumber {
+		return false
+	}
+	if len(s) > 1 && s[0] == '-' {
+		s = s[1:]
+	}
+	point := false
+	for i, c := range s {
+		switch {
+		case digit(c):
+		case c == '.' && !point && i > 0 && i < len(s)-1:
+			point = true
+		default:
+			return false
+		}
+	}
+	return len(s) > 0
+}
+
 // timestamp reports whether a text is a date, a time or both, like RFC 3339
 // writes them: 2026-11-23, 14:05, 2026-11-23T14:05:06.123+01:00.
 func timestamp(s []byte) bool {
@@ -103,14 +129,18 @@ func below(s []byte, low, high int) bool {
 
 func digit(c byte) bool { return c >= '0' && c <= '9' }
 
-// harmless reports whether `balanced` lets a leaf pass.
+// numeric reports whether values of a kind pass under `balanced` whatever they
+// are.
+func numeric(k payload.Kind) bool {
+	return k == payload.KindNumber || k == payload.KindBool || k == payload.KindNull
+}
+
+// harmless reports whether `balanced` lets a leaf pass that is not numeric.
 func harmless(d *payload.Document, i int32) bool {
 	switch d.Fields[i].Kind {
-	case payload.KindNumber, payload.KindBool, payload.KindNull:
-		return true
 	case payload.KindString, payload.KindText:
 		s := d.Text(i)
-		return len(s) == 0 || enumWord(s) || timestamp(s)
+		return len(s) == 0 || enumWord(s) || number(s) || timestamp(s)
 	}
 	return false
 }

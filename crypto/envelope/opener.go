@@ -61,7 +61,8 @@ type OpenerOptions struct {
 	Mode Mode
 	// Verifiers returns the signing keys that belong to a gateway, none for an
 	// unknown one. It is asked again for every message, so that a withdrawn key
-	// ends at once. nil: nothing is verified, and Opened.Origin says so.
+	// ends at once, and concurrently. nil: nothing is verified, and
+	// Opened.Origin says so.
 	Verifiers func(gateway string) []*crypto.Verifier
 	// Require returns what messages received on a topic must have; nil: the
 	// zero Requirement for all.
