@@ -28,12 +28,14 @@ type Classifier struct {
 }
 
 // New compiles a classifier.
-func New(o Options) (*Classifier, error) {
+func New(o Options) (*Classifier, error) { return compile(o, Detectors()) }
+
+func compile(o Options, ds []detector) (*Classifier, error) {
 	t := loadTaxonomy()
 	if o.Profile == "" {
 		o.Profile = t.profiles[0]
 	}
-	c := &Classifier{detectors: Detectors(), dict: newDictionary()}
+	c := &Classifier{detectors: ds, dict: newDictionary()}
 	c.plan = newPlan(c.detectors)
 	for i := range c.detectors {
 		c.senses = append(c.senses, sensesOf(c.detectors[i].senses))

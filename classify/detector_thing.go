@@ -10,6 +10,7 @@ func thingDetectors() []detector {
 		{name: "device-id", class: ClassIDDevice, on: onKey, senses: []sense{senseSerial, senseMAC, senseIMEI, senseICCID, senseIMSI, senseEUI, senseDeviceID}, find: findDeviceID},
 		{name: "device-name", class: ClassIDDevice, on: onKey, senses: []sense{senseID, senseHost, senseDevice, senseDeviceID}, find: findDeviceName},
 		{name: "ieee-address", class: ClassIDDevice, on: onWord, min: 18, max: 18, find: findIEEEAddress},
+		{name: "device-urn", class: ClassIDDevice, on: onLiteral, literals: []string{"urn:dev:"}, find: findDeviceURN},
 		{name: "meter-id", class: ClassIDDevice, on: onLiteral, literals: obisLiterals(), find: findMeterID},
 		{name: "badge", class: ClassIDDevice, on: onKey, senses: []sense{senseBadge, senseCard}, find: findBadge},
 		{name: "plate-key", class: ClassIDVehiclePlate, on: onKey, senses: []sense{sensePlate}, find: findPlateKey},
@@ -83,6 +84,15 @@ func findIEEEAddress(c *candidate) (match, bool) {
 		return c.device(90, WhyShape)
 	}
 	return c.device(80, WhyShape)
+}
+
+// findDeviceURN reads a device's URN (RFC 9039): urn:dev:mac:0024befffe804ff1.
+func findDeviceURN(c *candidate) (match, bool) {
+	n := count(c.run())
+	if n.digits < 2 || c.end-c.start < len("urn:dev:")+6 {
+		return match{}, false
+	}
+	return c.device(92, WhyPrefix)
 }
 
 // obisLiterals are the codes of a meter's number (IEC 62056-61) as a consumer

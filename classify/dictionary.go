@@ -143,7 +143,10 @@ func (d *dictionary) look(p []byte) senses {
 		}
 	}
 	if n > 3 && p[n-1] == 's' {
-		return d.words[string(p[:n-1])]
+		if s, ok := d.words[string(p[:n-1])]; ok || p[n-2] != 'e' {
+			return s
+		}
+		return d.words[string(p[:n-2])]
 	}
 	return senses{}
 }

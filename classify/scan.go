@@ -58,7 +58,6 @@ type plan struct {
 	groupsFor senses                     // of detectors on groups
 	anyWords  bool                       // there are detectors of words
 	wordsAny  bool                       // one of them needs nothing
-	wordsOn   bool                       // there are any
 }
 
 // maxPlanned is the longest word that detectors are told apart by.
@@ -101,7 +100,7 @@ func newPlan(ds []detector) *plan {
 			for n := d.min; n <= hi(maxWords); n++ {
 				p.words[n] = append(p.words[n], id)
 			}
-			p.wordsOn = true
+			p.anyWords = true
 			if d.needs {
 				p.wordsFor = p.wordsFor.union(sensesOf(d.senses))
 			} else {
@@ -229,7 +228,7 @@ func (s *Scratch) alnum(c *candidate, from, to, i, j int, m uint8) {
 	if m&isLetter == 0 && (i == 0 || byteClass[t[i-1]]&isAlnum == 0) && !insideDigits(t, i) {
 		s.digitGroups(c, i)
 	}
-	if p.wordsOn && (p.wordsAny || c.context().meets(p.wordsFor)) {
+	if p.anyWords && (p.wordsAny || c.context().meets(p.wordsFor)) {
 		s.wordGroups(c, i, j)
 	}
 }
