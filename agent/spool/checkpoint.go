@@ -42,7 +42,7 @@ func (c *checkpoint) open(l *log) (released, durableTo uint64, known bool, err e
 	if err != nil {
 		return 0, 0, false, fmt.Errorf("%s: %w", path, err)
 	}
-	if c.count = h.use; h.use == 0 {
+	if c.count = h.count; h.count == 0 {
 		return 0, 0, false, nil
 	}
 	return h.first - 1, h.durable, true, nil
@@ -59,7 +59,7 @@ func readCheckpoint(f io.ReaderAt, keys *keySet, id logID, uplink string) (newes
 		if errors.Is(err, ErrKey) {
 			return newest, err
 		}
-		if err == nil && h.log == id && h.uplink == uplink && h.use > newest.use {
+		if err == nil && h.log == id && h.uplink == uplink && h.count > newest.count {
 			newest = h
 		}
 	}
@@ -72,7 +72,7 @@ func (c *checkpoint) write(l *log, released, durableTo uint64, sync bool) error 
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	h := header{
-		magic: checkpointMagic, log: l.id, first: released + 1, use: c.count + 1,
+		magic: checkpointMagic, log: l.id, first: released + 1, count: c.count + 1,
 		durable: durableTo, uplink: l.uplink,
 	}
 	sector, _, err := sealHeader(&h, l.keys)

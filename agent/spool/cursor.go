@@ -188,7 +188,7 @@ func (c *Cursor) Release(pos Pos) {
 // read returns the record at a place. An offset of 0 asks to look for it by the
 // lengths of the frames before it. limit is where the segment's records end.
 func (l *log) read(r *frameReader, at loc, limit int64) (*Record, loc, int64, error) {
-	if r.f != at.seg.f || r.c != at.seg.c {
+	if r.c != at.seg.c {
 		r.reset(at.seg.f, at.seg.c)
 	}
 	if at.off == 0 {

@@ -29,6 +29,7 @@ type segment struct {
 	c       *sealer
 	size    int64
 	first   uint64
+	known   uint64 // records that it was written with, at once; 0: appended to
 	durable uint64 // what its header says; set by recovery
 
 	// What readers may see; the log's mu.
@@ -93,7 +94,6 @@ type log struct {
 	touched []*segment // written by the append under way
 	dirty   []*segment // written since their last fdatasync
 	synced  uint64     // records up to this one are durable
-	uses    uint64
 	wbuf    []byte
 	plain   []byte
 	locs    []loc
@@ -190,7 +190,7 @@ func (l *log) append(recs []*Record, stored uint64) (err error) {
 				return fmt.Errorf("control log: %w", ErrFull)
 			}
 			var sector []byte
-			if seg, sector, err = l.newSegment(seq); err != nil {
+			if seg, sector, err = l.newSegment(seq, 0); err != nil {
 				return err
 			}
 			if err := l.name(seg); err != nil {
@@ -221,26 +221,25 @@ func (l *log) touch(seg *segment) {
 	}
 }
 
-// newSegment takes a free file for records from first on. It keeps its old
-// name: nothing is written yet.
-func (l *log) newSegment(first uint64) (*segment, []byte, error) {
+// newSegment takes a free file for records from first on, exactly so many if
+// known is not 0. It keeps its old name: nothing is written yet.
+func (l *log) newSegment(first, known uint64) (*segment, []byte, error) {
 	path, err := l.pool.take()
 	if err != nil {
 		return nil, nil, err
 	}
-	seg := &segment{path: path, size: l.pool.size, first: first}
+	seg := &segment{path: path, size: l.pool.size, first: first, known: known}
 	l.books.took(l.id)
 	l.touch(seg)
 	if seg.f, err = l.opt.open(path); err != nil {
 		return nil, nil, fmt.Errorf("open segment: %w", err)
 	}
-	h := header{magic: segmentMagic, log: l.id, first: first, use: l.uses + 1, durable: l.synced, uplink: l.uplink}
+	h := header{magic: segmentMagic, log: l.id, first: first, count: known, durable: l.synced, uplink: l.uplink}
 	sector, c, err := sealHeader(&h, l.keys)
 	if err != nil {
 		return nil, nil, fmt.Errorf("seal segment header: %w", err)
 	}
 	seg.c = c
-	l.uses++
 	return seg, sector, nil
 }
 
@@ -430,7 +429,7 @@ func (l *log) rehome(seg *segment, runs []run, evidence bool) (err error) {
 	var r frameReader
 	r.reset(seg.f, seg.c)
 	for _, run := range runs {
-		s, buf, err := l.newSegment(seg.first + run.from)
+		s, buf, err := l.newSegment(seg.first+run.from, run.to-run.from)
 		if len(l.touched) > 0 {
 			fresh, l.touched = append(fresh, l.touched...), nil
 		}

@@ -34,7 +34,7 @@ func (s *Spool) Quarantine(uplink int, cur *Cursor, pos Pos, reason string) erro
 		return fmt.Errorf("quarantine record: %w", err)
 	}
 	rec.Reason = reason[:min(len(reason), maxReason)]
-	if err := q.makeRoom(); err != nil {
+	if err := q.makeRoom(rec); err != nil {
 		return fmt.Errorf("make room in quarantine: %w", err)
 	}
 	if err := q.write([]*Record{rec}, true, time.Now()); err != nil {
@@ -44,10 +44,13 @@ func (s *Spool) Quarantine(uplink int, cur *Cursor, pos Pos, reason string) erro
 	return nil
 }
 
-// makeRoom drops the oldest segment of a full quarantine.
-func (l *log) makeRoom() error {
+// makeRoom drops the oldest segment of a quarantine that is full.
+func (l *log) makeRoom(rec *Record) error {
+	l.wmu.Lock()
+	fits := l.act != nil && l.act.wend+int64(Size(rec)) <= l.act.size
+	l.wmu.Unlock()
 	l.mu.Lock()
-	if len(l.segs) < l.max {
+	if fits || len(l.segs) < l.max {
 		l.mu.Unlock()
 		return nil
 	}
@@ -104,9 +107,6 @@ func (s *Spool) Discard(uplink int, pos Pos) error {
 	l.mu.Unlock()
 	if gone {
 		return nil
-	}
-	if err := l.makeRoom(); err != nil {
-		return fmt.Errorf("make room in quarantine: %w", err)
 	}
 	rec := &Record{Kind: kindDiscard, Payload: binary.LittleEndian.AppendUint64(nil, pos.seq)}
 	if err := l.write([]*Record{rec}, true, time.Now()); err != nil {

@@ -19,7 +19,7 @@ import (
 // Recovery is what Open found. Lost and SetAside are reasons for an alarm, the
 // rest is what a power cut leaves.
 type Recovery struct {
-	Records  int64    // not yet released
+	Records  int64    // in the lanes, not yet released
 	Torn     int      // logs with records cut from their end: parts of a batch that nobody acknowledged
 	Lost     uint64   // acknowledged records that are missing or damaged
 	SetAside []string // damaged segments, kept as *.corrupt
@@ -122,11 +122,9 @@ func (l *log) recover(rep *Recovery) error {
 			rep.Resent++
 		}
 	}
+	var below []*segment
 	for len(segs) > 1 && segs[1].first <= released+1 {
-		if err := l.giveUp(segs[0]); err != nil {
-			return err
-		}
-		segs = segs[1:]
+		below, segs = append(below, segs[0]), segs[1:]
 	}
 	scans := make([]*scan, len(segs))
 	durable = max(durable, released)
@@ -143,8 +141,10 @@ func (l *log) recover(rep *Recovery) error {
 
 	// The first record that is missing decides: below what is known to have been
 	// durable it is damage; above, it is the end, and everything after it was
-	// part of a batch that nobody acknowledged.
+	// part of a batch that nobody acknowledged. A gap after a segment that was
+	// written whole, by an earlier repair, was counted then.
 	next, cut := released+1, uint64(math.MaxUint64)
+	counted := false
 	for i, seg := range segs {
 		for _, run := range scans[i].runs {
 			from, to := seg.first+run.from, seg.first+run.to
@@ -156,7 +156,12 @@ func (l *log) recover(rep *Recovery) error {
 					cut = next
 					break
 				}
-				l.lost += from - next
+				if !counted {
+					l.lost += from - next
+				}
+				if l.live == 0 {
+					released = from - 1
+				}
 			}
 			l.live += int64(to - max(from, next))
 			next = to
@@ -164,52 +169,82 @@ func (l *log) recover(rep *Recovery) error {
 		if cut < math.MaxUint64 {
 			break
 		}
+		counted = scans[i].complete(seg)
 	}
 	end := next // of what is there
 	if next <= durable && cut == math.MaxUint64 {
-		l.lost += durable + 1 - next
-		next = durable + 1
+		if !counted {
+			l.lost += durable + 1 - next
+		}
+		if next = durable + 1; l.live == 0 {
+			released = durable
+		}
 	}
 	rep.Lost += l.lost
-	l.acked, l.next, l.marked, l.cur.seq = released, next, released, released+1
+	l.acked, l.next, l.cur.seq = released, next, released+1
 	l.synced, l.durable = next-1, next-1
 	if cut < math.MaxUint64 {
 		rep.Torn++
 	}
-	if err := l.adopt(segs, scans, min(cut, end), limit, rep); err != nil {
+	if len(segs) > 0 { // what is freed must be below a checkpoint that is durable
+		if err := l.check.write(l, released, l.durable, true); err != nil {
+			return err
+		}
+	}
+	l.marked = released
+	for _, seg := range below {
+		if err := l.giveUp(seg); err != nil {
+			return err
+		}
+	}
+	if err := l.adopt(segs, scans, end, durable, rep); err != nil {
 		return err
 	}
-	rep.Records += l.live
+	if l.isData() {
+		rep.Records += l.live
+	}
 	return nil
 }
 
-// adopt makes the segments that were found the log's, up to sequence number
-// end.
-func (l *log) adopt(segs []*segment, scans []*scan, end uint64, limit func(int) uint64, rep *Recovery) error {
-	now := time.Now()
+// adopt makes the segments that were found the log's, below sequence number
+// end. Records up to durable are known to have been so.
+func (l *log) adopt(segs []*segment, scans []*scan, end, durable uint64, rep *Recovery) error {
 	l.segs = slices.Clone(segs)
-	for i, seg := range segs {
-		s, stop := scans[i], min(limit(i), end)
-		if stop < limit(i) && i+1 < len(segs) {
-			s = l.scanSegment(seg, l.acked, stop) // what lies behind the cut must not count
+	following := l.next // the record that comes after a segment, if nothing is missing
+	for i, seg := range slices.Backward(segs) {
+		s := scans[i]
+		if n := len(s.runs); n > 0 && seg.first+s.runs[n-1].to > end {
+			s = l.scanSegment(seg, l.acked, end) // what lies behind the cut must not count
 		}
+		n := len(s.runs)
 		var err error
-		switch n := len(s.runs); {
-		case n == 0 && seg.first >= l.next, n > 0 && seg.first+s.runs[n-1].to-1 <= l.acked && i == len(segs)-1:
+		switch {
+		case n == 0 && (seg.first > durable || durable == l.acked), n > 0 && seg.first+s.runs[n-1].to-1 <= l.acked:
 			err = l.drop(seg, l.giveUp)
 		case n == 0:
 			err = l.drop(seg, func(seg *segment) error { return l.setAside(seg, rep) })
-		case n > 1 || s.runs[0].from > 0 || seg.first+s.runs[0].to < stop || i == len(segs)-1 && end < l.next:
-			err = l.repair(seg, s, rep)
-		default:
+		case s.complete(seg), n == 1 && s.runs[0].from == 0 && seg.first+s.runs[0].to == following:
 			seg.cut(s.runs[0])
+		default:
+			err = l.repair(seg, s, rep)
 		}
 		if err != nil {
 			return err
 		}
-		l.remember(s, now)
+		if n > 0 {
+			following = seg.first + s.runs[0].from
+		}
+		scans[i] = s
+	}
+	for _, s := range scans {
+		l.remember(s)
 	}
 	return nil
+}
+
+// complete says whether the segment holds all it was written with at once.
+func (s *scan) complete(seg *segment) bool {
+	return seg.known > 0 && len(s.runs) == 1 && s.runs[0].from == 0 && s.runs[0].to == seg.known
 }
 
 // cut makes a run from index 0 all there is of a segment.
@@ -244,7 +279,7 @@ func (l *log) drop(seg *segment, with func(*segment) error) error {
 }
 
 // remember takes over what a scan collected.
-func (l *log) remember(s *scan, now time.Time) {
+func (l *log) remember(s *scan) {
 	l.grants.mu.Lock()
 	for kid, n := range s.kids {
 		l.grants.get(kid).refs += n
@@ -325,8 +360,7 @@ func (l *log) openSegment(path string) (*segment, error) {
 	if h.log != l.id || h.uplink != l.uplink {
 		return seg, errHeader
 	}
-	seg.c, seg.first, seg.durable = c, h.first, h.durable
-	l.uses = max(l.uses, h.use)
+	seg.c, seg.first, seg.known, seg.durable = c, h.first, h.count, h.durable
 	return seg, nil
 }
 

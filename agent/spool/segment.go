@@ -16,13 +16,13 @@ import (
 // A segment file is a header sector and then frames, back to back:
 //
 //	header  magic 8 | version 2 | alg 1 | log 1 | key id 16 | salt 32 | first sequence 8
-//	        | use 8 | durable 8 | name length 1 | name | tag 16 | CRC-32C 4       (little-endian, 512 bytes, rest zero)
+//	        | count 8 | durable 8 | name length 1 | name | tag 16 | CRC-32C 4       (little-endian, 512 bytes, rest zero)
 //	frame   length 4 | CRC-32C 4 | ciphertext
 //
 // The header fits one sector on purpose: it is there whole or not at all.
 //
 // A checkpoint slot has the form of a header with another magic, released + 1
-// as first sequence, and a counter as use.
+// as first sequence, and the number of writes as count.
 const (
 	segmentMagic    = "sgspool\x00"
 	checkpointMagic = "sgcheck\x00"
@@ -61,7 +61,7 @@ type header struct {
 	keyID   [16]byte
 	salt    [32]byte
 	first   uint64 // sequence number of record 0
-	use     uint64 // counts the segments of a log, so that no two headers are equal
+	count   uint64 // of records, if known when this was written, else 0; of a checkpoint: writes so far
 	durable uint64 // records of the log up to this one were durable when this was written
 	uplink  string
 }
@@ -84,7 +84,7 @@ func (h *header) append(dst []byte) []byte {
 	dst = append(dst, h.keyID[:]...)
 	dst = append(dst, h.salt[:]...)
 	dst = binary.LittleEndian.AppendUint64(dst, h.first)
-	dst = binary.LittleEndian.AppendUint64(dst, h.use)
+	dst = binary.LittleEndian.AppendUint64(dst, h.count)
 	dst = binary.LittleEndian.AppendUint64(dst, h.durable)
 	dst = append(dst, byte(len(h.uplink)))
 	return append(dst, h.uplink...)
@@ -128,7 +128,7 @@ func parseHeader(sector []byte, magic string) (h header, tag []byte, err error) 
 	copy(h.keyID[:], sector[12:])
 	copy(h.salt[:], sector[28:])
 	h.first = binary.LittleEndian.Uint64(sector[60:])
-	h.use = binary.LittleEndian.Uint64(sector[68:])
+	h.count = binary.LittleEndian.Uint64(sector[68:])
 	h.durable = binary.LittleEndian.Uint64(sector[76:])
 	h.uplink = string(sector[fixedHeader:n])
 	return h, sector[n:sum], nil

@@ -14,11 +14,15 @@ import (
 
 func testKey(t testing.TB, b byte) *crypto.SecretKey {
 	t.Helper()
-	k, err := crypto.InsecureSecretKey(bytes.Repeat([]byte{b}, crypto.KeySize))
+	k, err := testKeyOf(b)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return k
+}
+
+func testKeyOf(b byte) (*crypto.SecretKey, error) {
+	return crypto.InsecureSecretKey(bytes.Repeat([]byte{b}, crypto.KeySize))
 }
 
 // small is a spool with segments of 64 KiB.
