@@ -243,7 +243,7 @@ func krDated(b []byte, first, last byte) bool {
 	case '9', '0':
 		y -= 100
 	}
-	return validDate(y, number(b[2:4]), number(b[4:6]))
+	return number(b[7:9]) <= 96 && validDate(y, number(b[2:4]), number(b[4:6]))
 }
 
 // krResidentShape reports whether b has the form of a Korean resident
@@ -270,7 +270,7 @@ var weightsKRRRN = [12]uint8{2, 3, 4, 5, 6, 7, 8, 9, 2, 3, 4, 5}
 
 // krBusiness verifies a Korean business registration number.
 func krBusiness(b []byte) bool {
-	if len(b) != 10 || !allDigits(b) || number(b[:3]) < 101 {
+	if len(b) != 10 || !allDigits(b) || number(b[:3]) < 101 || number(b[3:5]) == 0 {
 		return false
 	}
 	sum := weighted(b, []uint8{1, 3, 7, 1, 3, 7, 1, 3, 5}) + int(b[8]-'0')*5/10
