@@ -56,6 +56,7 @@ type plan struct {
 	key       []DetectorID               // onKey
 	wordsFor  senses                     // what the detectors of words need
 	groupsFor senses                     // of detectors on groups
+	anyWords  bool                       // there are detectors of words
 	wordsAny  bool                       // one of them needs nothing
 }
 
