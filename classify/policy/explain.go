@@ -88,7 +88,7 @@ func (p *Policy) explainClass(t *treatment, k *classify.Class) ClassExplanation 
 		Topic: t.table.topics[k.ID][p.grades[k.ID]].String(), Residual: o.residual.String(), Message: o.message.String(),
 		From: t.settings.origin[k.ID].String(), Becomes: o.action.becomes(), Short: o.strength < o.need,
 	}
-	for g := p.grades[k.ID] + 1; g <= classify.L5; g++ {
+	for g := p.grades[k.ID] + 1; g <= classify.L4; g++ {
 		if a := t.table.fields[k.ID][g]; a != o.action {
 			x.Raised = fmt.Sprintf("%s from %s", a, g)
 			break

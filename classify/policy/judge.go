@@ -1,6 +1,8 @@
 package policy
 
 import (
+	"slices"
+
 	"github.com/sealgate/sealgate/classify"
 	"github.com/sealgate/sealgate/classify/payload"
 )
@@ -32,6 +34,10 @@ type fate struct {
 	topic    bool
 }
 
+// maxDeclared is how many fields of one message can be declared ones ("/x/*"
+// names each element of an array). A message with more is unreadable.
+const maxDeclared = 1024
+
 // keepFields is how many fields' memory a Scratch keeps for the next message.
 const keepFields = 1 << 12
 
@@ -51,7 +57,7 @@ func (p *Policy) Judge(s *Scratch, st *classify.State, r *Route, in Input) (v Ve
 	d := &s.document
 	s.reset()
 	unreadable := payload.Parse(d, in.Topic, in.Payload, payload.Limits{})
-	p.declare(s, r, d)
+	known := p.declare(s, r, d)
 	p.detect(s, d, in)
 	found := p.classifier.Find(&s.find, st, d, classify.Context{Now: in.Now, Subject: in.Subject, Declared: s.declared})
 
@@ -61,6 +67,9 @@ func (p *Policy) Judge(s *Scratch, st *classify.State, r *Route, in Input) (v Ve
 	case found.Reason != payload.ReasonNone: // what was not looked at can't be allowed
 		v.Reason = found.Reason
 		floor, reason = max(MessageSeal, r.rules.unreadable), found.Reason
+	case !known: // readable, but not as the policy describes it
+		v.Reason = payload.ReasonTooMany
+		floor, reason = max(MessageSeal, r.rules.unreadable), v.Reason
 	case unreadable != payload.ReasonNone:
 		floor, reason = r.rules.unreadable, unreadable
 	case d.Reserved:
@@ -79,10 +88,18 @@ func (p *Policy) Judge(s *Scratch, st *classify.State, r *Route, in Input) (v Ve
 }
 
 func (s *Scratch) reset() {
-	if cap(s.covered) > keepFields {
-		s.covered, s.loose, s.actions, s.left, s.fate = nil, [2][]int32{}, nil, nil, nil
+	s.declared, s.hidden, s.public = emptied(s.declared), emptied(s.hidden), emptied(s.public)
+	s.actions, s.left, s.fate, s.covered = emptied(s.actions), emptied(s.left), emptied(s.fate), emptied(s.covered)
+	s.loose = [2][]int32{emptied(s.loose[0]), emptied(s.loose[1])}
+	s.decisions, s.done = s.decisions[:0], [2]bool{}
+}
+
+// emptied returns an empty slice, in s's memory unless that is very much.
+func emptied[T any](s []T) []T {
+	if cap(s) > keepFields {
+		return nil
 	}
-	s.decisions, s.actions, s.declared, s.public, s.done = s.decisions[:0], s.actions[:0], s.declared[:0], s.public[:0], [2]bool{}
+	return s[:0]
 }
 
 // panicked is the verdict on a message that nobody could judge.
@@ -102,10 +119,11 @@ func (t *treatment) mode() Mode {
 	return Enforce
 }
 
-// declare finds the fields that the policy declares.
-func (p *Policy) declare(s *Scratch, r *Route, d *payload.Document) {
+// declare finds the fields that the policy declares, and reports whether they
+// are not too many.
+func (p *Policy) declare(s *Scratch, r *Route, d *payload.Document) bool {
 	if r.rules.bloom == 0 {
-		return
+		return true
 	}
 	for i := range d.Fields {
 		h := d.Fields[i].PathHash
@@ -117,11 +135,14 @@ func (p *Policy) declare(s *Scratch, r *Route, d *payload.Document) {
 			case x.path != h || !x.filter.match(d.Topic):
 			case x.class == classify.ClassNone:
 				s.public = append(s.public, int32(i))
+			case len(s.declared) == maxDeclared:
+				return false
 			default:
 				s.declared = append(s.declared, classify.Declaration{Field: int32(i), Class: x.class, Grade: x.grade})
 			}
 		}
 	}
+	return true
 }
 
 // detect notes what the guard thinks of the declared fields without their
@@ -134,22 +155,27 @@ func (p *Policy) detect(s *Scratch, d *payload.Document, in Input) {
 	found := p.classifier.Find(&s.find, nil, d, classify.Context{Now: in.Now, Subject: in.Subject})
 	for i := range found.Findings {
 		f := &found.Findings[i]
-		for k := range s.declared {
-			if s.declared[k].Field == f.Field && f.Why&classify.WhyInKey == 0 {
-				s.hidden[k] = max(s.hidden[k], p.guard.grade(f))
-			}
+		if f.Why&classify.WhyInKey != 0 {
+			continue
+		}
+		if k, ok := s.declaration(f.Field); ok {
+			s.hidden[k] = max(s.hidden[k], p.guard.grade(f))
 		}
 	}
+}
+
+// declaration returns the index of the first declaration about a field. They
+// stand in the order of fields.
+func (s *Scratch) declaration(field int32) (int, bool) {
+	return slices.BinarySearchFunc(s.declared, field, func(x classify.Declaration, field int32) int { return int(x.Field) - int(field) })
 }
 
 // guardGrade is a finding's grade for the guard.
 func (pl *plan) guardGrade(f *classify.Finding) classify.Grade {
 	g := pl.p.guard.grade(f)
 	if f.Why&classify.WhyDeclared != 0 {
-		for k := range pl.s.declared {
-			if pl.s.declared[k].Field == f.Field {
-				g = max(g, pl.s.hidden[k])
-			}
+		if k, ok := pl.s.declaration(f.Field); ok {
+			g = max(g, pl.s.hidden[k])
 		}
 	}
 	return g
@@ -196,7 +222,7 @@ func (pl *plan) decide(uplink int, grade classify.Grade, unreadable bool) Decisi
 		pl.raise(to, ReasonGrade)
 	}
 	raised := pl.guard()
-	if pl.message == MessageSeal && len(pl.d.Raw) == 0 {
+	if pl.message == MessageSeal && len(pl.d.Raw) == 0 && !unreadable {
 		pl.message, pl.reason = MessagePass, payload.ReasonNone // nothing to seal: a deletion, or a signal
 	}
 	if pl.seal == nil {

@@ -73,6 +73,7 @@ func TestJudge(t *testing.T) {
 		// What can't be judged.
 		{"unreadable", everything, `{"a":`, "seal (malformed) ungraded>ungraded"},
 		{"unreadable, blocked", "unreadable: block\n" + everything, `{"a":`, "block (malformed) ungraded>ungraded"},
+		{"too many declared fields", everything + "fields:\n" + declare("/x/*", "id.vin"), `{"x":[` + strings.Repeat("1,", 1024) + `1]}`, "seal (too_many) ungraded>ungraded"},
 		{"reserved", everything, `{"_sg":1}`, "seal (reserved_in) L1>L1"},
 		{"empty", everything, ``, "pass L1>L1"},
 
@@ -106,12 +107,17 @@ func TestJudge(t *testing.T) {
 		{"a level seen by its grade", "classes: {contact.address: pass}\n" + everything + "fields:\n" + declare("topic:1", "contact.address"), `1`, "seal (grade) L3>L3 topic:1=pseudonymize"},
 
 		// The guard.
-		{"declared up to L5", everything + "fields: [{topic: '#', path: /h, class: health, grade: L5}]\n", `{"h":1}`, "block (guard) L5>L1 /h=encrypt"},
+		{"declared up to L5", everything + "fields: [{topic: '#', path: /h, class: health, grade: L5}]\n", `{"h":1}`, "block (grade) L5>L5"},
+		{"L5 with an action of its own", everything + "classes: {health: encrypt}\nfields: [{topic: '#', path: /h, class: health, grade: L5}]\n", `{"h":1}`, "block (guard) L5>L1 /h=encrypt"},
 		{"graded down", "class_grades: {health: L1}\n" + everything + "fields:\n" + declare("/h", "health"), `{"h":1}`, "pass L1>L1 /h=encrypt"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			_, v := judge(t, c.src, c.payload)
-			if got := plan(&v, &v.Decisions[0]); got != c.want {
+			got := plan(&v, &v.Decisions[0])
+			if strings.Contains(got, "too_many") {
+				got, _, _ = strings.Cut(got, " /x/0")
+			}
+			if got != c.want {
 				t.Errorf("got  %s\nwant %s", got, c.want)
 			}
 			if strings.Contains(c.want, "(guard)") && !v.Decisions[0].GuardRaise {

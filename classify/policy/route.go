@@ -62,7 +62,7 @@ func (p *Policy) Route(topic string) *Route {
 }
 
 // taxonomyDefaults makes the action of each class and grade where a policy
-// says nothing.
+// says nothing. What is graded L5 is left to the message's action.
 func (c *compiler) taxonomyDefaults() error {
 	t := &classTable{}
 	for _, k := range c.classes {
@@ -76,7 +76,10 @@ func (c *compiler) taxonomyDefaults() error {
 			if err != nil {
 				return err
 			}
-			t.fields[k.ID][g] = a
+			t.fields[k.ID][g], t.topics[k.ID][g] = a, a
+			if grade == classify.L5 {
+				t.fields[k.ID][g] = c.pass
+			}
 		}
 	}
 	c.taxonomy = t
@@ -93,10 +96,10 @@ func (c *compiler) table(s *settings) *classTable {
 	for _, k := range c.classes {
 		for g := range t.fields[k.ID] {
 			a := s.classes[k.ID]
-			if a == nil {
-				a = c.taxonomy.fields[k.ID][g]
-			}
 			t.fields[k.ID][g] = a
+			if a == nil {
+				t.fields[k.ID][g], a = c.taxonomy.fields[k.ID][g], c.taxonomy.topics[k.ID][g]
+			}
 			switch {
 			case c.topics[k.ID] != nil:
 				a = c.topics[k.ID]
@@ -246,9 +249,10 @@ func (c *compiler) delivery(item *node, r *Route) {
 // to reads which uplinks a route goes to: all of them where it does not say.
 func (c *compiler) to(n *node, r *Route, own settings) {
 	if n == nil {
+		t := c.treatment(own)
 		for i := range c.policy.uplinks {
 			r.Uplinks = append(r.Uplinks, i)
-			r.rules.uplinks = append(r.rules.uplinks, c.treatment(own))
+			r.rules.uplinks = append(r.rules.uplinks, t)
 		}
 		return
 	}
