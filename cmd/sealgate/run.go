@@ -1,0 +1,117 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/sealgate/sealgate/agent"
+	"github.com/sealgate/sealgate/agent/config"
+)
+
+// drainTime bounds how long a stop may take: shorter than what systemd gives.
+const drainTime = 20 * time.Second
+
+const defaultConfig = "/etc/sealgate/agent.yaml"
+
+func runCommand(env environment) *cobra.Command {
+	var path string
+	c := &cobra.Command{
+		Use:   "run",
+		Short: "run the gateway until it is stopped",
+		Long: `Run the gateway in the foreground until SIGINT or SIGTERM.
+
+SIGHUP reads the policy and the recipients again and swaps them in without
+losing a message; where they are refused, those in force stay.`,
+		Example: "  sealgate run --config /etc/sealgate/agent.yaml",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			cfg, err := config.Load(path)
+			if err != nil {
+				return hinted{err, "sealgate check --config " + path + " shows every problem at once"}
+			}
+			return runAgent(cmd.Context(), cfg, env)
+		},
+	}
+	c.Flags().StringVarP(&path, "config", "c", defaultConfig, "configuration `file`")
+	return c
+}
+
+func runAgent(ctx context.Context, cfg *config.Config, env environment) error {
+	log := logger(cfg.Log, env.stderr)
+	machine, err := os.ReadFile("/etc/machine-id")
+	if err != nil {
+		log.Warn("this machine has no id: keys are not bound to it", "error", err)
+	}
+	a, err := agent.Start(ctx, agent.Options{Config: cfg, Logger: log, Build: build(), Machine: bytes.TrimSpace(machine)})
+	if err != nil {
+		return err
+	}
+	for {
+		select {
+		case <-ctx.Done():
+			return stop(a, nil)
+		case err := <-a.Failed():
+			return stop(a, err)
+		case <-env.reload:
+			if err := a.Reload(); err != nil {
+				log.Error("reload refused; the rules in force stay", "error", err)
+			}
+		}
+	}
+}
+
+func stop(a *agent.Agent, why error) error {
+	ctx, cancel := context.WithTimeout(context.Background(), drainTime)
+	defer cancel()
+	return errors.Join(why, a.Stop(ctx))
+}
+
+func logger(cfg config.Log, w io.Writer) *slog.Logger {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(cfg.Level)); err != nil {
+		level = slog.LevelInfo // config has checked it
+	}
+	opt := &slog.HandlerOptions{Level: level}
+	if cfg.Format == "json" {
+		return slog.New(slog.NewJSONHandler(w, opt))
+	}
+	return slog.New(slog.NewTextHandler(w, opt))
+}
+
+func checkCommand() *cobra.Command {
+	var path string
+	c := &cobra.Command{
+		Use:   "check",
+		Short: "check the configuration and all that it names",
+		Long: `Check the configuration, the policy, the recipients, users, access rules and
+certificates. Every problem is printed with its place. Nothing is opened,
+dialled or written.`,
+		Example: "  sealgate check --config /etc/sealgate/agent.yaml",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			cfg, err := config.Load(path)
+			if err != nil {
+				return err
+			}
+			notes, err := agent.Check(cfg, time.Now())
+			for _, n := range notes {
+				fmt.Fprintln(cmd.ErrOrStderr(), "note:", n)
+			}
+			if err != nil {
+				return err
+			}
+			fmt.Fprintf(cmd.OutOrStdout(), "%s is valid\n", path)
+			return nil
+		},
+	}
+	c.Flags().StringVarP(&path, "config", "c", defaultConfig, "configuration `file`")
+	return c
+}
