@@ -94,7 +94,7 @@ func plateDetector() detector {
 				if sep != '-' {
 					conf = 52
 				}
-			case mask&3 == 0 && sep != 0 && trPlate(b) && (c.root && c.whole() || c.confirms(said, plateWords) != unconfirmed):
+			case mask&3 == 0 && sep != 0 && trPlate(b) && r[3]-'A' <= 25 && (c.root && c.whole() || c.confirms(said, plateWords) != unconfirmed):
 				conf = 60
 			}
 			if conf == 0 {

@@ -264,7 +264,7 @@ func (c *candidate) unitNumber(start *int) bool {
 		for d > 0 && c.text[d-1]-'0' <= 9 {
 			d--
 		}
-		if d < n && d > 4 && (foldedIn(" unit ", c.text[d-5:d-1]) || foldedIn(" psc ", c.text[d-4:d-1])) {
+		if d < n && (d >= 5 && foldedIn(" unit ", c.text[d-5:d-1]) || d >= 4 && foldedIn(" psc ", c.text[d-4:d-1])) {
 			for *start = d - 1; *start > 0 && alnum(c.text[*start-1]); *start-- {
 			}
 			return true
