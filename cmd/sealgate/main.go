@@ -48,7 +48,6 @@ to leave a gateway, does what the policy says for that grade, keeps the
 protected result until the cloud has acknowledged it, and shows what left.`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
-		Args:          cobra.NoArgs,
 	}
 	root.SetArgs(env.args)
 	root.SetIn(env.stdin)
