@@ -281,13 +281,19 @@ func (s *Scratch) leaf(i int32, f *payload.Field, p *path, text []byte) {
 		s.scan(c)
 	case payload.KindNumber:
 		// Only whole numbers can be identifiers.
-		if len(text) >= minDigits && len(text) <= maxDigits && digitsOnly(text) {
+		if len(text) >= minDigits && len(text) <= maxDigits && digitsOnly(text) && !(c.key.has(senseTime) && isTime(text)) {
 			s.try(c, s.plan.word[len(text)], 0, len(text))
 			copy(s.digits[:], text)
 			c.digits = s.digits[:len(text)]
 			s.try(c, s.plan.digits[len(text)], 0, len(text))
 		}
 	}
+}
+
+// isTime reports whether digits can be a time of this century's first half, in
+// seconds, milliseconds, microseconds or nanoseconds since 1970.
+func isTime(t []byte) bool {
+	return (len(t) == 10 || len(t) == 13 || len(t) == 16 || len(t) == 19) && (t[0] == '1' || t[0] == '2')
 }
 
 // open prepares the candidate for a text of field i.

@@ -53,7 +53,7 @@ var senseWords = []struct {
 		formattedaddress street streetname housenumber residence  strasse straße anschrift adresse
 		direccion indirizzo rue 地址 住址 家庭住址 收货地址 详细地址 住所 주소 адрес`},
 	{senseAddressWeak, `address addr customeraddress useraddress siteaddress workaddress`},
-	{senseCity, `city town zip zipcode postcode postalcode plz suburb district county province
+	{senseCity, `city town zip zipcode postcode postalcode plz suburb district county
 		country countrycode  state village municipality  road`},
 	{senseChild, `child children kid minor pupil infant baby toddler schoolchild kindergarten 儿童 未成年 学生 宝宝`},
 	{senseAge, `age yearsold personage alter 年龄`},
@@ -91,7 +91,7 @@ var senseWords = []struct {
 
 	{senseDevice, `device sensor gateway node meter camera station thing controller actuator module
 		probe tracker terminal relay plug switch bulb 设备 终端`},
-	{senseSerial, `serial serialnumber serialno serialnr sernum snr sn seriennummer numeroserie
+	{senseSerial, `serial serialnumber serialno serialnr sernum sn seriennummer numeroserie
 		devicesn deviceserial manufacturerserial hwserial assettag adco prm equipmentid equipmentidentifier meterid meternumber
 		meterserial zaehlernummer 序列号 设备序列号 シリアル番号`},
 	{senseMAC, `mac macaddress macaddr bssid bluetoothaddress btaddress btmac wifimac ethmac wlanmac

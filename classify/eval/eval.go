@@ -1,8 +1,11 @@
 // Package eval scores a classifier against labelled messages.
 //
 // Mental model: a labelled file is JSON lines; each row is a message with the
-// places that hold sensitive data, or a text with the entities in it. [Read]
-// turns rows into [Case]s, [Scorer.Add] compares what the classifier found with
+// places that hold sensitive data:
+//
+//	{"topic", "payload" or "payload_b64", "source", "labels": [{"path", "class", "weak"}]}
+//
+// [Read] turns rows into [Case]s, [Scorer.Add] compares what the classifier found with
 // the labels, and [Scorer.Report] sums up: precision, recall and F2 for each
 // class, micro and macro by source, so that one chatty source does not decide.
 //
@@ -42,7 +45,6 @@ type Case struct {
 	Source  string // what macro averages are over
 	Topic   string
 	Payload []byte
-	Format  string
 	Labels  []Label
 }
 
@@ -77,7 +79,6 @@ type row struct {
 	Topic      string  `json:"topic"`
 	Payload    *string `json:"payload"`
 	PayloadB64 *string `json:"payload_b64"`
-	Format     string  `json:"format"`
 	Source     string  `json:"source"`
 	Labels     []struct {
 		Path  string `json:"path"`
@@ -93,7 +94,7 @@ func parseCase(line []byte) (Case, error) {
 	if err := json.Unmarshal(line, &x); err != nil {
 		return Case{}, err
 	}
-	c := Case{Source: x.Source, Topic: x.Topic, Format: x.Format}
+	c := Case{Source: x.Source, Topic: x.Topic}
 	switch {
 	case x.Payload != nil:
 		c.Payload = []byte(*x.Payload)
@@ -193,21 +194,20 @@ func (s *Scorer) Add(k Case) {
 		f := &r.Findings[i]
 		path := string(s.d.AppendPath(nil, f.Field))
 		at := s.place(f)
-		right, known := false, false
+		right := false
 		for j, l := range k.Labels {
-			if !s.covers(f, path, at, l) {
+			if !s.covers(f, path, at, &l) {
 				continue
 			}
-			known = true
-			if same(l.Class, f.Class) {
+			if l.Class == f.Class {
 				used[j], right = true, true
 			} else if l.Weak {
 				right = true // arguable: neither way
 			}
 		}
-		if !right && !(known && f.Grade < classify.L3) {
+		if !right {
 			highFalse = highFalse || f.Grade >= classify.L3
-			s.count(k.Source, f.Class).False++
+			s.count(f.Class).False++
 			s.source(k.Source).False++
 			s.misses = append(s.misses, Miss{k.Line, path, f.Class, f.Grade, s.c.DetectorName(f.Detector)})
 		}
@@ -216,10 +216,10 @@ func (s *Scorer) Add(k Case) {
 		switch {
 		case l.Weak:
 		case used[j]:
-			s.count(k.Source, l.Class).Found++
+			s.count(l.Class).Found++
 			s.source(k.Source).Found++
 		default:
-			s.count(k.Source, l.Class).Missed++
+			s.count(l.Class).Missed++
 			s.source(k.Source).Missed++
 			s.misses = append(s.misses, Miss{Line: k.Line, Path: l.Path, Class: l.Class})
 		}
@@ -232,7 +232,7 @@ func (s *Scorer) Add(k Case) {
 	}
 }
 
-func (s *Scorer) count(_ string, c classify.ClassID) *Count {
+func (s *Scorer) count(c classify.ClassID) *Count {
 	n := s.classes[c]
 	if n == nil {
 		n = &Count{}
@@ -259,7 +259,7 @@ func (s *Scorer) place(f *classify.Finding) payload.Span {
 	return s.d.Locate(f.Field, f.Start, f.End)
 }
 
-func (s *Scorer) covers(f *classify.Finding, path string, at payload.Span, l Label) bool {
+func (s *Scorer) covers(f *classify.Finding, path string, at payload.Span, l *Label) bool {
 	if l.End > 0 {
 		return s.d.Fields[f.Field].Kind != payload.KindTopic && int(at.Start) < l.End && l.Start < int(at.End)
 	}
@@ -267,9 +267,6 @@ func (s *Scorer) covers(f *classify.Finding, path string, at payload.Span, l Lab
 	// for what is labelled as a whole.
 	return path == l.Path || strings.HasPrefix(l.Path, path+"/") && path != "" || strings.HasPrefix(path, l.Path+"/") && l.Path != ""
 }
-
-// same reports whether a finding of class b finds what is labelled a.
-func same(a, b classify.ClassID) bool { return a == b }
 
 // Report is the sum of a run.
 type Report struct {
