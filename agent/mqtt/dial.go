@@ -37,6 +37,7 @@ type Options struct {
 	ConnectTimeout time.Duration // for dial, TLS and CONNACK together; 0: 15 s
 	WriteTimeout   time.Duration // for a peer that reads nothing; 0: 30 s
 	BufferBytes    int           // bytes on their way to the socket before Publish waits; 0: 256 KiB
+	PacketBytes    int           // longest packet to receive; 0: 1 MiB
 
 	// MaxQoS caps the QoS of what is published; 0: 1. (Between a rewinding
 	// sender and its broker, QoS 2 costs two round trips and protects nothing.)
@@ -112,6 +113,9 @@ func (o *Options) defaults() error {
 	}
 	if o.BufferBytes <= 0 {
 		o.BufferBytes = 256 << 10
+	}
+	if o.PacketBytes <= 0 {
+		o.PacketBytes = 1 << 20
 	}
 	if o.MaxQoS == 0 {
 		o.MaxQoS = 1

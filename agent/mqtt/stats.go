@@ -18,6 +18,7 @@ type ConnStats struct {
 // SubscribeStats count what a subscriber read. Safe for concurrent use.
 type SubscribeStats struct {
 	Connects   atomic.Uint64
+	Subscribed atomic.Uint64 // connections on which the broker granted all filters
 	Losses     atomic.Uint64
 	Received   atomic.Uint64 // messages
 	Submitted  atomic.Uint64 // messages the sink took
