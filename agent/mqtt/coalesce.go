@@ -19,17 +19,20 @@ type coalescer struct {
 	wake    chan struct{} // capacity 1
 	roomy   chan struct{} // capacity 1: the buffer shrank
 	over    chan struct{} // closed when the writer has ended
+	eof     chan struct{} // closed when a read failed
+	eofOnce sync.Once
 
 	mu     sync.Mutex // guards below
 	buf    []byte
 	err    error // first error of a write, or net.ErrClosed
 	closed bool
+	bye    bool // DISCONNECT was written
 }
 
 func newCoalescer(c net.Conn, o *Options) *coalescer {
 	w := &coalescer{
 		Conn: c, limit: o.BufferBytes, timeout: o.WriteTimeout, stats: o.Stats,
-		wake: make(chan struct{}, 1), roomy: make(chan struct{}, 1), over: make(chan struct{}),
+		wake: make(chan struct{}, 1), roomy: make(chan struct{}, 1), over: make(chan struct{}), eof: make(chan struct{}),
 	}
 	go w.run()
 	return w
@@ -60,6 +63,7 @@ func (w *coalescer) Write(p []byte) (int, error) {
 		return 0, w.err
 	}
 	w.buf = append(w.buf, p...)
+	w.bye = len(p) > 0 && p[0] == 0xe0
 	w.signal()
 	return len(p), nil
 }
@@ -77,7 +81,7 @@ func (w *coalescer) run() {
 	var spare []byte
 	for range w.wake {
 		w.mu.Lock()
-		p, closed := w.buf, w.closed
+		p, closed, bye := w.buf, w.closed, w.bye
 		w.buf = spare[:0]
 		w.mu.Unlock()
 		var err error
@@ -99,6 +103,9 @@ func (w *coalescer) run() {
 			w.mu.Lock()
 			w.err, w.buf = err, nil
 			w.mu.Unlock()
+			if bye {
+				w.linger()
+			}
 			_ = w.Conn.Close() // the reader notices
 		}
 		select {
@@ -117,6 +124,18 @@ func (w *coalescer) run() {
 // lastWords is how long a closing connection may take to write what is left.
 const lastWords = time.Second
 
+// linger lets the broker close first after DISCONNECT, as it must, so that our
+// last acknowledgements are not thrown away by a reset or by the next
+// connection with the same client id.
+func (w *coalescer) linger() {
+	t := time.NewTimer(lastWords / 2)
+	defer t.Stop()
+	select {
+	case <-w.eof:
+	case <-t.C:
+	}
+}
+
 // Close writes what is buffered, for at most a second, and closes.
 func (w *coalescer) Close() error {
 	w.mu.Lock()
@@ -130,6 +149,9 @@ func (w *coalescer) Close() error {
 
 func (w *coalescer) Read(p []byte) (int, error) {
 	n, err := w.Conn.Read(p)
+	if err != nil {
+		w.eofOnce.Do(func() { close(w.eof) })
+	}
 	w.stats.BytesIn.Add(uint64(n))
 	return n, err
 }

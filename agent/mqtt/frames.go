@@ -1,6 +1,7 @@
 package mqtt
 
 import (
+	"bufio"
 	"fmt"
 	"net"
 )
@@ -8,8 +9,11 @@ import (
 // A frameGuard reads MQTT packets from a connection and ends it before a packet
 // longer than limit is buffered anywhere: both client libraries allocate what a
 // length header says, up to 256 MB.
+//
+// It also buffers reads, which the libraries do a byte at a time.
 type frameGuard struct {
 	net.Conn
+	in    *bufio.Reader
 	limit int
 
 	first  [4]byte // of the connection: the shape of CONNACK tells 3.1.1 from 5
@@ -20,8 +24,12 @@ type frameGuard struct {
 	inHead bool // within the length bytes
 }
 
+func newFrameGuard(c net.Conn, limit int) *frameGuard {
+	return &frameGuard{Conn: c, in: bufio.NewReaderSize(c, 8<<10), limit: limit}
+}
+
 func (g *frameGuard) Read(p []byte) (int, error) {
-	n, err := g.Conn.Read(p)
+	n, err := g.in.Read(p)
 	if bad := g.scan(p[:n]); bad != nil {
 		_ = g.Conn.Close()
 		return 0, bad

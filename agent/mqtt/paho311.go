@@ -27,7 +27,7 @@ func DialPaho311(ctx context.Context, o Options) (Conn, error) {
 		return nil, err
 	}
 	c := &pahoConn{
-		wire:   newCoalescer(&frameGuard{Conn: raw, limit: o.PacketBytes}, &o),
+		wire:   newCoalescer(newFrameGuard(raw, o.PacketBytes), &o),
 		stats:  o.Stats,
 		maxQoS: o.MaxQoS,
 		acked:  make(map[uint16]func(Ack)),

@@ -152,7 +152,7 @@ func (s *subscriber) connect(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	guard := &frameGuard{Conn: raw, limit: s.o.PacketBytes}
+	guard := newFrameGuard(raw, s.o.PacketBytes)
 	wire := newCoalescer(guard, &s.o.Options)
 	defer wire.Close()
 	t := newStream(ctx, s, int(s.o.ReceiveMaximum))
@@ -160,6 +160,9 @@ func (s *subscriber) connect(ctx context.Context) error {
 		err = s.run5(ctx, t, wire, guard)
 	} else {
 		err = s.run311(ctx, t, wire)
+	}
+	if errors.Is(err, errLost) {
+		s.o.Reads.Losses.Add(1)
 	}
 	return err
 }
@@ -330,18 +333,25 @@ func (t *stream) end() {
 	t.joined.Wait()
 }
 
-// wait waits for the end of the connection: ctx, an error of the library on
-// lost, or of the sink.
-func (t *stream) wait(ctx context.Context, lost <-chan error) error {
-	t.s.o.Reads.Subscribed.Add(1)
-	select {
-	case err := <-lost:
-		t.s.o.Reads.Losses.Add(1)
-		return err
-	case <-t.ctx.Done():
-		if ctx.Err() != nil {
-			t.drain(t.s.o.Drain)
-		}
+// lose ends the stream because the connection ended.
+func (t *stream) lose(err error) { t.cancel(fmt.Errorf("%w: %w", errLost, err)) }
+
+var errLost = errors.New("connection lost")
+
+// cause prefers why the stream ended over what failed because of that.
+func (t *stream) cause(err error) error {
+	if t.ctx.Err() != nil {
 		return context.Cause(t.ctx)
 	}
+	return err
+}
+
+// wait waits for the end of a connection that has subscribed.
+func (t *stream) wait(ctx context.Context) error {
+	t.s.o.Reads.Subscribed.Add(1)
+	<-t.ctx.Done()
+	if ctx.Err() != nil {
+		t.drain(t.s.o.Drain)
+	}
+	return context.Cause(t.ctx)
 }

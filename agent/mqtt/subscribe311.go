@@ -14,7 +14,6 @@ import (
 // client, so that an acknowledgement from an earlier one has nowhere to go.
 func (s *subscriber) run311(ctx context.Context, t *stream, wire *coalescer) error {
 	defer t.end()
-	lost := make(chan error, 1)
 	po := paho.NewClientOptions().
 		AddBroker("tcp://broker:1883"). // never dialled: the connection exists
 		SetCustomOpenConnectionFn(func(*url.URL, paho.ClientOptions) (net.Conn, error) { return wire, nil }).
@@ -32,7 +31,7 @@ func (s *subscriber) run311(ctx context.Context, t *stream, wire *coalescer) err
 		SetDefaultPublishHandler(func(_ paho.Client, m paho.Message) {
 			t.arrive(Message{Topic: m.Topic(), Payload: m.Payload(), QoS: m.Qos(), Retain: m.Retained()}, m.Ack)
 		}).
-		SetConnectionLostHandler(func(_ paho.Client, err error) { lost <- err })
+		SetConnectionLostHandler(func(_ paho.Client, err error) { t.lose(err) })
 	if w := s.o.Will; w != nil {
 		po.SetBinaryWill(w.Topic, w.Payload, w.QoS, w.Retain)
 	}
@@ -69,12 +68,10 @@ func (s *subscriber) run311(ctx context.Context, t *stream, wire *coalescer) err
 				return fmt.Errorf("subscribe: broker refused a filter (0x%02x)", code)
 			}
 		}
-	case err := <-lost:
-		return err
+	case <-t.ctx.Done():
+		return context.Cause(t.ctx)
 	case <-late.C:
 		return fmt.Errorf("subscribe: no SUBACK within %s", s.o.ConnectTimeout)
-	case <-ctx.Done():
-		return ctx.Err()
 	}
-	return t.wait(ctx, lost)
+	return t.wait(ctx)
 }

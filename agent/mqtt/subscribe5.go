@@ -29,13 +29,6 @@ func (s *subscriber) session5() { s.state5 = &lateSession{state.NewInMemory()} }
 // run5 runs one MQTT 5 connection.
 func (s *subscriber) run5(ctx context.Context, t *stream, wire *coalescer, guard *frameGuard) error {
 	defer t.end()
-	lost := make(chan error, 1)
-	lose := func(err error) {
-		select {
-		case lost <- err:
-		default:
-		}
-	}
 	client := paho5.NewClient(paho5.ClientConfig{
 		ClientID:      s.o.ClientID,
 		Conn:          wire,
@@ -46,9 +39,9 @@ func (s *subscriber) run5(ctx context.Context, t *stream, wire *coalescer, guard
 			t.arrive(message5(r.Packet), func() { s.state5.Late(p) })
 			return true, nil
 		}},
-		OnClientError: lose,
+		OnClientError: t.lose,
 		OnServerDisconnect: func(d *paho5.Disconnect) {
-			lose(fmt.Errorf("broker disconnected us: reason 0x%02x", d.ReasonCode))
+			t.lose(fmt.Errorf("broker disconnected us: reason 0x%02x", d.ReasonCode))
 		},
 	})
 	expiry := uint32(min(s.o.SessionExpiry/time.Second, math.MaxUint32))
@@ -100,9 +93,9 @@ func (s *subscriber) run5(ctx context.Context, t *stream, wire *coalescer, guard
 		})
 	}
 	if _, err := client.Subscribe(t.ctx, sub); err != nil {
-		return fmt.Errorf("subscribe: %w", err)
+		return t.cause(fmt.Errorf("subscribe: %w", err))
 	}
-	return t.wait(ctx, lost)
+	return t.wait(ctx)
 }
 
 // message5 is what a received PUBLISH says.

@@ -158,7 +158,9 @@ func subscribe(t *testing.T, o SubscribeOptions, s Sink) (reads *SubscribeStats,
 		}
 	})
 	t.Cleanup(once)
-	within(t, "subscribed", func() bool { return reads.Subscribed.Load() > 0 })
+	within(t, "subscribed", func() bool {
+		return reads.Subscribed.Load() > 0
+	})
 	return reads, once
 }
 
@@ -205,6 +207,7 @@ func TestSubscribe(t *testing.T) {
 			})
 
 			t.Run("acknowledged late and in order, sent again after a loss", func(t *testing.T) {
+				o.ClientID = "gw1"
 				h := &hopper{}
 				reads, stop := subscribe(t, o, h)
 				for i := range 4 {
@@ -227,13 +230,14 @@ func TestSubscribe(t *testing.T) {
 				h.settle(4, nil)
 				h.settle(5, nil)
 				within(t, "acknowledged", func() bool { return reads.Acked.Load() == 4 })
-				if reads.VoidAcks.Load() != 1 || reads.SinkErrors.Load() != 1 || reads.Connects.Load() != 2 {
+				if reads.VoidAcks.Load() != 1 || reads.SinkErrors.Load() != 1 || reads.Connects.Load() < 2 {
 					t.Errorf("void %d, sink errors %d, connects %d", reads.VoidAcks.Load(), reads.SinkErrors.Load(), reads.Connects.Load())
 				}
 				stop()
 			})
 
 			t.Run("refused by the sink", func(t *testing.T) {
+				o.ClientID = "gw2"
 				h := &hopper{auto: true, refuse: errors.New("closing")}
 				_, stop := subscribe(t, o, h)
 				m.pub("-t", "d/x", "-m", "again", "-q", "2")
@@ -242,6 +246,7 @@ func TestSubscribe(t *testing.T) {
 			})
 
 			t.Run("back-pressure", func(t *testing.T) {
+				o.ClientID = "gw3"
 				h := &hopper{}
 				_, stop := subscribe(t, o, h)
 				for range 60 {
@@ -259,6 +264,7 @@ func TestSubscribe(t *testing.T) {
 			})
 
 			t.Run("broker restarts", func(t *testing.T) {
+				o.ClientID = "gw4"
 				h := &hopper{auto: true}
 				reads, stop := subscribe(t, o, h)
 				m.stop()
@@ -268,7 +274,9 @@ func TestSubscribe(t *testing.T) {
 					t.Errorf("lost sessions: %d, want 1", reads.Lost.Load())
 				}
 				m.pub("-t", "d/x", "-m", "x", "-q", "1")
-				within(t, "arrived", func() bool { return h.count() == 1 })
+				within(t, "arrived", func() bool {
+					return h.count() == 1
+				})
 				stop()
 			})
 		})
