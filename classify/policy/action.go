@@ -24,7 +24,7 @@ func (a *Action) finish() {
 	s := a.Spec
 	a.strength, a.residue, a.edits = s.Strength, s.Residue, s.Edits
 	if s.Residue == ResidueCoarse && (s.Coarse == nil || !s.Coarse(a)) {
-		a.residue = ResidueSame
+		a.residue, a.strength = ResidueSame, StrengthPass
 	}
 	if s.Floor != nil && !s.Floor(a) {
 		a.strength = StrengthPass
@@ -37,6 +37,15 @@ func (a *Action) finish() {
 	}
 	order := [...]uint8{ResidueSame: 0, ResidueCoarse: 1, ResidueLower2: 2, ResidueGone: 3}
 	a.rank = uint8(s.Strength)<<2 | order[a.residue]
+}
+
+// counts is what the guard counts an action on a value of a class as. What only
+// generalizes counts where the class has a coarse one to become.
+func (p *Policy) counts(a *Action, class classify.ClassID) Strength {
+	if a.residue == ResidueCoarse && p.coarse[class] == classify.ClassNone {
+		return StrengthPass
+	}
+	return a.strength
 }
 
 func (a *Action) canonical() string {

@@ -19,8 +19,8 @@ func edits(kinds ...payload.EditKind) (m payload.EditMask) {
 	return m
 }
 
-// testActions is the list of actions as package protect carries it: names,
-// parameters, ranges and effects are those of the specification.
+// testActions is a vocabulary like that of package protect, and stricter about
+// parameters, so that each kind of complaint has its cause.
 func testActions() []*policy.ActionSpec {
 	return []*policy.ActionSpec{
 		{
@@ -30,24 +30,19 @@ func testActions() []*policy.ActionSpec {
 		{
 			Name: "mask", On: policy.OnField | policy.OnTopicLevel, Strength: policy.StrengthTransform, Residue: policy.ResidueLower2,
 			Doc:   "keeps the last characters, at most a quarter of them; the rest becomes *",
-			Edits: edits(payload.EditString, payload.EditRaw), Becomes: "string", CanLeave: true,
+			Edits: edits(payload.EditString), Becomes: "string", CanLeave: true,
 			Params: []policy.ParamSpec{
-				{Name: "keep", Kind: policy.ParamInt, Min: 0, Max: 4, Doc: "characters kept at the end; never more than 25 % of the value"},
+				{Name: "keep", Kind: policy.ParamInt, Min: 0, Max: 4, Default: 4, Doc: "characters kept at the end; never more than 25 % of the value"},
 			},
 		},
 		{
 			Name: "truncate", On: policy.OnField, Strength: policy.StrengthTransform, Residue: policy.ResidueLower2,
 			Doc:   "cuts an IP address to its network, a MAC address to its maker, any other text to its first characters",
-			Edits: edits(payload.EditString, payload.EditRaw), Becomes: "string", CanLeave: true,
+			Edits: edits(payload.EditString), Becomes: "string", CanLeave: true,
 			Params: []policy.ParamSpec{
-				{Name: "ipv4", Kind: policy.ParamInt, Min: 8, Max: 32, Default: 24, Doc: "bits of an IPv4 address that stay"},
-				{Name: "ipv6", Kind: policy.ParamInt, Min: 16, Max: 128, Default: 48, Doc: "bits of an IPv6 address that stay"},
-				{Name: "mac", Kind: policy.ParamInt, Min: 24, Max: 48, Default: 24, Doc: "bits of a MAC address that stay: 24 is the maker (OUI)"},
-				{Name: "text", Kind: policy.ParamInt, Min: 0, Max: 256, Default: 0, Doc: "characters of any other text that stay; a text that is not longer does not fit"},
+				{Name: "text", Kind: policy.ParamInt, Min: 1, Max: 1024, Optional: true, Doc: "characters of any other text that stay; a text that is not longer does not fit"},
 			},
-			Floor: func(a *policy.Action) bool {
-				return a.Ints["ipv4"] <= 24 && a.Ints["ipv6"] <= 48 && a.Ints["mac"] <= 24 && a.Ints["text"] <= 4
-			},
+			Floor: func(a *policy.Action) bool { return a.Ints["text"] <= 4 },
 		},
 		{
 			Name: "generalize", On: policy.OnField, Strength: policy.StrengthTransform, Residue: policy.ResidueCoarse,
@@ -55,18 +50,17 @@ func testActions() []*policy.ActionSpec {
 			Edits: edits(payload.EditString, payload.EditNumber, payload.EditRaw), CanLeave: true,
 			Params: []policy.ParamSpec{
 				{Name: "decimals", Kind: policy.ParamInt, Min: 0, Max: 6, Optional: true, Doc: "decimals of a coordinate in degrees that stay; 2 is about 1 km"},
-				{Name: "grid", Kind: policy.ParamInt, Min: 10, Max: 1_000_000, Optional: true, Doc: "width in metres of the grid that a coordinate is moved to"},
+				{Name: "grid", Kind: policy.ParamInt, Min: 1, Max: 90_000, Optional: true, Doc: "cell of a grid, in thousandths of a degree"},
 				{Name: "bucket", Kind: policy.ParamDuration, Min: 1, Max: 366 * day, Optional: true, Doc: "width of the span of time whose begin stays"},
 				{Name: "band", Kind: policy.ParamInt, Min: 1, Max: 1_000_000_000, Optional: true, Doc: "width of the band of numbers whose lower end stays"},
 			},
 			Check:  checkGeneralize,
 			Coarse: coarse,
-			Floor:  coarse,
 		},
 		{
 			Name: "pseudonymize", On: policy.OnField | policy.OnTopicLevel, Strength: policy.StrengthTransform, Residue: policy.ResidueLower2,
 			Doc:   "a keyed token, the same for the same value within a join domain",
-			Edits: edits(payload.EditString, payload.EditRaw), Becomes: "string",
+			Edits: edits(payload.EditString), Becomes: "string",
 			Params: []policy.ParamSpec{
 				{Name: "domain", Kind: policy.ParamName, Text: "default", Doc: "join domain: equal values have equal tokens within it, and unrelated ones across domains"},
 			},
@@ -113,7 +107,7 @@ func has(a *policy.Action, name string) bool {
 }
 
 func coarse(a *policy.Action) bool {
-	return has(a, "decimals") && a.Ints["decimals"] <= 2 || has(a, "grid") && a.Ints["grid"] >= 1000
+	return has(a, "decimals") && a.Ints["decimals"] <= 2 || has(a, "grid") && a.Ints["grid"] >= 10
 }
 
 func checkGeneralize(class classify.ClassID, a *policy.Action) error {

@@ -110,7 +110,7 @@ func (p *Policy) outcome(t *treatment, class classify.ClassID, grade classify.Gr
 	o := outcome{action: t.table.fields[class][grade]}
 	_, o.residual = p.residual(class, grade, o.action)
 	o.message = max(t.message[o.residual], o.action.message())
-	o.strength = max(o.action.strength, o.message.strength())
+	o.strength = max(p.counts(o.action, class), o.message.strength())
 	o.need = p.guard.minimum[max(grade, p.guard.grades[class])]
 	return o
 }

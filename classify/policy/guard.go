@@ -82,7 +82,7 @@ func (c *compiler) checkGuard(root *node, overrides map[classify.ClassID]classif
 		grade := max(p.grades[k.ID], p.guard.grades[k.ID])
 		// A level that goes out as a token is enough: the rest is sealed.
 		need := min(p.guard.minimum[grade], StrengthTransform)
-		if a := c.topics[k.ID]; a != nil && a.strength < need && enforced {
+		if a := c.topics[k.ID]; a != nil && p.counts(a, k.ID) < need && enforced {
 			c.on(c.topicAt[k.ID], "", "%s (%s) in a topic falls short of the guard: %s demands %s or stronger", k.Name, a, grade, p.guard.minimum[grade])
 		}
 	}

@@ -289,7 +289,7 @@ func (pl *plan) finding(i int32, first int, container int32) {
 		return
 	}
 	x := FieldAction{Finding: i, Field: f.Field, Start: f.Start, End: f.End, Action: a, Class: f.Class, Grade: f.Grade}
-	if f.Whole() || f.Start == 0 && int(f.End) >= pl.d.Fields[f.Field].Text.Len() || a.Spec.Residue == ResidueGone {
+	if f.Whole() || f.Start == 0 && int(f.End) >= pl.d.Fields[f.Field].Text.Len() || a.Spec.Trailer {
 		x.Start, x.End = 0, 0
 	}
 	pl.add(x, first, container)
@@ -339,7 +339,9 @@ func (pl *plan) merge(x FieldAction, first int) {
 		if wholly {
 			start, end = 0, 0
 		}
-		if pl.stronger(last.Action, x.Action) {
+		// Of two that are as strong, the one about the whole field stays: it
+		// was not made for a part.
+		if whole := x.End == 0 && last.End != 0 && x.Action.rank == last.Action.rank; pl.stronger(last.Action, x.Action) && !whole {
 			x = *last
 		}
 		x.Start, x.End = start, end

@@ -90,6 +90,8 @@ func TestJudge(t *testing.T) {
 		{"not coarse enough", "classes: {location.precise: {generalize: {decimals: 3}}}\n" + everything + "fields:\n" + declare("/p", "location.precise"), `{"p":52.51234}`, "seal (grade) L3>L3 /p=generalize(decimals: 3)"},
 		{"grade passes by policy", "grades: {L4: {seal: {encoding: json}}}\nclasses: {health: pass}\n" + everything + "fields:\n" + declare("/h", "health"), `{"h":1}`, "seal (grade) L4>L4"},
 
+		{"a generalized number of no coarse class", "class_grades: {id.vin: L3}\nclasses: {id.vin: {generalize: {band: 1}}}\n" + everything + "fields:\n" + declare("/v", "id.vin"), `{"v":7}`, "seal (grade) L3>L3 /v=generalize(band: 1)"},
+
 		// Containers.
 		{"container", everything + "fields:\n" + declare("/f", "biometric.embedding"), `{"f":[1,2,"a b"],"s":"a b"}`, "pass L4>L1 /f=encrypt /s=encrypt"},
 		{"in a container", everything + "fields:\n" + declare("/f", "health") + declare("/f/n", "contact.email"), `{"f":{"n":"x y","m":[1]}}`, "pass L4>L1 /f=encrypt"},

@@ -8,6 +8,7 @@ import (
 
 	"github.com/sealgate/sealgate/classify/policy"
 	"github.com/sealgate/sealgate/configs"
+	"github.com/sealgate/sealgate/crypto/protect"
 )
 
 func compile(t *testing.T, src string, g policy.Guard) *policy.Policy {
@@ -38,10 +39,11 @@ func TestBuiltIn(t *testing.T) {
 	}
 }
 
-// TestSample holds the annotated sample to what Compile accepts, with the
-// uplinks and recipients that it names, and its table to a golden file.
+// TestSample holds the annotated sample to what Compile accepts with the real
+// actions and the uplinks and recipients that it names, and its table to a
+// golden file.
 func TestSample(t *testing.T) {
-	v := vocabulary()
+	v := policy.Vocabulary{Actions: protect.Specs()}
 	v.Uplinks, v.Recipients = []string{"city", "plant"}, []string{"city-police", "cloud-analytics"}
 	p, err := policy.Compile(configs.Policy, v, policy.Guard{})
 	if err != nil {

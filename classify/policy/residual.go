@@ -38,7 +38,7 @@ func (pl *plan) left(before classify.Grade) classify.Grade {
 			classes = classes.With(f.Class)
 			continue
 		}
-		s.fate = append(s.fate, fate{strength: a.strength, topic: topic})
+		s.fate = append(s.fate, fate{strength: pl.p.counts(a, f.Class), topic: topic})
 		if a.residue == ResidueGone {
 			continue
 		}

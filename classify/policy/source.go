@@ -89,25 +89,30 @@ func readSource(src []byte, ps *problems) *node {
 	return nil
 }
 
-// nestedTooDeep returns the line where nesting exceeds maxNest: of brackets
-// (those in strings are counted too), or of "- - -" and "? ? ?" on one line.
-// 0 means nowhere. Nesting by indentation is bounded by the document's size.
+// nestedTooDeep returns the line where nesting exceeds what the parser can take
+// in bounded time: of brackets (those in strings are counted too), or of
+// markers that stand in a row, as in "- - -" and "? ? ?". 0 means nowhere.
+// Nesting by indentation is bounded by the document's size.
 func nestedTooDeep(src []byte) int {
 	line, depth, run := 1, 0, 0
 	for i, c := range src {
 		switch c {
+		case ' ', '\t':
+			continue
+		case '-', '?', ':':
+			if i+1 == len(src) || src[i+1] == ' ' || src[i+1] == '\t' || src[i+1] == '\n' {
+				run++
+			}
 		case '\n':
 			line, run = line+1, 0
 		case '[', '{':
-			depth++
+			depth, run = depth+1, 0
 		case ']', '}':
-			depth = max(0, depth-1)
-		case '-', '?', ':':
-			if i+1 < len(src) && src[i+1] == ' ' {
-				run++
-			}
+			depth, run = max(0, depth-1), 0
+		default:
+			run = 0
 		}
-		if depth > 4*maxNest || run > 16*maxNest {
+		if depth > 4*maxNest || run > maxNest {
 			return line
 		}
 	}
