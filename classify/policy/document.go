@@ -34,7 +34,7 @@ func (c *compiler) keys(n *node, what string, known ...string) bool {
 	return true
 }
 
-// list returns the items of a list; nil after a problem, or where n is nil.
+// items returns the items of a list: none after a problem, or where n is nil.
 func (c *compiler) items(n *node, what string) []*node {
 	if n == nil || !c.want(n, nodeSeq, what) {
 		return nil
