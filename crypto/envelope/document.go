@@ -134,7 +134,7 @@ func (o *Opener) readable(doc []byte) bool {
 // member, without escapes.
 func trailerInPlace(d *payload.Document, at int32) bool {
 	f := &d.Fields[at]
-	if f.Flags&(payload.TextArena|payload.KeyArena) != 0 || int(at) != len(d.Fields)-1 {
+	if f.Flags&(payload.TextArena|payload.KeyArena) != 0 {
 		return false
 	}
 	tail := bytes.TrimLeft(d.Raw[f.Raw.End:], jsonSpace)

@@ -53,6 +53,12 @@ func (p parties) forged(t *testing.T, change func(*forge), lease func(*Lease)) [
 	return must(forgedLease.SealMessage(nil, testStamp(), []byte("m"), EncodingCOSE))
 }
 
+// expiry is the exp of the grant that a forged lease carries.
+func expiry(l *Lease) int64 {
+	g, _ := parseGrant(l.key.grant)
+	return g.expires.Unix()
+}
+
 func TestGrantIsChecked(t *testing.T) {
 	p := newParties(t)
 	stranger := must(crypto.GenerateSigner())
@@ -74,8 +80,8 @@ func TestGrantIsChecked(t *testing.T) {
 	}{
 		{"as it is", none, nil, ""},
 		{"wrapped again", rewrap("gw-1", 7, crypto.AlgAES256GCM), nil, ""},
-		{"sealed at exp", none, func(l *Lease) { l.issuedAt = l.key.expires }, ""},
-		{"sealed after exp", none, func(l *Lease) { l.issuedAt = l.key.expires + 1 }, ReasonExpired},
+		{"sealed at exp", none, func(l *Lease) { l.issuedAt = expiry(l) }, ""},
+		{"sealed after exp", none, func(l *Lease) { l.issuedAt = expiry(l) + 1 }, ReasonExpired},
 		{"header of another boot", none, func(l *Lease) { l.sealer.boot++ }, ReasonGrant},
 		{"header of another gateway", none, func(l *Lease) { l.sealer.gateway = "gw-2" }, ReasonGrant},
 		{"header of another algorithm", none, func(l *Lease) { l.key.alg = crypto.AlgChaCha20Poly1305 }, ReasonGrant},
@@ -147,7 +153,8 @@ func TestGrantIsChecked(t *testing.T) {
 func TestGrantSignedAgain(t *testing.T) {
 	p := newParties(t)
 	o := p.archive(t)
-	late := func(l *Lease) { l.issuedAt = l.key.expires + 5 }
+	normal := must(p.sealer.Lease(1, 0))
+	late := func(l *Lease) { l.issuedAt = expiry(normal) + 5 }
 	longer := func(f *forge) {
 		c := f.header[15].(map[int]any)
 		c[4] = c[4].(int64) + 10

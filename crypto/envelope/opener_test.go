@@ -260,6 +260,7 @@ func TestEditedDocuments(t *testing.T) {
 		return with(func(p []string) []string { p[i] = s; return p })
 	}
 	other := parts(two)
+	sealed := p.message(testStamp(), "m", EncodingJSON)
 
 	tests := []struct {
 		name       string
@@ -293,6 +294,8 @@ func TestEditedDocuments(t *testing.T) {
 		{"signature too short", set(6, "AAAA"), ReasonMalformed, false},
 		{"no grants", set(2, "gA"), "", false},
 		{"grants cut off", set(2, ""), ReasonMalformed, false},
+		{"escape in the trailer", rewrite(t, one, `"_sg":"1.`, `"_sg":"1\u002e`), ReasonReserialized, true},
+		{"escape in the trailer's key", rewrite(t, one, `"_sg":`, `"\u005fsg":`), ReasonReserialized, false},
 		{"leftover gone", rewrite(t, one, `"a":null,`, ``), ReasonReserialized, true},
 		{"trailer twice", rewrite(t, one, `"clear":10`, `"clear":10,"_sg":"1.x"`), ReasonMalformed, false},
 		{"trailer not a string", []byte(`{"a":1,"_sg":7}`), ReasonMalformed, false},
@@ -301,7 +304,8 @@ func TestEditedDocuments(t *testing.T) {
 		{"trailer in an array", []byte(`[{"_sg":"1.x"}]`), ReasonMalformed, false},
 		{"trailer gone", []byte(doc), ReasonDowngrade, false},
 		{"cut", one[:len(one)-1], ReasonMalformed, false},
-		{"sealed with a member more", []byte(`{"_sg":"1s.AAAA","x":1}`), ReasonMalformed, false},
+		{"sealed with a member more", rewrite(t, sealed, `"}`, `","x":1}`), ReasonMalformed, false},
+		{"sealed with a member before", rewrite(t, sealed, `{`, `{"x":1,`), ReasonMalformed, false},
 		{"sealed, not base64", []byte(`{"_sg":"1s.!"}`), ReasonMalformed, false},
 		{"sealed, empty", []byte(`{"_sg":"1s."}`), ReasonMalformed, false},
 		{"empty", nil, ReasonDowngrade, false},
@@ -447,6 +451,15 @@ func TestAudiences(t *testing.T) {
 	lenient := must(NewOpener(OpenerOptions{Keys: []*crypto.RecipientKey{p.key, police}, Verifiers: p.registry, AllowReserialized: true}))
 	_, err = lenient.Open("site/gate/3", []byte(strings.Join(parts, ".")))
 	wantReason(t, err, ReasonBadTag)
+
+	// Another audience's field can't be checked, only that it is one.
+	parts = strings.Split(string(msg), ".")
+	lenient = must(NewOpener(OpenerOptions{Keys: []*crypto.RecipientKey{p.key}, Verifiers: p.registry, AllowReserialized: true}))
+	for _, c := range []string{"", "AAAA", strings.Repeat("A", 4*15), strings.Repeat("A", 4*21), parts[5] + "="} {
+		parts[4] = c
+		_, err = lenient.Open("site/gate/3", []byte(strings.Join(parts, ".")))
+		wantReason(t, err, ReasonMalformed)
+	}
 
 	// By reference, a missing grant may be ours: nothing opens until it is there.
 	ref := must(NewSealer(SealerOptions{Gateway: "gw-1", Signer: p.signer, Boot: 7, Reference: true, Recipients: []Recipient{{Recipient: police.Recipient(), Audience: "police"}}}))

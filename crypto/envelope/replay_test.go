@@ -154,6 +154,28 @@ func TestStreamsAreBounded(t *testing.T) {
 	}
 }
 
+// TestForgettingIsForGood: a later boot may be forgotten before an earlier one,
+// and stays so.
+func TestForgettingIsForGood(t *testing.T) {
+	r := newReplayState(4, 2)
+	place := func(boot uint64, shard uint32) (Freshness, error) {
+		return r.check(&Header{Gateway: "gw-1", Boot: boot, Stream: Stream{Shard: shard}, Seq: 1}, []byte("m"))
+	}
+	for _, step := range []struct {
+		boot  uint64
+		shard uint32
+		want  Freshness
+	}{{2, 0, New}, {1, 0, Late}, {3, 0, New}, {3, 1, New}} { // 3/0 pushes out 2/0, 3/1 pushes out 1/0
+		if got, err := place(step.boot, step.shard); err != nil || got != step.want {
+			t.Fatalf("boot %d: %v, %v", step.boot, got, err)
+		}
+	}
+	for boot := uint64(1); boot <= 2; boot++ {
+		_, err := place(boot, 0)
+		wantReason(t, err, ReasonReplay)
+	}
+}
+
 // TestLongOutage: 72 hours offline with a reboot inside, then everything is
 // delivered at once, new messages before the backlog. Nothing is refused.
 func TestLongOutage(t *testing.T) {

@@ -103,6 +103,11 @@ func TestRequirements(t *testing.T) {
 	bad(with(OpenerOptions{Algs: []crypto.Alg{crypto.AlgChaCha20Poly1305}}), "site/gate/3", sealed, ReasonAlgorithm)
 	bad(with(OpenerOptions{Algs: []crypto.Alg{crypto.AlgChaCha20Poly1305}}), "site/gate/3", doc, ReasonAlgorithm)
 	bad(with(OpenerOptions{MaxBytes: 100}), "site/gate/3", sealed, ReasonMalformed)
+	st := testStamp()
+	st.Sign = true
+	edited := rewrite(t, p.document(st, `{"a":null,"b":1}`, []FieldCipher{{Pointer: "/a", Plaintext: []byte("1")}}), `"b":1`, `"b":2`)
+	ok(with(OpenerOptions{AllowReserialized: true}), edited)
+	bad(with(OpenerOptions{AllowReserialized: true, Require: func(string) Requirement { return Requirement{Signed: true} }}), "site/gate/3", edited, ReasonReserialized)
 	withdrawn := true
 	o := must(NewOpener(OpenerOptions{Keys: []*crypto.RecipientKey{p.key}, Mode: Archive, Verifiers: func(g string) []*crypto.Verifier {
 		if withdrawn {

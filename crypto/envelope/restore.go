@@ -67,9 +67,6 @@ func restore(d *payload.Document, trailer int32, fields []FieldEntry, values [][
 	out := make([]byte, 0, size)
 	at := 0
 	for _, s := range splices {
-		if s.start < at {
-			return nil, false
-		}
 		out = append(out, d.Raw[at:s.start]...)
 		if s.comma {
 			out = append(out, ',')

@@ -94,14 +94,13 @@ type Sealer struct {
 // A sealingKey is one generation of the data key. What Lease counts is guarded
 // by Sealer.mu; the rest does not change.
 type sealingKey struct {
-	dek     *crypto.DEK
-	alg     crypto.Alg
-	kid     crypto.KID
-	grant   []byte
-	inline  []byte        // CBOR [grant] in base64url, ready for a trailer
-	born    time.Duration // monotonic
-	wall    time.Time
-	expires int64 // the grant's exp
+	dek    *crypto.DEK
+	alg    crypto.Alg
+	kid    crypto.KID
+	grant  []byte
+	inline []byte        // CBOR [grant] in base64url, ready for a trailer
+	born   time.Duration // monotonic
+	wall   time.Time
 
 	invocations int64 // leased so far
 	bytes       int64
@@ -195,7 +194,7 @@ func (s *Sealer) spent(now time.Duration, wall time.Time, invocations, bytes int
 	k, l := s.key, &s.options.Limits
 	age := now - k.born
 	step := wall.Sub(k.wall) - age
-	return age < 0 || age >= l.Lifetime || step > maxStep || step < -maxStep || wall.Unix() > k.expires ||
+	return age < 0 || age >= l.Lifetime || step > maxStep || step < -maxStep ||
 		k.invocations+invocations > l.Invocations || k.bytes+bytes > l.Bytes
 }
 
@@ -208,8 +207,9 @@ func (s *Sealer) newKey(now time.Duration, wall time.Time) (*sealingKey, error) 
 		return nil, fmt.Errorf("make data key: %w", err)
 	}
 	issued := wall.Unix()
-	// The wall clock may gain up to maxStep on the lifetime; both round up.
-	expires := issued + int64((s.options.Limits.Lifetime+maxStep+time.Second-1)/time.Second) + 1
+	// Within the lifetime the wall clock may gain up to maxStep. Rounded up, this
+	// also covers the fraction that issued lost: see TestExpiryHolds.
+	expires := issued + int64((s.options.Limits.Lifetime+maxStep+time.Second-1)/time.Second)
 	kid, grant, err := newGrant(&s.options, dek, issued, expires)
 	if err != nil {
 		return nil, fmt.Errorf("make data key: %w", err)
@@ -217,7 +217,7 @@ func (s *Sealer) newKey(now time.Duration, wall time.Time) (*sealingKey, error) 
 	return &sealingKey{
 		dek: dek, alg: dek.Alg(), kid: kid, grant: grant,
 		inline: b64.AppendEncode(nil, appendBytes([]byte{majorArray<<5 | 1}, grant)),
-		born:   now, wall: wall, expires: expires,
+		born:   now, wall: wall,
 	}, nil
 }
 

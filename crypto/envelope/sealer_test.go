@@ -69,16 +69,30 @@ func TestRotation(t *testing.T) {
 	}
 }
 
-// TestExpiryHolds walks through a key's whole life with a wall clock that
-// gains: no message may be later than its grant's exp.
+// TestExpiryHolds: at the last moment of a key's life, with a wall clock that
+// gained all it may, no message is later than its grant's exp; the exp is no
+// later than that needs.
 func TestExpiryHolds(t *testing.T) {
-	s, c := clockedSealer(t, Limits{Lifetime: 5 * time.Second})
-	for range 200 {
-		c.pass(101 * time.Millisecond)
-		c.wall = c.wall.Add(17 * time.Millisecond)
-		l := must(s.Lease(1, 0))
-		if g, ok := parseGrant(l.Grant()); !ok || l.issuedAt > g.expires.Unix() || l.issuedAt < g.issuedAt.Unix() {
-			t.Fatalf("message of %d under a grant from %v to %v", l.issuedAt, g.issuedAt, g.expires)
+	for _, lifetime := range []time.Duration{time.Second, 5 * time.Second, 1500 * time.Millisecond, 10 * time.Minute} {
+		reached := false
+		for _, fraction := range []time.Duration{0, 1, 499_999_999, 500_000_000, 999_999_999} {
+			s, c := clockedSealer(t, Limits{Lifetime: lifetime})
+			c.wall = time.Unix(1_800_000_000, int64(fraction))
+			first := must(s.Lease(1, 0))
+			c.pass(lifetime - 1)
+			c.wall = c.wall.Add(maxStep)
+			last := must(s.Lease(1, 0))
+			g, ok := parseGrant(last.Grant())
+			if !ok || first.KID() != last.KID() {
+				t.Fatalf("lifetime %v: another key", lifetime)
+			}
+			if last.issuedAt > g.expires.Unix() || first.issuedAt < g.issuedAt.Unix() {
+				t.Errorf("lifetime %v, born at %v: message of %d under a grant from %v to %v", lifetime, fraction, last.issuedAt, g.issuedAt, g.expires)
+			}
+			reached = reached || last.issuedAt == g.expires.Unix()
+		}
+		if !reached {
+			t.Errorf("lifetime %v: the grant lasts longer than any message needs", lifetime)
 		}
 	}
 }

@@ -39,6 +39,28 @@ func TestAuthenticButUnfit(t *testing.T) {
 	}
 }
 
+func TestPointersAreDisjoint(t *testing.T) {
+	for _, tt := range []struct {
+		pointers []string
+		ok       bool
+	}{
+		{[]string{"/a", "/b", "/a~1b", "/c/d", "/c/e", "/ab"}, true},
+		{[]string{"/a", "/a"}, false},
+		{[]string{"/a~1", "/b", "/a~1"}, false},
+		{[]string{"/a", "/a/b"}, false},
+		{[]string{"/a/b/c", "/a/b"}, false},
+		{[]string{"/a/", "/a"}, false},
+	} {
+		var fields []FieldEntry
+		for _, p := range tt.pointers {
+			fields = append(fields, FieldEntry{Pointer: p})
+		}
+		if _, ok := newPointerTree(fields); ok != tt.ok {
+			t.Errorf("%v: accepted %v", tt.pointers, ok)
+		}
+	}
+}
+
 func TestPlaintextIsStrict(t *testing.T) {
 	for _, tt := range []struct {
 		name string
