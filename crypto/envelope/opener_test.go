@@ -406,7 +406,7 @@ func TestFieldsDoNotMove(t *testing.T) {
 func TestAudiences(t *testing.T) {
 	p := newParties(t)
 	police := must(crypto.GenerateRecipientKey(crypto.KEMP256))
-	second := must(NewSealer(SealerOptions{Gateway: "gw-1", Signer: p.signer, Boot: 7, Recipients: []Recipient{{Recipient: police.Recipient(), Audience: "police"}}}))
+	second := must(NewSealer(SealerOptions{Gateway: "gw-1", Signer: p.signer, Boot: 7, Alg: crypto.AlgAES256GCM, Recipients: []Recipient{{Recipient: police.Recipient(), Audience: "police"}}}))
 	fields := []FieldCipher{
 		{Pointer: "/speed", Plaintext: []byte("42")},
 		{Pointer: "/plate", Plaintext: []byte(`"XX 1"`), Key: 1},
@@ -462,8 +462,8 @@ func TestAudiences(t *testing.T) {
 	}
 
 	// By reference, a missing grant may be ours: nothing opens until it is there.
-	ref := must(NewSealer(SealerOptions{Gateway: "gw-1", Signer: p.signer, Boot: 7, Reference: true, Recipients: []Recipient{{Recipient: police.Recipient(), Audience: "police"}}}))
-	refA := must(NewSealer(SealerOptions{Gateway: "gw-1", Signer: p.signer, Boot: 7, Reference: true, Recipients: []Recipient{{Recipient: p.key.Recipient(), Audience: "cloud"}}}))
+	ref := must(NewSealer(SealerOptions{Gateway: "gw-1", Signer: p.signer, Boot: 7, Alg: crypto.AlgAES256GCM, Reference: true, Recipients: []Recipient{{Recipient: police.Recipient(), Audience: "police"}}}))
+	refA := must(NewSealer(SealerOptions{Gateway: "gw-1", Signer: p.signer, Boot: 7, Alg: crypto.AlgAES256GCM, Reference: true, Recipients: []Recipient{{Recipient: p.key.Recipient(), Audience: "cloud"}}}))
 	a, b = must(refA.Lease(2, 100)), must(ref.Lease(3, 100))
 	msg = must(a.SealFields(nil, testStamp(), []byte(doc), fields, b))
 	o := opener(p.key)
@@ -487,7 +487,11 @@ func TestAudiences(t *testing.T) {
 	if _, err := must(p.sealer.Lease(2, 9)).SealFields(nil, testStamp(), []byte(doc), two[:1], must(second.Lease(2, 9))); err == nil {
 		t.Error("a key without a field was used")
 	}
-	far := must(NewSealer(SealerOptions{Gateway: "gw-2", Signer: p.signer, Boot: 7, Recipients: []Recipient{{Recipient: police.Recipient()}}}))
+	chacha := must(NewSealer(SealerOptions{Gateway: "gw-1", Signer: p.signer, Boot: 7, Alg: crypto.AlgChaCha20Poly1305, Recipients: []Recipient{{Recipient: police.Recipient()}}}))
+	if _, err := must(p.sealer.Lease(2, 9)).SealFields(nil, testStamp(), []byte(doc), two, must(chacha.Lease(2, 9))); err == nil {
+		t.Error("keys of two algorithms were mixed")
+	}
+	far := must(NewSealer(SealerOptions{Gateway: "gw-2", Signer: p.signer, Boot: 7, Alg: crypto.AlgAES256GCM, Recipients: []Recipient{{Recipient: police.Recipient()}}}))
 	if _, err := must(p.sealer.Lease(2, 9)).SealFields(nil, testStamp(), []byte(doc), two, must(far.Lease(2, 9))); err == nil {
 		t.Error("keys of two gateways were mixed")
 	}
@@ -495,7 +499,7 @@ func TestAudiences(t *testing.T) {
 
 func TestGrantCacheIsBounded(t *testing.T) {
 	p := newParties(t)
-	ref := must(NewSealer(SealerOptions{Gateway: "gw-1", Signer: p.signer, Boot: 7, Reference: true, Recipients: []Recipient{{Recipient: p.key.Recipient()}}}))
+	ref := must(NewSealer(SealerOptions{Gateway: "gw-1", Signer: p.signer, Boot: 7, Alg: crypto.AlgAES256GCM, Reference: true, Recipients: []Recipient{{Recipient: p.key.Recipient()}}}))
 	o := must(NewOpener(OpenerOptions{Keys: []*crypto.RecipientKey{p.key}, Mode: Archive, Verifiers: p.registry, MaxGrants: 2}))
 	var msgs [][]byte
 	for i := range 3 {

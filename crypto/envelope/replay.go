@@ -90,6 +90,7 @@ func (r *replayState) check(h *Header, message []byte) (Freshness, error) {
 		g = &bootRange{latest: h.Boot}
 		r.gateways[h.Gateway] = g
 	}
+	g.latest = max(g.latest, h.Boot)
 	e := r.streams[key]
 	if e == nil {
 		if h.Boot < g.forgotten {
@@ -105,9 +106,6 @@ func (r *replayState) check(h *Header, message []byte) (Freshness, error) {
 	found, err := e.Value.(*window).place(h.Seq, digest, r.window)
 	if err != nil {
 		return 0, err
-	}
-	if h.Boot > g.latest {
-		g.latest = h.Boot
 	}
 	if found == New && h.Boot < g.latest {
 		found = Late

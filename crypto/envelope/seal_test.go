@@ -23,7 +23,7 @@ func newParties(t testing.TB) parties {
 	t.Helper()
 	p := parties{signer: must(crypto.GenerateSigner()), key: must(crypto.GenerateRecipientKey(crypto.KEMX25519))}
 	p.sealer = must(NewSealer(SealerOptions{
-		Gateway: "gw-1", Signer: p.signer, Boot: 7, BundleVersion: 3,
+		Gateway: "gw-1", Signer: p.signer, Boot: 7, BundleVersion: 3, Alg: crypto.AlgAES256GCM,
 		Recipients: []Recipient{{Recipient: p.key.Recipient(), Audience: "cloud"}},
 	}))
 	return p
