@@ -3,10 +3,10 @@ package classify
 // financeDetectors find payment cards, bank accounts and wallets.
 func financeDetectors() []detector {
 	iban := detector{name: "iban", class: ClassFinanceIBAN, on: onWord | onWords, min: 15, max: 34, find: findIBAN}
-	card := form{name: "card", class: ClassFinanceCard, on: onDigits, min: 14, max: 19, verify: cardNumber,
+	card := form{name: "card", class: ClassFinanceCard, on: onDigits, min: 14, max: 19, verify: cardNumber, weak: luhn,
 		groups: []uint64{0x4444, 0x465, 0x464, 0x44443, 0x4445}, senses: []sense{senseCard}, words: cardWords,
 		alone: 85, grouped: 93, strong: true}
-	short := form{name: "card-short", class: ClassFinanceCard, on: onDigits, min: 12, max: 13, verify: cardNumber,
+	short := form{name: "card-short", class: ClassFinanceCard, on: onDigits, min: 12, max: 13, verify: cardNumber, weak: luhn,
 		groups: []uint64{0x4441, 0x444}, senses: []sense{senseCard}, words: cardWords}
 	aba := form{name: "us-routing", class: ClassFinanceAccount, on: onDigits, min: 9, max: 9, verify: abaRouting,
 		groups: []uint64{0x441, 0x45}, seps: "-", senses: []sense{senseRouting, senseAccount, senseBank}, words: " aba routing rtn transit ",

@@ -1,6 +1,7 @@
 package classify
 
 import (
+	"strings"
 	"unicode"
 	"unicode/utf8"
 
@@ -73,7 +74,7 @@ func capitalized(text []byte, from, limit int) (end, words int) {
 			if len(w) == 1 && j < len(text) && text[j] == '.' { // an initial
 				j++
 			}
-		} else if words == 0 || !listed(nameParticles, w) {
+		} else if words == 0 || lookStreet(w)&nameParticle == 0 {
 			break
 		}
 		k := j
@@ -91,8 +92,6 @@ func capitalized(text []byte, from, limit int) (end, words int) {
 	}
 	return end, words
 }
-
-const nameParticles = " de da do dos del della di la le van von der den ten bin ibn al el af zu y e "
 
 func isCapital(w []byte) bool {
 	r, _ := utf8.DecodeRune(w)
@@ -146,15 +145,34 @@ func (c *candidate) joinedTightly() bool {
 	return at(c.start-1) || at(e) || c.start > 0 && c.text[c.start-1] == '.' || e+1 < len(c.text) && c.text[e] == '.' && c.text[e+1]-'0' <= 9
 }
 
-// Words for streets. Of those behind the name, the second list has other
-// meanings, too: a drive may be a motor's.
+// streetWord says what a word is in an address: a set of bits.
+type streetWord uint8
+
 const (
-	streetTypes     = " street str st avenue ave road rd lane boulevard blvd turnpike highway hwy terrace crescent strasse straße "
-	streetTypesWeak = " drive dr court ct place pl square sq way close parkway pkwy hill row gardens grove mews trail "
-	streetPrefixes  = " rue rua via calle avenue avenida avda viale piazza plaza carrer chemin allée allee ul ulica ul. corso largo travessa praça impasse quai jalan улица ул "
-	streetParticles = " de la le les du des da do dos del della di of the van den der "
-	unitTypes       = " apt apartment suite ste unit box floor flat psc door "
+	streetType     streetWord = 1 << iota // stands behind a street's name
+	streetTypeWeak                        // the same, with other meanings, too: a drive may be a motor's
+	streetPrefix                          // stands before a street's name
+	streetParticle                        // stands inside names
+	streetUnit                            // stands before the number of a flat or box
+	nameParticle                          // stands inside names of people
 )
+
+var streetWords = func() map[string]streetWord {
+	m := map[string]streetWord{}
+	for bit, words := range map[streetWord]string{
+		streetType:     "street str st avenue ave road rd lane boulevard blvd turnpike highway hwy terrace crescent strasse straße",
+		streetTypeWeak: "drive dr court ct place pl square sq way close parkway pkwy hill row gardens grove mews trail",
+		streetPrefix:   "rue rua via calle avenue avenida avda viale piazza plaza carrer chemin allée allee ul ulica corso largo travessa praça impasse quai jalan улица ул",
+		streetParticle: "de la le les du des da do dos del della delle di of the van den der",
+		streetUnit:     "apt apartment suite ste unit box floor flat psc door",
+		nameParticle:   "de da do dos del della di la le van von der den ten bin ibn al el af zu y e",
+	} {
+		for _, w := range strings.Fields(words) {
+			m[w] |= bit
+		}
+	}
+	return m
+}()
 
 var streetEndings = [...]string{"straße", "strasse", "gasse", "vegen", "veien", "vägen", "gatan", "gata", "gade", "vej", "straat", "laan", "katu", "tie", "utca", "str."}
 
@@ -172,19 +190,19 @@ func (c *candidate) numberThenStreet(end *int) bool {
 			return false
 		}
 		switch {
-		case n == 0 && foldedIn(streetPrefixes, w):
+		case n == 0 && lookStreet(w)&streetPrefix != 0:
 			e, words := capitalized(c.text, skipParticles(c.text, k), 3)
 			*end = e
 			return words > 0
-		case capitals > 0 && isCapital(w) && foldedIn(streetTypes, w):
+		case capitals > 0 && isCapital(w) && lookStreet(w)&streetType != 0:
 			*end = k
 			return true
-		case capitals > 0 && isCapital(w) && foldedIn(streetTypesWeak, w):
+		case capitals > 0 && isCapital(w) && lookStreet(w)&streetTypeWeak != 0:
 			*end = k
 			return c.end-c.start >= 2 && (k >= len(c.text) || c.text[k] == ',' || c.text[k] == '\n' || c.text[k] == '.')
 		case isCapital(w):
 			capitals++
-		case !(w[0]-'0' <= 9 && n == 0) && !foldedIn(streetParticles, w):
+		case !(w[0]-'0' <= 9 && n == 0) && lookStreet(w)&streetParticle == 0:
 			return false
 		}
 		i = k
@@ -219,11 +237,11 @@ func (c *candidate) streetThenNumber(start *int) bool {
 				}
 			}
 		}
-		if n > 0 && foldedIn(streetPrefixes, w) {
+		if n > 0 && lookStreet(w)&streetPrefix != 0 {
 			*start = k
 			return true
 		}
-		if !isCapital(w) && !foldedIn(streetParticles, w) {
+		if !isCapital(w) && lookStreet(w)&streetParticle == 0 {
 			return false
 		}
 		i = k
@@ -250,12 +268,12 @@ func (c *candidate) unitNumber(start *int) bool {
 	for k > 0 && alnum(c.text[k-1]) {
 		k--
 	}
-	if k == j || j == c.start || !foldedIn(unitTypes, c.text[k:j]) {
+	if k == j || j == c.start || lookStreet(c.text[k:j])&streetUnit == 0 {
 		return false
 	}
 	const reach = 48
 	first, word := -1, false
-	if foldedIn(" box ", c.text[k:j]) { // "Unit 5022 Box 1225", "PSC 4574, Box 8393"
+	if equalFold(c.text[k:j], "box") { // "Unit 5022 Box 1225", "PSC 4574, Box 8393"
 		n := k
 		for n > 0 && (c.text[n-1] == ' ' || c.text[n-1] == ',') {
 			n--
@@ -264,7 +282,7 @@ func (c *candidate) unitNumber(start *int) bool {
 		for d > 0 && c.text[d-1]-'0' <= 9 {
 			d--
 		}
-		if d < n && (d >= 5 && foldedIn(" unit ", c.text[d-5:d-1]) || d >= 4 && foldedIn(" psc ", c.text[d-4:d-1])) {
+		if d < n && (d >= 5 && equalFold(c.text[d-5:d-1], "unit") || d >= 4 && equalFold(c.text[d-4:d-1], "psc")) {
 			for *start = d - 1; *start > 0 && alnum(c.text[*start-1]); *start-- {
 			}
 			return true
@@ -279,7 +297,7 @@ func (c *candidate) unitNumber(start *int) bool {
 			}
 		case alnum(b):
 			if i == 0 || !alnum(c.text[i-1]) {
-				if !isCapital(c.text[i:]) && !foldedIn(unitTypes, c.text[i:wordEnd(c.text, i)]) {
+				if !isCapital(c.text[i:]) && lookStreet(c.text[i:wordEnd(c.text, i)])&streetUnit == 0 {
 					i = -1 // a sentence begins to be one
 					break
 				}
@@ -312,7 +330,7 @@ func (c *candidate) addressEnd(end int) int {
 		w := c.text[j:k]
 		if w[0]-'0' <= 9 {
 			end = k
-		} else if !isCapital(w) && !foldedIn(streetParticles, w) {
+		} else if !isCapital(w) && lookStreet(w)&streetParticle == 0 {
 			break
 		}
 		i = k
@@ -335,7 +353,7 @@ func skipParticles(text []byte, i int) int {
 	for range 3 {
 		j := skipGap(text, i, false)
 		k := wordEnd(text, j)
-		if k == j || !foldedIn(streetParticles, text[j:k]) {
+		if k == j || lookStreet(text[j:k])&streetParticle == 0 {
 			return j
 		}
 		i = k
@@ -350,14 +368,15 @@ func wordEnd(text []byte, i int) int {
 	return i
 }
 
-// foldedIn is listed for w in lower case, without a dot at its end.
-func foldedIn(list string, w []byte) bool {
+// lookStreet looks w up in streetWords, in lower case and without a dot at its
+// end.
+func lookStreet(w []byte) streetWord {
 	var b [16]byte
 	for len(w) > 0 && w[len(w)-1] == '.' {
 		w = w[:len(w)-1]
 	}
 	if len(w) == 0 || len(w) > len(b) {
-		return false
+		return 0
 	}
 	for i, x := range w {
 		if x-'A' <= 25 {
@@ -365,5 +384,5 @@ func foldedIn(list string, w []byte) bool {
 		}
 		b[i] = x
 	}
-	return listed(list, b[:len(w)])
+	return streetWords[string(b[:len(w)])] // does not allocate
 }

@@ -21,6 +21,10 @@ func cardRange(b []byte) bool {
 		return n == 13 || n == 16 || n == 19
 	case p2 >= 51 && p2 <= 55, p4 >= 2221 && p4 <= 2720: // Mastercard
 		return n == 16
+	case b[0] == '1' && p4 != 1800: // UATP
+		return n == 15
+	case p4 == 5019: // Dankort
+		return n == 16
 	case p2 == 34, p2 == 37: // American Express
 		return n == 15
 	case p4 == 1800, p4 == 2131: // JCB, old
