@@ -1,6 +1,10 @@
 package classify
 
-import "github.com/sealgate/sealgate/classify/payload"
+import (
+	"bytes"
+
+	"github.com/sealgate/sealgate/classify/payload"
+)
 
 // Credentials by key. What a key calls a password is one, unless the value
 // says that there is none.
@@ -8,7 +12,7 @@ import "github.com/sealgate/sealgate/classify/payload"
 func credentialDetectors() []detector {
 	return []detector{
 		{name: "password", class: ClassCredentialSecret, on: onKey, senses: []sense{sensePassword}, find: findPassword},
-		{name: "secret", class: ClassCredentialSecret, on: onKey, senses: []sense{senseSecret, senseKey}, find: findSecret},
+		{name: "secret", class: ClassCredentialSecret, on: onKey | onArray, senses: []sense{senseSecret, senseKey, sensePass}, find: findSecret},
 		{name: "token", class: ClassCredentialToken, on: onKey, senses: []sense{senseToken, senseAPIKey, senseAccessKey}, find: findToken},
 		{name: "private-key", class: ClassCredentialPrivateKey, on: onKey, senses: []sense{sensePrivateKey}, find: findPrivateKey},
 	}
@@ -39,7 +43,18 @@ func findPassword(c *candidate) (match, bool) {
 
 func findSecret(c *candidate) (match, bool) {
 	t := c.run()
+	if c.kind == payload.KindArray { // a key as its bytes
+		a := c.array
+		ok := c.keyIs(senseSecret) && a.numbers >= 16 && a.numbers <= 64 && a.fractions == 0 && a.others == 0
+		return match{confidence: 80, why: WhyKey | WhyShape}, ok
+	}
 	if !c.isString() || placeholder(t) || len(t) < 4 || len(t) > 4096 || pathLike(t) {
+		return match{}, false
+	}
+	if c.keyIs(sensePass) && !c.keyIs(senseSecret) {
+		if !c.assigned && (c.beside.has(senseSSID) || c.beside.has(senseUser) || c.beside.has(senseHost) || c.beside.has(sensePassword)) {
+			return c.found(80, WhyKey|WhyContext)
+		}
 		return match{}, false
 	}
 	if c.keyIs(senseKey) && !c.keyIs(senseSecret) {
@@ -74,6 +89,9 @@ func findPrivateKey(c *candidate) (match, bool) {
 	t := c.run()
 	if !c.isString() || placeholder(t) || len(t) < 24 || pathLike(t) {
 		return match{}, false
+	}
+	if bytes.HasPrefix(t, []byte("-----BEGIN ")) && bytes.Contains(t[:min(len(t), 64)], []byte("PRIVATE KEY-----")) {
+		return c.found(97, WhyKey|WhyPrefix)
 	}
 	if isHex(t) && len(t) >= 32 || isBase64(t) {
 		return c.found(90, WhyKey|WhyEntropy)

@@ -8,8 +8,8 @@ import "github.com/sealgate/sealgate/classify/payload"
 
 func locationDetectors() []detector {
 	return []detector{
-		{name: "coordinates", class: ClassLocationPrecise, on: onGroup, senses: []sense{senseLat, senseLon, sensePosition, senseGeo}, group: findCoordinates},
-		{name: "coordinate-text", class: ClassLocationPrecise, on: onKey, senses: []sense{sensePosition, senseGeo, senseLat, senseLon}, find: findPositionText},
+		{name: "coordinates", class: ClassLocationPrecise, on: onGroup, senses: []sense{senseLat, senseLon, sensePosition, senseCoordinates, senseGeo}, group: findCoordinates},
+		{name: "coordinate-text", class: ClassLocationPrecise, on: onKey, senses: []sense{sensePosition, senseCoordinates, senseGeo, senseLat, senseLon}, find: findPositionText},
 		{name: "nmea", class: ClassLocationPrecise, on: onLiteral, literals: []string{"$GP", "$GN", "$GL", "$GA", "$BD", "$GB"}, find: findNMEA},
 		{name: "geo-uri", class: ClassLocationPrecise, on: onLiteral, literals: []string{"geo:"}, find: findGeoURI},
 		{name: "geohash", class: ClassLocationPrecise, on: onKey, senses: []sense{senseGeohash}, find: findGeohash},
@@ -152,7 +152,7 @@ func (g *group) single(i int32) {
 func (g *group) coordinateArray(i int32) {
 	k := g.key(i)
 	geo := k.has(senseGeo)
-	if !geo && !k.has(sensePosition) {
+	if !geo && !k.has(sensePosition) && !k.has(senseCoordinates) {
 		return
 	}
 	d := g.doc()
@@ -179,7 +179,7 @@ func (g *group) coordinateArray(i int32) {
 	geo = geo || g.path(i).up.has(senseGeo) || g.path(i).above.has(senseGeo)
 	decimals := min(v[0].decimals, v[1].decimals)
 	switch {
-	case decimals >= 4, geo && decimals >= preciseDecimals:
+	case decimals >= 5, k.has(senseCoordinates) && decimals >= 4, geo && decimals >= preciseDecimals:
 		g.position(i+1, i+2, true, 80)
 	case geo && decimals >= 1:
 		g.position(i+1, i+2, max(v[0].decimals, v[1].decimals) >= preciseDecimals, 65)

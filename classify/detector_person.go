@@ -1,6 +1,10 @@
 package classify
 
-import "github.com/sealgate/sealgate/classify/payload"
+import (
+	"bytes"
+
+	"github.com/sealgate/sealgate/classify/payload"
+)
 
 // People by key and by structure: names, addresses, special categories,
 // children. There is no model of language in it: a bare "name" is a person's
@@ -88,12 +92,19 @@ func findAddress(c *candidate) (match, bool) {
 	case c.keyIs(senseAddress) && words:
 		return c.found(85, WhyKey)
 	case c.keyIs(senseAddressWeak) && words && !urlLike(t) &&
-		(n.spaces > 0 && n.letters >= 5 && (n.digits > 0 || c.beside.has(senseCity)) || n.wide >= 9 && addressWide(t)):
+		(n.spaces > 0 && n.letters >= 5 && (c.ofPersonOrPlace() || n.digits > 0 && bytes.IndexByte(t, ',') > 0) || n.wide >= 9 && addressWide(t)):
 		return c.found(75, WhyKey|WhyShape)
-	case c.keyIs(senseCity) && !c.keyIs(sensePlace) && (c.beside.has(senseAddress)) && len(t) >= 2 && !c.assigned:
+	case c.keyIs(senseCity) && !c.keyIs(sensePlace) && (c.beside.has(senseAddress) || c.up.has(senseAddress) || c.up.has(senseAddressWeak)) && len(t) >= 2 && !c.assigned:
 		return c.found(65, WhyKey|WhyContext)
 	}
 	return match{}, false
+}
+
+// ofPersonOrPlace reports whether the object speaks of a person or holds other
+// parts of a postal address: an "address" is then no bus address.
+func (c *candidate) ofPersonOrPlace() bool {
+	return c.up.has(sensePerson) || c.beside.has(sensePerson) || c.beside.has(sensePersonName) ||
+		c.beside.has(senseCity) || c.beside.has(senseEmail) || c.beside.has(sensePhone)
 }
 
 func urlLike(t []byte) bool {

@@ -156,7 +156,7 @@ func findPlateKey(c *candidate) (match, bool) {
 	t := c.run()
 	n := count(t)
 	if !c.isString() || len(t) < 3 || len(t) > 20 || n.others > 2 || n.spaces > 3 || n.digits == 0 ||
-		n.digits+n.letters > 12 || same(t) {
+		n.digits+n.letters > 12 || n.upper > 0 && n.upper < n.letters || same(t) {
 		return match{}, false
 	}
 	if c.assigned && (n.letters+n.wide == 0 || n.upper < n.letters) {
@@ -171,7 +171,7 @@ func findPlateKey(c *candidate) (match, bool) {
 // findPresence: who is where, by key, or by the words for it.
 func findPresence(c *candidate) (match, bool) {
 	t := c.run()
-	if c.assigned {
+	if c.assigned || c.kind == payload.KindTopic {
 		return match{}, false
 	}
 	switch {

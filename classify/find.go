@@ -302,6 +302,7 @@ func (s *Scratch) open(c *candidate, i int32, kind payload.Kind, text []byte) {
 	c.text, s.mapped = s.text.fold(text)
 	c.raw, c.kind, c.nearFrom = text, kind, -1
 	c.assigned, c.root, c.digits = false, false, nil
+	c.start, c.end, c.array = 0, 0, arrayShape{}
 	c.flat.end = 0
 }
 

@@ -53,6 +53,10 @@ type memory struct {
 	full   bool // forget at the next document
 }
 
+// whereabouts are the meanings of topic levels whose values say where somebody
+// is, whatever the levels below are called.
+var whereabouts = sensesOf([]sense{senseGeo, sensePresence})
+
 // rootPath is the path of a payload's root.
 const rootPath = 0
 
@@ -153,10 +157,11 @@ func (m *memory) topic(s *Scratch, d *payload.Document) topicMeaning {
 		key := d.Text(last)
 		// A parent that no container has sets topic levels apart from keys.
 		t.last = m.child(s, maphash.Bytes(m.seed, key), -1, key)
-		if last > 0 && m.paths[t.last].head.empty() {
-			// "location/ann", "gateway/7": the level before says what it is.
-			key = d.Text(last - 1)
-			if id := m.child(s, maphash.Bytes(m.seed, key), -1, key); !m.paths[id].head.empty() {
+		// "location/ann", "device_tracker/ann/state": a level before says that
+		// the value is where somebody is.
+		for i := last - 1; i >= 0 && i >= last-3 && m.paths[t.last].head.empty(); i-- {
+			key = d.Text(i)
+			if id := m.child(s, maphash.Bytes(m.seed, key), -1, key); m.paths[id].head.meets(whereabouts) {
 				t.last = id
 			}
 		}

@@ -75,15 +75,17 @@ const (
 	senseAccessKey
 	sensePrivateKey
 	senseCertificate
-	senseKey // key: of anything
+	sensePass // pass, pw: a password, or what passes
+	senseKey  // key: of anything
 	senseSSID
 	senseBadge // access badge, card of a door
 
 	// Places.
 	senseLat
 	senseLon
-	sensePosition // coordinates, position: on the earth or anywhere
-	senseGeo      // gps, location: on the earth
+	sensePosition    // coordinates, position: on the earth or anywhere
+	senseCoordinates // coordinates: likely on the earth
+	senseGeo         // gps, location: on the earth
 	senseAltitude
 	senseSpeed
 	senseHeading

@@ -53,8 +53,8 @@ var senseWords = []struct {
 		formattedaddress street streetname housenumber residence  strasse straße anschrift adresse
 		direccion indirizzo rue 地址 住址 家庭住址 收货地址 详细地址 住所 주소 адрес`},
 	{senseAddressWeak, `address addr customeraddress useraddress siteaddress workaddress`},
-	{senseCity, `city town zip zipcode postcode postalcode plz suburb district county
-		country countrycode  state village municipality  road`},
+	{senseCity, `line city town zip zipcode postcode postalcode plz suburb district county
+		country countrycode village municipality road`},
 	{senseChild, `child children kid minor pupil infant baby toddler schoolchild kindergarten 儿童 未成年 学生 宝宝`},
 	{senseAge, `age yearsold personage alter 年龄`},
 	{senseGender, `gender sex 性别`},
@@ -111,12 +111,12 @@ var senseWords = []struct {
 		personaltracker  ouratag oura whoop polar`},
 	{senseIP, `ip ipaddress ipaddr ipv4 ipv6 ip4 ip6 remoteip clientip publicip localip wanip lanip staip sourceip destip ip地址`},
 	{senseHost, `host hostname server serverhost broker endpoint`},
-	{senseVersion, `version firmware fw fwversion swversion hwversion firmwareversion softwareversion ver release build
+	{senseVersion, `sw hw version firmware fw fwversion swversion hwversion firmwareversion softwareversion ver release build
 		updateversion bootloader revision 版本 版本号`},
 	{senseHash, `hash checksum digest sha1 sha256 sha512 md5 crc crc32 commit etag  gitcommit sourcehash`},
 
 	{senseCard, `creditcard creditcardnumber cardnumber cardno ccnumber ccnum debitcard paymentcard
-		pan primaryaccountnumber kreditkarte cartebancaire tarjeta tarjetacredito bankcard bankcardnumber 银行卡 银行卡号 信用卡 信用卡号 卡号`},
+		card pan primaryaccountnumber kreditkarte cartebancaire tarjeta tarjetacredito bankcard bankcardnumber 银行卡 银行卡号 信用卡 信用卡号 卡号`},
 	{senseAccount, `accountnumber accountno bankaccount bankaccountnumber acctnum acctno kontonummer
 		numerodecuenta 账号 银行账号 账户`},
 	{senseIBAN, `iban ibannumber`},
@@ -128,7 +128,7 @@ var senseWords = []struct {
 	{sensePassword, `password passwd pwd passphrase passcode  userpassword wifipassword
 		mqttpassword wifipass mqttpass mqttpwd brokerpassword adminpassword rootpassword loginpassword ftppassword
 		passwort kennwort motdepasse contrasena contraseña  senha wachtwoord haslo parola 密码 口令 パスワード пароль
-		passwordhash  pincode unlockcode doorcode accesscode alarmcode usercode lockcode keypadcode securitycode cvv cvc  otp
+		passwordhash  pincode unlockcode doorcode accesscode usercode lockcode keypadcode securitycode cvv cvc  otp
 		temporarypassword newpassword oldpassword dbpassword databasepassword keystorepassword smtppassword sudopassword`},
 	{senseSecret, `secret sharedsecret clientsecret appsecret apisecret devicesecret provisiondevicesecret
 		secretkey sharedkey sharedaccesskey  symmetrickey presharedkey psk wpapsk wpakey wpa2key wifikey wifipsk networkkey
@@ -145,14 +145,16 @@ var senseWords = []struct {
 	{senseAccessKey, `accesskey accesskeyid awsaccesskeyid`},
 	{sensePrivateKey, `privatekey privkey clientkey sslkey tlskey keypem clientprivatekey devicekeypem rsaprivatekey rsakey pem pemkey serverkey signingprivatekey sshkey 私钥`},
 	{senseKey, `key`},
+	{sensePass, `pass pw otapw`},
 	{senseSSID, `ssid essid wifissid networkname`},
 	{senseCertificate, `certificate cert cacert clientcert`},
-	{senseBadge, `badge badgeid badgenumber badgeno accesscard accesscardid accesscardnumber accesscardno rfid
+	{senseBadge, `idtag employeenumber employeeno employeeid staffnumber staffid personnelnumber badge badgeid badgenumber badgeno accesscard accesscardid accesscardnumber accesscardno rfid
 		rfidtag rfiduid rfidtagid carduid cardid cardcode nfcuid nfctag keycard keycardid tagnumber credentialid facilitycode wiegand keyfobid fobid 门禁卡 门禁卡号 工号`},
 
 	{senseLat, `lat latitude latdeg latdecimal latitudedeg gpslat gpslatitude breitengrad latitud   纬度 緯度 широта`},
 	{senseLon, `lon lng long longitude londeg longitudedeg gpslon gpslng gpslongitude laengengrad längengrad longitud   经度 経度 долгота`},
-	{sensePosition, `coordinates coordinate coords coord position pos point lastposition currentposition waypoint polygon linestring`},
+	{senseCoordinates, `coordinates coordinate coords coord`},
+	{sensePosition, `position pos point lastposition currentposition waypoint polygon linestring`},
 	{senseGeo, `gps location latlon latlng latlong lonlat lnglat
 		gpsposition gpscoordinates gpslocation gpscoords gpsfix geo geolocation geoposition geopoint geojson loc latlonalt
 		homelocation lastlocation currentlocation nmea geocoordinates 坐标 位置 定位 经纬度`},
@@ -167,7 +169,7 @@ var senseWords = []struct {
 	{senseTime, `time timestamp ts datetime date capturetime eventtime captureat detectedat occurredat createdat
 		starttime endtime passtime  时间 抓拍时间`},
 	{senseCamera, `camera cam cameraid camerano cameraname channel channelid ipcam cctv 摄像头 相机`},
-	{sensePresence, `presence ispresent userpresent isuserpresent occupancy occupied occupants roomoccupied ishome athome homestate
+	{sensePresence, `devicetracker presence ispresent userpresent isuserpresent occupancy occupied occupants roomoccupied ishome athome homestate
 		personpresent personcount peoplecount personscount whoishome geofence geofences roompresence presencestate
 		sleepstate asleep inbed bedoccupied sleeping awake  activeroutedestination
 		destination routedestination  lastseenroom inregions habit dailyroutine activitytype 在家 有人`},
@@ -187,7 +189,7 @@ var senseWords = []struct {
 	{senseSimilarity, `similarity score confidence match`},
 	{senseHealth, `heartrate heartratebpm pulserate bloodpressure systolic diastolic systolicbloodpressure diastolicbloodpressure
 		systolicpressure diastolicpressure systolicbp diastolicbp sysbp diabp
-		spo2 bloodoxygen oxygensaturation oxygensat sao2 bloodglucose glucose bloodsugar glucoselevel cgm bodytemperature bodytemp
+		nibp spo2 bloodoxygen oxygensaturation oxygensat sao2 bloodglucose glucose bloodsugar glucoselevel cgm bodytemperature bodytemp
 		skintemperature corebodytemperature basalbodytemperature
 		bodyweight bodyheight bodymassindex bodyfat bodyfatpercentage musclemass bonemass visceralfat bodywater
 		respiratoryrate respirationrate breathingrate breathrate hrv heartratevariability ecg ekg ecgdata eeg emg
@@ -198,7 +200,7 @@ var senseWords = []struct {
 		心率 脉搏 血压 收缩压 舒张压 血氧 血糖 体温 呼吸频率 体重 身高 步数 睡眠 病史 诊断 过敏史 心電図 심박수`},
 	{senseHealthWeak, `hr bpm pulse sys dia steps step weight height saturation respiration sleep calories rr bp oxygen fat posture stress activity`},
 	{senseTemperature, `temperature temp tmp`},
-	{senseBody, `body human patient wearable healthdata healthkit medical clinic hospital fitness fitbit withings garmin owntracks omh watch wristband bracelet
+	{senseBody, `human patient wearable healthdata healthkit medical clinic hospital fitness fitbit withings garmin owntracks omh watch wristband bracelet
 		pedometer bedside vitals vital bodyscale oximeter  glucometer bpmonitor bloodpressuremonitor cpap ecgmonitor ward nursing nurse care caregiver elderly wellbeing
 		sleeptracker oura whoop polar 健康 病人 医院 手环`},
 	{senseMachine, `motor engine pump machine compressor bearing spindle cpu gpu chip board battery inverter panel boiler heater hvac tank pipe
