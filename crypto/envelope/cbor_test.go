@@ -129,7 +129,7 @@ func TestHeaderIsStrict(t *testing.T) {
 		{"no gateway", set(15, map[int]any{1: "", 6: 1, 7: make([]byte, 16)}), false, false},
 		{"short message id", set(15, map[int]any{1: "gw", 6: 1, 7: make([]byte, 15)}), false, false},
 		{"time before 1970", set(15, map[int]any{1: "gw", 6: -1, 7: make([]byte, 16)}), false, false},
-		{"stream too great", set(-70003, []any{7, []any{1 << 32, 0, 2}, 41}), false, false},
+		{"stream too great", set(-70003, []any{7, []any{uint64(1) << 32, 0, 2}, 41}), false, false},
 		{"seq too great", set(-70003, []any{7, []any{1, 0, 2}, uint64(1) << 63}), false, false},
 		{"fields in a sealed message", set(-70005, field), false, false},
 		{"further keys in a sealed message", set(-70006, []any{kid}), false, false},
