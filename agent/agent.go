@@ -182,3 +182,7 @@ func (a *Agent) MetricsAddr() net.Addr {
 	}
 	return a.http.Addr()
 }
+
+// Verifier is the public key that this gateway signs with: what the registry
+// of gateways lists, and openers verify.
+func (a *Agent) Verifier() *crypto.Verifier { return a.keyring.Signer().Verifier() }
