@@ -44,12 +44,16 @@ type part struct {
 func (s *Spool) Commit(entries []Entry) error {
 	s.commit.Lock()
 	defer s.commit.Unlock()
-	extra, err := s.admit(entries)
-	defer func() { s.end(extra) }()
-	if err != nil {
+	defer func() {
+		s.end(s.ending)
+		clear(s.ending)
+		s.ending = s.ending[:0]
+	}()
+	if err := s.admit(entries); err != nil {
 		return fmt.Errorf("commit: %w", err)
 	}
 	now := time.Now()
+	defer s.split(nil, false, now) // forget the records
 	for _, control := range [...]bool{true, false} {
 		s.split(entries, control, now)
 		if err := s.writeParts(now); err != nil {
@@ -57,24 +61,25 @@ func (s *Spool) Commit(entries []Entry) error {
 		}
 	}
 	for i := range entries {
-		extra = append(extra, entries[i].Reservation)
+		s.ending = append(s.ending, entries[i].Reservation)
 	}
 	return nil
 }
 
-// admit checks all entries and reserves for those that did not.
-func (s *Spool) admit(entries []Entry) (extra []Reservation, err error) {
+// admit checks all entries and reserves for those that did not, until Commit
+// ends.
+func (s *Spool) admit(entries []Entry) error {
 	for i := range entries {
 		e := &entries[i]
 		if e.Uplink < 0 || e.Uplink >= len(s.uplinks) || e.Lane >= laneCount {
-			return extra, fmt.Errorf("entry %d: no such log", i)
+			return fmt.Errorf("entry %d: no such log", i)
 		}
 		if err := e.Record.check(); err != nil {
-			return extra, fmt.Errorf("entry %d: %w", i, err)
+			return fmt.Errorf("entry %d: %w", i, err)
 		}
 		size := Size(&e.Record)
 		if size > s.maxFrame {
-			return extra, fmt.Errorf("entry %d has %d bytes, at most %d: %w", i, size, s.maxFrame, ErrTooLarge)
+			return fmt.Errorf("entry %d has %d bytes, at most %d: %w", i, size, s.maxFrame, ErrTooLarge)
 		}
 		if e.Record.Kind == KindGrant {
 			continue
@@ -84,16 +89,18 @@ func (s *Spool) admit(entries []Entry) (extra []Reservation, err error) {
 		}
 		r, ok := s.Reserve(1<<e.Uplink, e.Lane, size)
 		if !ok {
-			return extra, fmt.Errorf("entry %d: %w", i, ErrFull)
+			return fmt.Errorf("entry %d: %w", i, ErrFull)
 		}
-		extra = append(extra, r)
+		s.ending = append(s.ending, r)
 	}
-	return extra, nil
+	return nil
 }
 
 // split sorts the entries into parts: the grants that are new, or the rest.
 func (s *Spool) split(entries []Entry, control bool, now time.Time) {
-	clear(s.parts)
+	for i := range s.parts {
+		clear(s.parts[i].recs) // keep no payload alive
+	}
 	s.parts = s.parts[:0]
 	var seen map[crypto.KID]UplinkMask
 	for i := range entries {
@@ -127,8 +134,14 @@ func (s *Spool) part(l *log) *part {
 			return &s.parts[i]
 		}
 	}
-	s.parts = append(s.parts, part{log: l})
-	return &s.parts[len(s.parts)-1]
+	n := len(s.parts)
+	if n < cap(s.parts) {
+		s.parts = s.parts[:n+1] // with the room of an earlier batch
+	} else {
+		s.parts = append(s.parts, part{})
+	}
+	s.parts[n] = part{log: l, recs: s.parts[n].recs[:0]}
+	return &s.parts[n]
 }
 
 // writeParts writes to all logs at the same time.

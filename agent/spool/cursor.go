@@ -95,9 +95,7 @@ func (c *Cursor) look() (rec *Record, at loc, limit int64, err error) {
 		l.queueB -= l.queue[n].size()
 		l.queue[n] = queued{}
 	}
-	if l.queue = l.queue[n:]; len(l.queue) == 0 {
-		l.queue = nil // its array would grow at one end and shrink at the other
-	}
+	l.queue = l.queue[n:]
 	if c.seq >= l.next {
 		return nil, loc{}, 0, nil
 	}

@@ -106,7 +106,8 @@ type log struct {
 	lost    uint64
 	flights []flight // in order
 	queue   []queued
-	queueB  int // bytes of the queue
+	room    []queued // where the queue's array begins
+	queueB  int      // bytes of the queue
 	cur     Cursor
 	side    frameReader // for reads beside the cursor's; guarded by cur.mu
 	closed  bool
@@ -342,7 +343,13 @@ func (l *log) enqueue(r *Record, seq uint64, at loc, end int64, now time.Time) {
 		return
 	}
 	q.rec.Stored = now
+	if n == 0 {
+		l.queue = l.room[:0]
+	}
 	l.queue = append(l.queue, q)
+	if n == 0 || len(l.queue) > cap(l.room) {
+		l.room = l.queue[:0]
+	}
 	l.queueB += q.size()
 }
 

@@ -148,6 +148,7 @@ type Spool struct {
 
 	commit sync.Mutex // one Commit at a time; guards what follows
 	parts  []part
+	ending []Reservation // when the Commit under way ends
 
 	stop context.CancelFunc
 	done chan struct{} // closed when the housekeeping has ended
@@ -400,6 +401,10 @@ func (s *Spool) Close() error {
 	defer s.commit.Unlock()
 	var err error
 	for _, u := range s.uplinks {
+		for _, l := range u.logs {
+			_, rerr := l.reclaim(false)
+			err = errors.Join(err, rerr)
+		}
 		err = errors.Join(err, u.flush())
 	}
 	s.changed.notify()
