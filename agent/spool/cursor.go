@@ -151,10 +151,19 @@ func (c *Cursor) skip(at loc, limit int64) {
 		l.mu.Unlock()
 	}
 	l.mu.Lock()
-	n := next - c.seq
-	c.seq = next
-	l.lost += n
-	l.live -= int64(n)
+	n := 0
+	for ; c.seq < next; c.seq++ {
+		switch i, ok := l.flight(c.seq); {
+		case ok && !l.flights[i].released: // delivered before; nobody will release it now
+			l.flights[i].released = true
+			n++
+		case !ok && c.seq > l.acked:
+			l.flights = append(l.flights, flight{seq: c.seq, released: true})
+			n++
+		}
+	}
+	l.lost += uint64(n)
+	l.land()
 	l.settle()
 	l.mu.Unlock()
 	l.opt.Logger.Error("records are damaged on disk and lost", "uplink", l.uplink, "log", logNames[l.id], "records", n)
@@ -170,7 +179,7 @@ func (c *Cursor) Rewind() {
 	defer l.mu.Unlock()
 	if len(l.flights) > 0 {
 		c.seq, c.at = l.flights[0].seq, l.flights[0].at
-		l.queue, l.queueB = nil, 0
+		l.queue, l.room, l.queueB = nil, nil, 0
 	}
 }
 

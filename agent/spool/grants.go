@@ -173,37 +173,41 @@ func (s *Spool) Grants(uplink int) iter.Seq2[*Record, error] {
 func (u *uplink) retain(now time.Time, hold time.Duration) error {
 	l := u.logs[logControl]
 	l.mu.Lock()
-	crowded := len(l.segs) >= l.max
-	var end uint64
+	var oldest segment
+	crowded := len(l.segs) > 1 && len(l.segs) >= l.max
 	if crowded {
-		end = l.segs[0].first + l.segs[0].count
+		oldest.first, oldest.count = l.segs[0].first, l.segs[0].count
 	}
 	l.mu.Unlock()
 	if crowded {
-		if err := u.rewrite(end, now); err != nil {
+		if err := u.rewrite(&oldest, now); err != nil {
 			return err
 		}
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	oldest, kept := u.grants.expire(now, hold)
-	if l.acked = l.next - 1; oldest > 0 {
-		l.acked = oldest - 1
+	first, kept := u.grants.expire(now, hold)
+	if l.acked = l.next - 1; first > 0 {
+		l.acked = first - 1
 	}
 	l.live = int64(kept)
 	return nil
 }
 
-// rewrite appends the needed grants before sequence number end once more.
-func (u *uplink) rewrite(end uint64, now time.Time) error {
+// rewrite appends the needed grants of a segment once more, if that frees more
+// than it takes.
+func (u *uplink) rewrite(seg *segment, now time.Time) error {
 	u.grants.mu.Lock()
 	var kids []crypto.KID
 	for _, o := range u.grants.order {
-		if k := u.grants.keys[o.kid]; o.seq < end && k != nil && k.seq == o.seq && k.refs > 0 {
+		if k := u.grants.keys[o.kid]; o.seq < seg.first+seg.count && k != nil && k.seq == o.seq && k.refs > 0 {
 			kids = append(kids, o.kid)
 		}
 	}
 	u.grants.mu.Unlock()
+	if len(kids) == 0 || uint64(len(kids)) > seg.count/2 {
+		return nil
+	}
 	l := u.logs[logControl]
 	var recs []*Record
 	for _, kid := range kids {
@@ -213,9 +217,6 @@ func (u *uplink) rewrite(end uint64, now time.Time) error {
 			return fmt.Errorf("read grant: %w", err)
 		}
 		recs = append(recs, rec)
-	}
-	if len(recs) == 0 {
-		return nil
 	}
 	return l.write(recs, true, now)
 }

@@ -109,6 +109,10 @@ type log struct {
 	room    []queued // where the queue's array begins
 	queueB  int      // bytes of the queue
 	cur     Cursor
+	oldest  struct { // of the head record, for Stats
+		seq uint64
+		at  time.Time
+	}
 	side    frameReader // for reads beside the cursor's; guarded by cur.mu
 	closed  bool
 	marked  uint64 // what the checkpoint file says
@@ -130,6 +134,12 @@ func (l *log) isData() bool { return l.id < laneCount }
 func (l *log) write(recs []*Record, sync bool, now time.Time) (err error) {
 	l.wmu.Lock()
 	defer l.wmu.Unlock()
+	l.mu.Lock()
+	closed := l.closed
+	l.mu.Unlock()
+	if closed {
+		return ErrClosed
+	}
 	for range attempts {
 		var unsynced bool
 		if err = l.append(recs, uint64(now.UnixMilli())); err == nil && sync {
@@ -158,8 +168,8 @@ func (l *log) append(recs []*Record, stored uint64) (err error) {
 	seq := l.next
 	l.mu.Unlock()
 	defer func() {
-		if clear(buf); cap(buf) <= 2*flushAt { // a rare large record's buffer is not kept
-			l.wbuf = buf[:0]
+		if l.wbuf = buf[:0]; cap(buf) > 2*flushAt { // a rare large record's buffers are not kept
+			l.wbuf, l.plain = nil, nil
 		}
 	}()
 	flush := func() error {
@@ -504,7 +514,11 @@ func (l *log) release(seq uint64) (segmentDone bool) {
 		return false
 	}
 	l.flights[i].released = true
-	n := 0
+	return l.land() > 0 && l.reclaimable(l.acked) > 0
+}
+
+// land takes the released records at the front out of flight. Callers hold mu.
+func (l *log) land() (n int) {
 	for ; n < len(l.flights) && l.flights[n].released; n++ {
 		l.acked = l.flights[n].seq
 		l.live--
@@ -517,7 +531,7 @@ func (l *log) release(seq uint64) (segmentDone bool) {
 	if n > 0 {
 		l.settle()
 	}
-	return n > 0 && l.reclaimable(l.acked) > 0
+	return n
 }
 
 // flight finds the delivered record with that number. Callers hold mu.

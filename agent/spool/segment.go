@@ -252,6 +252,9 @@ func (r *frameReader) next(off int64, index uint64, limit int64) (plain []byte, 
 	if frameSum(frame) != binary.LittleEndian.Uint32(frame[4:]) {
 		return nil, 0, errFrame
 	}
+	if cap(r.plain) > 4*readAhead && n <= readAhead {
+		r.plain = nil // a rare large record's buffer is not kept
+	}
 	if r.plain, err = r.c.Open(r.plain[:0], index, frame[frameHead:], r.c.ad); err != nil {
 		return nil, 0, errFrame
 	}

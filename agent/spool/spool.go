@@ -176,7 +176,7 @@ func layout(quota int64, maxRecord int) (segment int64, c capacity) {
 	}
 	segment = (segment + 4095) &^ 4095
 	c.total = int(max(quota/segment, 12))
-	c.control = c.total/32 + 2
+	c.control = c.total/32 + 3
 	c.quarantine = max(c.total/16, 2)
 	return segment, c
 }

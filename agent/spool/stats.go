@@ -127,12 +127,18 @@ func (l *log) stats() LogStats {
 	if len(l.flights) > 0 {
 		seq = l.flights[0].seq
 	}
+	if ls.Records > 0 && l.oldest.seq == seq {
+		ls.Oldest = l.oldest.at
+	}
 	l.mu.Unlock()
-	if ls.Records == 0 {
+	if ls.Records == 0 || !ls.Oldest.IsZero() {
 		return ls
 	}
 	if rec, err := l.fetch(seq, loc{}); err == nil {
 		ls.Oldest = rec.Stored
+		l.mu.Lock()
+		l.oldest.seq, l.oldest.at = seq, rec.Stored
+		l.mu.Unlock()
 	}
 	return ls
 }
