@@ -308,3 +308,38 @@ func TestWithoutRecipients(t *testing.T) {
 	}
 	s.wait(t, "plant/gw-1/a")
 }
+
+// TestExistingBroker reads from a local broker instead of the embedded one.
+func TestExistingBroker(t *testing.T) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	check(t, err)
+	local, err := broker.New(broker.Options{Listeners: []broker.Listener{{Net: ln, Anonymous: true}}, Sink: &cloudSink{}, ACL: broker.AllowAll()})
+	check(t, err)
+	check(t, local.Start())
+	defer local.Close(context.Background())
+
+	s := newSite(t, "")
+	s.cfg = strings.Replace(s.cfg, `broker: {listeners: [{address: "127.0.0.1:0"}], anonymous: true, local_only: ["internal/#"]}`,
+		fmt.Sprintf(`subscribe: [{url: "mqtt://%s"}]`, ln.Addr()), 1)
+	a := s.start(t)
+	defer stop(t, a)
+	if a.BrokerAddr() != nil {
+		t.Error("the embedded broker runs beside")
+	}
+	device, err := mqtt.DialPaho311(t.Context(), mqtt.Options{URL: "mqtt://" + ln.Addr().String(), ClientID: "device"})
+	check(t, err)
+	defer device.Close()
+	for end := time.Now().Add(10 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+		// Until the agent has subscribed, the broker has nobody to keep it for.
+		check(t, device.Publish(&mqtt.Message{Topic: "line/x", Payload: []byte(`{"iban":"DE89370400440532013000"}`), QoS: 1}, func(mqtt.Ack) {}))
+		if m, ok := s.cloud.find("plant/gw-1/line/x"); ok {
+			if strings.Contains(string(m.Payload), "DE8937") {
+				t.Errorf("left in clear: %q", m.Payload)
+			}
+			return
+		}
+		if time.Now().After(end) {
+			t.Fatal("nothing arrived")
+		}
+	}
+}

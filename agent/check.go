@@ -98,6 +98,11 @@ func Check(cfg *config.Config, now time.Time) (notes []string, err error) {
 		}
 	}
 	a := &Agent{cfg: cfg}
+	for i := range cfg.Ingress.Subscribe {
+		if _, err := a.subscription(i); err != nil {
+			errs = append(errs, err)
+		}
+	}
 	for i := range cfg.Uplinks {
 		if _, err := a.uplink(&cfg.Uplinks[i]); err != nil {
 			errs = append(errs, err)

@@ -122,6 +122,11 @@ func (a *Agent) startIngress() error {
 			return err
 		}
 	}
+	for i := range a.cfg.Ingress.Subscribe {
+		if err := a.startSubscriber(i); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 
