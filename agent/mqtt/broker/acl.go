@@ -18,6 +18,7 @@ type ACL struct {
 
 type rule struct {
 	filter      string
+	all         bool // every topic, those beginning with "$" too, which "#" does not match
 	read, write bool
 	deny        bool
 }
@@ -116,9 +117,8 @@ func parseRule(s string) (rule, error) {
 // anonymous client, which only a loopback listener admits and only if told to,
 // may use every topic.
 func DefaultACL() *ACL {
-	all := rule{filter: "#", read: true, write: true}
 	return &ACL{
-		anonymous: []rule{all},
+		anonymous: []rule{{all: true, read: true, write: true}},
 		patterns:  []rule{{filter: "%u/#", read: true, write: true}, {filter: "%u", read: true, write: true}},
 	}
 }
@@ -126,20 +126,20 @@ func DefaultACL() *ACL {
 // AllowAll lets every client that is let in use every topic, as mosquitto does
 // without an ACL file.
 func AllowAll() *ACL {
-	return &ACL{anyone: []rule{{filter: "#", read: true, write: true}, {filter: "$SYS/#", read: true}}}
+	return &ACL{anyone: []rule{{all: true, read: true, write: true}}}
 }
 
 // MayWrite says whether the client may publish to the topic.
 func (a *ACL) MayWrite(user string, named bool, client, topic string) bool {
 	return a.allows(user, named, client, func(r rule, f string) bool {
-		return (r.deny || r.write) && match(f, topic)
+		return (r.deny || r.write) && (r.all || match(f, topic))
 	})
 }
 
 // MayRead says whether the client may receive a message on the topic.
 func (a *ACL) MayRead(user string, named bool, client, topic string) bool {
 	return a.allows(user, named, client, func(r rule, f string) bool {
-		return (r.deny || r.read) && match(f, topic)
+		return (r.deny || r.read) && (r.all || match(f, topic))
 	})
 }
 
@@ -149,7 +149,7 @@ func (a *ACL) MayReadFilter(user string, named bool, client, filter string) bool
 		_, filter, _ = strings.Cut(rest, "/")
 	}
 	return a.allows(user, named, client, func(r rule, f string) bool {
-		return r.read && overlap(f, filter) || r.deny && f == filter
+		return r.read && (r.all || overlap(f, filter)) || r.deny && f == filter
 	})
 }
 

@@ -134,6 +134,9 @@ func (l *link) Write(p []byte) (int, error) {
 	if l.closed {
 		return 0, errLinkClosed
 	}
+	if len(p) > 0 && p[0]>>4 == packets.Disconnect && l.version < 5 {
+		return len(p), nil // mochi sends it on 3.1.1 too, where only clients may
+	}
 	publish := len(p) > 0 && p[0]>>4 == packets.Publish
 	reliable := publish && p[0]>>1&3 > 0
 	if len(l.out)+l.heldLen+len(p) > l.b.limits.QueueBytes && len(l.out) > 0 {
