@@ -104,6 +104,7 @@ type candidate struct {
 	digits     []byte // onDigits: its digits
 	array      arrayShape
 	flat       compacted // the run last asked for
+	hinted     hints     // of the run last asked for
 	kind       payload.Kind
 	assigned   bool // onKey: the run is a value in a text, behind "word =" or "word:"
 	root       bool // the value is the whole payload

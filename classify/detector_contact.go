@@ -34,7 +34,6 @@ func emailDetector() detector {
 
 // phoneDetector finds telephone numbers by how they are written.
 func phoneDetector() detector {
-	said := sensesOf([]sense{sensePhone})
 	return detector{
 		name: "phone", class: ClassContactPhone, on: onDigits, min: 7, max: 15,
 		find: func(c *candidate) (match, bool) {
@@ -42,23 +41,21 @@ func phoneDetector() detector {
 			if (c.kind == payload.KindTopic || c.kind == payload.KindNumber && !c.root) && !c.international() {
 				return m, false // a key decides
 			}
-			confirmed := c.confirms(said, phoneWords)
-			m.confidence = c.phone(confirmed == confirmedHere)
+			confirmed := c.key.has(sensePhone) || c.hints().before&hintPhone != 0
+			m.confidence = c.phone(confirmed)
 			if m.confidence == 0 {
 				return m, false
 			}
 			for m.start > 0 && (c.text[m.start-1] == '+' || c.text[m.start-1] == '(') {
 				m.start--
 			}
-			if confirmed == confirmedHere {
+			if confirmed {
 				m.confidence, m.why = max(m.confidence, 85), m.why|WhyContext
 			}
 			return m, true
 		},
 	}
 }
-
-const phoneWords = " call phone tel telephone telephones mobile cell fax sms text whatsapp dial ring desk office answering calling messages contact "
 
 // phoneByNameDetector believes a key that names a telephone number.
 func phoneByNameDetector() detector {

@@ -6,9 +6,9 @@ import "github.com/sealgate/sealgate/classify/payload"
 // vehicle's chassis.
 func deviceDetectors() []detector {
 	sim := form{name: "iccid", class: ClassIDDevice, on: onDigits, min: 19, max: 20, verify: iccid,
-		groups: []uint64{0x44443, 0x44444, 0x4444411}, senses: []sense{senseICCID}, words: " iccid sim ", alone: 75, grouped: 80, strong: true}
+		groups: []uint64{0x44443, 0x44444, 0x4444411}, senses: []sense{senseICCID}, hint: hintSIM, alone: 75, grouped: 80, strong: true}
 	phone := form{name: "imei", class: ClassIDDevice, on: onDigits, min: 15, max: 15, verify: imei,
-		groups: []uint64{0x2661, 0x861}, seps: "- /", senses: []sense{senseIMEI, senseDevice, senseDeviceID, senseWearable}, words: " imei ",
+		groups: []uint64{0x2661, 0x861}, seps: "- /", senses: []sense{senseIMEI, senseDevice, senseDeviceID, senseWearable}, hint: hintIMEI,
 		alone: 72, grouped: 85}
 	return []detector{phone.imei(), sim.imei(), hardwareDetector(), bareHardwareDetector(), ipv4Detector(), ipv6Detector(), vinDetector()}
 }
@@ -25,7 +25,7 @@ func (f form) imei() detector {
 		groups, sep := grouping(c.run())
 		switch {
 		case sep != 0 && !f.prints(groups):
-		case c.confirms(said, f.words) == confirmedHere:
+		case c.confirms(said, f.hint) == confirmedHere:
 			return c.found(95, WhyShape|WhyChecksum|WhyContext)
 		case sep != 0 && !c.inNumbers():
 			return c.found(f.grouped, WhyShape|WhyChecksum)
@@ -79,7 +79,7 @@ func bareHardwareDetector() detector {
 				return match{}, false
 			}
 			switch {
-			case c.confirms(set, " mac bssid eui ") == confirmedHere:
+			case c.confirms(set, hintMAC) == confirmedHere:
 				return c.found(90, WhyShape|WhyContext)
 			case prefixed && len(r) == 16:
 				return c.found(75, WhyShape)
@@ -95,7 +95,7 @@ func ipv4Detector() detector {
 		name: "ipv4", class: ClassNetIP, on: onDotted, min: 7, max: 15,
 		find: func(c *candidate) (match, bool) {
 			scope := ipv4(c.run())
-			if scope == ipInvalid || c.key.meets(version) || c.before().meets(version) {
+			if scope == ipInvalid || c.key.meets(version) || c.hints().before&hintVersion != 0 {
 				return match{}, false
 			}
 			m, ok := c.found(90, WhyShape)
@@ -135,7 +135,7 @@ func vinDetector() detector {
 				return match{}, false
 			}
 			checked := vinChecked(b)
-			switch confirmed := c.confirms(set, " vin chassis "); {
+			switch confirmed := c.confirms(set, hintVIN); {
 			case confirmed == confirmedHere && checked:
 				return c.found(97, WhyShape|WhyChecksum|WhyContext)
 			case confirmed != unconfirmed:

@@ -7,7 +7,6 @@ import "github.com/sealgate/sealgate/classify/payload"
 // where the form is like nothing else.
 func documentDetectors() []detector {
 	driver := []sense{senseDriver}
-	const driverWords = " license licence driver driving permis patente fuehrerschein führerschein "
 	forms := []form{
 		{name: "uk-driver", on: onWord, min: 16, max: 16, verify: ukDriver, alone: 88, strong: true},
 		{name: "it-driver", on: onWord, min: 10, max: 10, verify: itDriver, alone: 55},
@@ -16,12 +15,12 @@ func documentDetectors() []detector {
 	}
 	var ds []detector
 	for _, f := range forms {
-		f.class, f.senses, f.words = ClassIDDriver, driver, driverWords
+		f.class, f.senses, f.hint = ClassIDDriver, driver, hintDriver
 		ds = append(ds, f.detector())
 	}
 	return append(ds,
-		namedDocument("passport", ClassIDPassport, []sense{sensePassport}, " passport passports pasaporte passeport reisepass passaporto travel 여권번호는 여권번호 여권 ", passportShape),
-		namedDocument("driver", ClassIDDriver, driver, driverWords, driverShape),
+		namedDocument("passport", ClassIDPassport, []sense{sensePassport}, hintPassport, passportShape),
+		namedDocument("driver", ClassIDDriver, driver, hintDriver, driverShape),
 		krPassportDetector(),
 		plateDetector())
 }
@@ -35,7 +34,7 @@ func deDriverLikely(b []byte) bool {
 const vatCountries = " AT BE BG CY CZ DE DK EE EL ES FI FR HR HU IE IT LT LU LV MT NL PL PT RO SE SI SK XI GB SN ID NO "
 
 // namedDocument believes a key or a word that names the document.
-func namedDocument(name string, class ClassID, said []sense, words string, shape func([]byte) bool) detector {
+func namedDocument(name string, class ClassID, said []sense, words hint, shape func([]byte) bool) detector {
 	set := sensesOf(said)
 	return detector{
 		name: name, class: class, on: onKey | onWord | onDigits, min: 5, max: 24, senses: said,
@@ -46,10 +45,10 @@ func namedDocument(name string, class ClassID, said []sense, words string, shape
 			if c.key.meets(set) {
 				return c.trimmed(80, WhyKey|WhyShape)
 			}
-			if c.kind == payload.KindTopic || c.kind == payload.KindNumber || c.whole() {
+			if c.kind == payload.KindTopic || c.kind == payload.KindNumber || !c.separate() || c.whole() {
 				return match{}, false
 			}
-			if c.before().meets(set) || c.says(words) {
+			if h := c.hints(); (h.before|h.after)&words != 0 {
 				return c.found(72, WhyShape|WhyContext)
 			}
 			return match{}, false
@@ -94,13 +93,13 @@ func plateDetector() detector {
 				if sep != '-' {
 					conf = 52
 				}
-			case mask&3 == 0 && sep != 0 && trPlate(b) && r[3]-'A' <= 25 && (c.root && c.whole() || c.confirms(said, plateWords) != unconfirmed):
+			case mask&3 == 0 && sep != 0 && trPlate(b) && r[3]-'A' <= 25 && (c.root && c.whole() || c.confirms(said, hintPlate) != unconfirmed):
 				conf = 60
 			}
 			if conf == 0 {
 				return match{}, false
 			}
-			if c.confirms(said, plateWords) != unconfirmed {
+			if c.confirms(said, hintPlate) != unconfirmed {
 				return c.found(90, WhyShape|WhyContext)
 			}
 			// Nothing but the form: a part number of a document is no plate.
@@ -111,8 +110,6 @@ func plateDetector() detector {
 		},
 	}
 }
-
-const plateWords = " plate plates registration registered vehicle vehicles car cars kennzeichen plaka matricula targa licence license number "
 
 // dePlateRun splits a run at its separators for dePlate.
 func dePlateRun(r []byte, sep byte) bool {

@@ -4,17 +4,15 @@ package classify
 func financeDetectors() []detector {
 	iban := detector{name: "iban", class: ClassFinanceIBAN, on: onWord | onWords, min: 15, max: 34, find: findIBAN}
 	card := form{name: "card", class: ClassFinanceCard, on: onDigits, min: 14, max: 19, verify: cardNumber, weak: luhn,
-		groups: []uint64{0x4444, 0x465, 0x464, 0x44443, 0x4445}, senses: []sense{senseCard}, words: cardWords,
+		groups: []uint64{0x4444, 0x465, 0x464, 0x44443, 0x4445}, senses: []sense{senseCard}, hint: hintCard,
 		alone: 85, grouped: 93, strong: true}
 	short := form{name: "card-short", class: ClassFinanceCard, on: onDigits, min: 12, max: 13, verify: cardNumber, weak: luhn,
-		groups: []uint64{0x4441, 0x444}, senses: []sense{senseCard}, words: cardWords}
+		groups: []uint64{0x4441, 0x444}, senses: []sense{senseCard}, hint: hintCard}
 	aba := form{name: "us-routing", class: ClassFinanceAccount, on: onDigits, min: 9, max: 9, verify: abaRouting,
-		groups: []uint64{0x441, 0x45}, seps: "-", senses: []sense{senseRouting, senseAccount, senseBank}, words: " aba routing rtn transit ",
+		groups: []uint64{0x441, 0x45}, seps: "-", senses: []sense{senseRouting, senseAccount, senseBank}, hint: hintRouting,
 		alone: 63, grouped: 80}
 	return []detector{iban, card.detector(), short.detector(), aba.detector(), accountDetector(), walletDetector()}
 }
-
-const cardWords = " card cards visa mastercard amex maestro karte carte tarjeta carta "
 
 // findIBAN accepts any grouping: the country, the length, the shape and two
 // check digits leave no room for chance.
@@ -45,7 +43,7 @@ func accountDetector() detector {
 			if c.key.meets(set) {
 				return c.trimmed(80, WhyKey)
 			}
-			if c.before().meets(set) && !c.before().meets(machineSenses) && allDigits(b) {
+			if c.hints().before&(hintAccount|hintRouting) != 0 && allDigits(b) {
 				return c.found(70, WhyContext)
 			}
 			return match{}, false
@@ -62,7 +60,7 @@ func walletDetector() detector {
 			switch r := c.run(); {
 			case base58Wallet(r), bech32Wallet(r), ethereumWallet(r):
 				return c.found(97, WhyShape|WhyChecksum)
-			case ethereumShape(r) && c.confirms(set, "") != unconfirmed:
+			case ethereumShape(r) && c.confirms(set, 0) != unconfirmed:
 				return c.found(85, WhyShape|WhyContext)
 			case ethereumShape(r) && c.spoken():
 				return c.found(60, WhyShape)

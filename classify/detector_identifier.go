@@ -27,7 +27,7 @@ type form struct {
 	seps     string            // what may stand between groups; one kind throughout unless mixed
 	mixed    bool
 	senses   []sense // which meaning of a key or a word near confirms it
-	words    string  // further words that do in running text, lower case, between spaces
+	hint     hint    // further words that do in running text
 
 	// Confidence in percent without a word near; 0: not believed.
 	alone     uint8 // verified, in one piece, where somebody speaks
@@ -66,7 +66,7 @@ func (f *form) find(c *candidate, said senses) (match, bool) {
 	plain := sep == 0
 	printed := !plain && (f.mixed || sep != sepMixed) && within(c.run(), f.seps) && f.prints(groups)
 	conf := uint8(0)
-	switch confirmed := c.confirms(said, f.words); {
+	switch confirmed := c.confirms(said, f.hint); {
 	case confirmed == confirmedHere && (plain || printed):
 		conf, why = 95, why|WhyContext
 		if !verified {
@@ -113,9 +113,9 @@ const (
 	confirmedHere // the key itself, or one of the words before the value
 )
 
-func (c *candidate) confirms(said senses, words string) int {
+func (c *candidate) confirms(said senses, words hint) int {
 	switch {
-	case c.key.meets(said), c.before().meets(said), words != "" && c.saysBefore(words):
+	case c.key.meets(said), c.hints().before&words != 0, c.before().meets(said):
 		return confirmedHere
 	case c.about.meets(said):
 		return confirmedNear
@@ -151,11 +151,13 @@ func (c *candidate) wordBeside(dir int) bool {
 	if dir > 0 {
 		i = c.end
 	}
+	comma, space := false, false // a comma without a space separates columns
 	for n := 0; ; i, n = i+dir, n+1 {
 		switch b := at(i); b {
 		case 0:
 			return true
 		case ' ', '\n', '\r', '.', ',', ':', '?', '!', '#', '\'', '"', '(', ')':
+			comma, space = comma || b == ',', space || b == ' '
 			if n > 3 {
 				return false
 			}
@@ -164,15 +166,16 @@ func (c *candidate) wordBeside(dir int) bool {
 				return b >= 0x80 // scripts without spaces
 			}
 			if (b|0x20)-'a' <= 25 || b >= 0x80 {
-				return true
+				return !comma || space
 			}
-			// Another number: only a long one, so that columns of readings
-			// are not taken for sentences.
-			run := 0
+			// Another identifier, but no plain number: columns of readings are
+			// not sentences.
+			run, letters := 0, false
 			for alnum(at(i)) {
+				letters = letters || at(i)-'0' > 9
 				i, run = i+dir, run+1
 			}
-			return run >= 7
+			return run >= 7 && letters
 		}
 	}
 }
@@ -198,6 +201,28 @@ func (c *candidate) joined() bool {
 		e+1 < len(c.text) && join(c.text[e]) && alnum(c.text[e+1])
 }
 
+// separate reports whether spaces or the punctuation of sentences stand on both
+// sides of the run: it is a word of its own in a text.
+func (c *candidate) separate() bool {
+	if c.start > 0 {
+		switch c.text[c.start-1] {
+		case ' ', '\n', ':', '#', '(', '"', '\'':
+		default:
+			if c.text[c.start-1] < 0x80 {
+				return false
+			}
+		}
+	}
+	if c.end < len(c.text) {
+		switch c.text[c.end] {
+		case ' ', '\n', '\r', '.', ',', ';', '!', '?', ')', '"', '\'':
+		default:
+			return c.text[c.end] >= 0x80
+		}
+	}
+	return true
+}
+
 // inNumbers reports whether another group of digits stands beside the run, one
 // space away: the run is then part of something longer.
 func (c *candidate) inNumbers() bool {
@@ -211,54 +236,6 @@ func (c *candidate) inNumbers() bool {
 func (c *candidate) timestamp() bool {
 	r := c.run()
 	return (len(r) == 10 || len(r) == 13) && allDigits(r) && r[0] == '1' && r[1] >= '5'
-}
-
-// says reports whether one of the five words before the run, or after it in
-// the same line, is listed.
-func (c *candidate) says(list string) bool {
-	if c.saysBefore(list) {
-		return true
-	}
-	after := candidate{text: c.text, start: c.end}
-	for n := 0; n < 5 && after.start < len(c.text); n++ {
-		for after.start < len(c.text) && !alnum(c.text[after.start]) {
-			after.start++
-		}
-		for after.start < len(c.text) && alnum(c.text[after.start]) {
-			after.start++
-		}
-	}
-	return after.saysBefore(list)
-}
-
-// saysBefore reports whether one of the five words before the run is listed.
-func (c *candidate) saysBefore(list string) bool {
-	i := c.start
-	for range 5 {
-		for i > 0 && !alnum(c.text[i-1]) {
-			if i--; c.text[i] == '\n' {
-				return false
-			}
-		}
-		end := i
-		for i > 0 && alnum(c.text[i-1]) && end-i < 24 {
-			i--
-		}
-		if end == i {
-			return false
-		}
-		var w [24]byte
-		for k, b := range c.text[i:end] {
-			if b-'A' <= 25 {
-				b |= 0x20
-			}
-			w[k] = b
-		}
-		if listed(list, w[:end-i]) {
-			return true
-		}
-	}
-	return false
 }
 
 // maxCompact bounds the compact form of an identifier.

@@ -9,55 +9,55 @@ func nationalDetectors() []detector {
 		{name: "cn-resident-id", on: onDigits | onWord, min: 18, max: 18, verify: cnResident, groups: []uint64{0x684}, alone: 97, grouped: 97, telling: true},
 		{name: "mx-curp", on: onWord, min: 18, max: 18, verify: mxCURP, alone: 97, strong: true},
 		{name: "it-fiscal-code", on: onWord | onWords, min: 16, max: 16, verify: itFiscal, weak: itFiscalShape, groups: []uint64{0x33541}, alone: 97, weakAlone: 60, grouped: 97, strong: true},
-		{name: "in-gst", on: onWord, min: 15, max: 15, verify: inGST, weak: inGSTShape, alone: 95, weakAlone: 70, strong: true, words: " gst gstin "},
-		{name: "de-social-security", on: onWord | onWords, min: 12, max: 12, verify: deSocial, groups: []uint64{0x2613, 0x8112, 0x813}, alone: 92, grouped: 95, strong: true, words: " rvnr svnr vsnr "},
+		{name: "in-gst", on: onWord, min: 15, max: 15, verify: inGST, weak: inGSTShape, alone: 95, weakAlone: 70, strong: true},
+		{name: "de-social-security", on: onWord | onWords, min: 12, max: 12, verify: deSocial, groups: []uint64{0x2613, 0x8112, 0x813}, alone: 92, grouped: 95, strong: true},
 		{name: "fr-social-security", on: onDigits | onWords, min: 15, max: 15, verify: frINSEE, groups: []uint64{0x1222332, 0xd2}, alone: 88, grouped: 97, strong: true},
-		{name: "ch-social-security", on: onDigits, min: 13, max: 13, verify: chAHV, groups: []uint64{0x3442}, seps: ". ", alone: 90, grouped: 97, strong: true, words: " ahv avs "},
+		{name: "ch-social-security", on: onDigits, min: 13, max: 13, verify: chAHV, groups: []uint64{0x3442}, seps: ". ", alone: 90, grouped: 97, strong: true},
 		{name: "es-nie", on: onWord | onWords, min: 9, max: 9, verify: esNIE, groups: []uint64{0x171, 0x81, 0x18}, alone: 90, grouped: 92, strong: true},
 		{name: "es-nif", on: onWord | onWords, min: 9, max: 9, verify: esNIF, groups: []uint64{0x81, 0x2331}, seps: "-. ", mixed: true, alone: 85, grouped: 90},
 		{name: "es-nif-short", on: onWord | onWords, min: 8, max: 8, verify: esNIF, groups: []uint64{0x71}, seps: "-", alone: 55, grouped: 80},
 		{name: "sg-nric", on: onWord, min: 9, max: 9, verify: sgNRIC, weak: sgNRICShape, alone: 88, weakAlone: 55, strong: true},
-		{name: "sg-uen", on: onWord, min: 9, max: 10, verify: sgUEN, alone: 70, words: " uen "},
+		{name: "sg-uen", on: onWord, min: 9, max: 10, verify: sgUEN, alone: 70},
 		{name: "tw-national-id", on: onWord, min: 10, max: 10, verify: twNational, alone: 75},
-		{name: "tr-national-id", on: onDigits, min: 11, max: 11, verify: trNational, alone: 75, words: " tc kimlik tckn "},
+		{name: "tr-national-id", on: onDigits, min: 11, max: 11, verify: trNational, alone: 75},
 		{name: "no-national-id", on: onDigits, min: 11, max: 11, verify: noPersonal, groups: []uint64{0x65}, grouped: 90},
 		{name: "be-national-id", on: onDigits, min: 11, max: 11, verify: beNational, groups: []uint64{0x22232, 0x632}, seps: ".- ", mixed: true, grouped: 95},
 		{name: "br-cpf", on: onDigits, min: 11, max: 11, verify: brCPF, groups: []uint64{0x3332, 0x92}, seps: ".- ", mixed: true, grouped: 95},
 		{name: "za-id", on: onDigits, min: 13, max: 13, verify: zaIdentity, groups: []uint64{0x64111, 0x6421, 0x643}, alone: 75, grouped: 85},
-		{name: "kr-resident-id", on: onDigits, min: 13, max: 13, verify: krResident, weak: krResidentShape, groups: []uint64{0x67}, seps: "-", alone: 78, weakAlone: 60, grouped: 92, words: " rrn "},
-		{name: "kr-foreigner-id", on: onDigits, min: 13, max: 13, verify: krForeignerShape, groups: []uint64{0x67}, seps: "-", grouped: 75, words: " frn arn "},
-		{name: "au-abn", on: onDigits, min: 11, max: 11, verify: auABN, groups: []uint64{0x2333}, alone: 70, grouped: 92, words: " abn "},
+		{name: "kr-resident-id", on: onDigits, min: 13, max: 13, verify: krResident, weak: krResidentShape, groups: []uint64{0x67}, seps: "-", alone: 78, weakAlone: 60, grouped: 92},
+		{name: "kr-foreigner-id", on: onDigits, min: 13, max: 13, verify: krForeignerShape, groups: []uint64{0x67}, seps: "-", grouped: 75},
+		{name: "au-abn", on: onDigits, min: 11, max: 11, verify: auABN, groups: []uint64{0x2333}, alone: 70, grouped: 92},
 		{name: "se-personal-id", on: onDigits, min: 10, max: 12, verify: sePersonal, groups: []uint64{0x64, 0x84}, seps: "-", alone: 65, grouped: 85},
-		{name: "se-organisation-id", on: onDigits, min: 10, max: 10, verify: seOrganisation, groups: []uint64{0x64}, seps: "-", alone: 55, grouped: 75, words: " org orgnr organisationsnummer company "},
-		{name: "de-tax-id", on: onDigits, min: 11, max: 11, verify: deTaxID, weak: deTaxIDLoose, groups: []uint64{0x2333}, alone: 62, grouped: 82, words: " idnr steuer tin "},
+		{name: "se-organisation-id", on: onDigits, min: 10, max: 10, verify: seOrganisation, groups: []uint64{0x64}, seps: "-", alone: 55, grouped: 75},
+		{name: "de-tax-id", on: onDigits, min: 11, max: 11, verify: deTaxID, weak: deTaxIDLoose, groups: []uint64{0x2333}, alone: 62, grouped: 82},
 		{name: "pl-pesel", on: onDigits, min: 11, max: 11, verify: plPESEL, alone: 65},
-		{name: "it-vat", on: onDigits, min: 11, max: 11, verify: itVAT, alone: 60, words: " iva piva vat "},
-		{name: "ar-cuit", on: onDigits, min: 11, max: 11, verify: arCUIT, groups: []uint64{0x281}, seps: "-", grouped: 88, words: " cuit cuil "},
-		{name: "in-aadhaar", on: onDigits | onColons, min: 12, max: 12, verify: inAadhaar, groups: []uint64{0x444}, seps: " -:", alone: 62, grouped: 88, words: " uid uidai "},
+		{name: "it-vat", on: onDigits, min: 11, max: 11, verify: itVAT, alone: 60},
+		{name: "ar-cuit", on: onDigits, min: 11, max: 11, verify: arCUIT, groups: []uint64{0x281}, seps: "-", grouped: 88},
+		{name: "in-aadhaar", on: onDigits | onColons, min: 12, max: 12, verify: inAadhaar, groups: []uint64{0x444}, seps: " -:", alone: 62, grouped: 88},
 		{name: "jp-my-number", on: onDigits, min: 12, max: 12, verify: jpMyNumber, groups: []uint64{0x444}},
-		{name: "th-national-id", on: onDigits, min: 13, max: 13, verify: thNational, groups: []uint64{0x14521}, alone: 62, grouped: 92, words: " tnin "},
-		{name: "ro-cnp", on: onDigits, min: 13, max: 13, verify: roPersonal, words: " cnp "},
+		{name: "th-national-id", on: onDigits, min: 13, max: 13, verify: thNational, groups: []uint64{0x14521}, alone: 62, grouped: 92},
+		{name: "ro-cnp", on: onDigits, min: 13, max: 13, verify: roPersonal},
 		{name: "uk-nhs", on: onDigits, min: 10, max: 10, verify: ukNHS, groups: []uint64{0x334}, alone: 58, grouped: 82},
 		{name: "au-medicare", on: onDigits, min: 10, max: 11, verify: auMedicare, groups: []uint64{0x451, 0x4511}, alone: 58, grouped: 88},
-		{name: "us-npi", on: onDigits, min: 10, max: 10, verify: usNPI, alone: 55, words: " npi "},
-		{name: "kr-business-id", on: onDigits, min: 10, max: 10, verify: krBusiness, groups: []uint64{0x325}, seps: "-", grouped: 88, words: " brn "},
+		{name: "us-npi", on: onDigits, min: 10, max: 10, verify: usNPI, alone: 55},
+		{name: "kr-business-id", on: onDigits, min: 10, max: 10, verify: krBusiness, groups: []uint64{0x325}, seps: "-", grouped: 88},
 		{name: "cz-birth-number", on: onDigits, min: 10, max: 10, verify: czBirth, groups: []uint64{0x64}, seps: "/", grouped: 85},
 		{name: "ca-sin", on: onDigits, min: 9, max: 9, verify: caSIN, groups: []uint64{0x333}, grouped: 82},
 		{name: "au-tfn", on: onDigits, min: 9, max: 9, verify: auTFN, groups: []uint64{0x333}, alone: 55, grouped: 80},
-		{name: "au-acn", on: onDigits, min: 9, max: 9, verify: auACN, groups: []uint64{0x333}, words: " acn "},
+		{name: "au-acn", on: onDigits, min: 9, max: 9, verify: auACN, groups: []uint64{0x333}},
 		{name: "au-acn-old", on: onDigits, min: 9, max: 9, verify: auACNOld, groups: []uint64{0x333}, alone: 53, grouped: 75},
 		{name: "us-ssn", on: onDigits, min: 9, max: 9, verify: usSSN, groups: []uint64{0x324}, grouped: 72},
 		{name: "us-itin", on: onDigits, min: 9, max: 9, verify: usITIN, groups: []uint64{0x324}, grouped: 75},
-		{name: "us-mbi", on: onWord | onWords, min: 11, max: 11, verify: usMBI, groups: []uint64{0x434}, seps: "-", alone: 60, grouped: 85, words: " mbi medicare patient "},
-		{name: "us-dea", on: onWord, min: 9, max: 9, verify: usDEA, alone: 55, words: " dea certificate prescriber "},
+		{name: "us-mbi", on: onWord | onWords, min: 11, max: 11, verify: usMBI, groups: []uint64{0x434}, seps: "-", alone: 60, grouped: 85},
+		{name: "us-dea", on: onWord, min: 9, max: 9, verify: usDEA, alone: 55},
 		{name: "nl-bsn", on: onDigits, min: 9, max: 9, verify: nlBSN},
-		{name: "de-doctor", on: onDigits, min: 9, max: 9, verify: deDoctor, words: " lanr arztnummer "},
-		{name: "de-health-insurance", on: onWord, min: 10, max: 10, verify: deHealth, alone: 62, words: " kvnr krankenkasse versichertennummer "},
+		{name: "de-doctor", on: onDigits, min: 9, max: 9, verify: deDoctor},
+		{name: "de-health-insurance", on: onWord, min: 10, max: 10, verify: deHealth, alone: 62},
 		{name: "de-document", on: onWord, min: 9, max: 9, verify: deDocument, alone: 65},
 		{name: "uk-national-insurance", on: onWord | onWords, min: 9, max: 9, verify: ukInsurance, groups: []uint64{0x22221, 0x261, 0x27, 0x2223}, seps: " -", alone: 72, grouped: 80},
-		{name: "ie-pps", on: onWord, min: 8, max: 9, verify: iePPS, alone: 58, words: " pps ppsn "},
-		{name: "in-pan", on: onWord, min: 10, max: 10, verify: inPAN, weak: inPANShape, alone: 65, weakAlone: 52, words: " pan "},
-		{name: "in-voter", on: onWord, min: 10, max: 10, verify: inVoter, words: " vote voter epic election "},
+		{name: "ie-pps", on: onWord, min: 8, max: 9, verify: iePPS, alone: 58},
+		{name: "in-pan", on: onWord, min: 10, max: 10, verify: inPAN, weak: inPANShape, alone: 65, weakAlone: 52},
+		{name: "in-voter", on: onWord, min: 10, max: 10, verify: inVoter},
 		{name: "cl-rut", on: onDigits | onWords, min: 8, max: 9, verify: clRUT, groups: []uint64{0x2331, 0x1331, 0x81, 0x71}, seps: ".-", mixed: true, grouped: 70},
 		{name: "de-vat", on: onWords | onWord, min: 11, max: 11, verify: deVATPrefixed, groups: []uint64{0x29, 0x2333, 0xb, 0x5333}, seps: " -.", mixed: true, alone: 88, grouped: 90, strong: true},
 		{name: "it-vat-prefixed", on: onWord, min: 13, max: 13, verify: itVATPrefixed, alone: 85, strong: true},
@@ -65,7 +65,7 @@ func nationalDetectors() []detector {
 	}
 	ds := make([]detector, 0, len(forms)+2)
 	for _, f := range forms {
-		f.class = ClassIDNational
+		f.class, f.hint = ClassIDNational, hintNational|hintNumber
 		f.senses = append(f.senses, said...)
 		ds = append(ds, f.detector())
 	}
@@ -120,7 +120,7 @@ func fiPersonalDetector(said []sense) detector {
 			if !fiPersonal(b[:]) {
 				return match{}, false
 			}
-			if c.confirms(set, "") != unconfirmed {
+			if c.confirms(set, hintNational|hintNumber) != unconfirmed {
 				return c.found(97, WhyShape|WhyChecksum|WhyContext)
 			}
 			return c.found(92, WhyShape|WhyChecksum)
@@ -153,7 +153,7 @@ func namedNumberDetector(said []sense) detector {
 			if c.key.meets(set) {
 				return c.trimmed(80, WhyKey)
 			}
-			if c.before().meets(set) && !c.before().meets(machineSenses) && len(b) >= 7 {
+			if len(b) >= 7 && c.hints().before&hintNumber != 0 {
 				return c.found(55, WhyContext)
 			}
 			return match{}, false

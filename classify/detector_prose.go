@@ -253,7 +253,7 @@ func (c *candidate) streetThenNumber(start *int) bool {
 // words before it say that an address follows.
 func (c *candidate) addressedNumber() bool {
 	j := skipGap(c.text, c.end, false)
-	return j > c.end && j < len(c.text) && isCapital(c.text[j:]) && c.saysBefore(" address lives located moved ") &&
+	return j > c.end && j < len(c.text) && isCapital(c.text[j:]) && c.hints().before&hintAddress != 0 &&
 		c.addressEnd(c.end) > wordEnd(c.text, j)
 }
 

@@ -303,7 +303,7 @@ func (s *Scratch) open(c *candidate, i int32, kind payload.Kind, text []byte) {
 	c.raw, c.kind, c.nearFrom = text, kind, -1
 	c.assigned, c.root, c.digits = false, false, nil
 	c.start, c.end, c.array = 0, 0, arrayShape{}
-	c.flat.end = 0
+	c.flat.end, c.hinted.end = 0, 0
 }
 
 // bare sets what is known of a text that has no key: what the topic speaks of.
