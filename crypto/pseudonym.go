@@ -2,12 +2,11 @@ package crypto
 
 import (
 	"encoding/base32"
+	"encoding/binary"
 	"fmt"
 	"strconv"
 
-	"github.com/fxamacker/cbor/v2"
-	"github.com/tink-crypto/tink-go/v2/prf"
-	"github.com/tink-crypto/tink-go/v2/prf/hmacprf"
+	"github.com/tink-crypto/tink-go/v2/prf/subtle"
 )
 
 // tokenBytes is the entropy of a token: 128 bits.
@@ -28,25 +27,16 @@ type PseudonymKey struct {
 type Pseudonymizer struct {
 	redacted
 	domains map[string]pseudonymDomain
-	mode    cbor.EncMode
 }
 
 type pseudonymDomain struct {
 	prefix string
-	prf    *prf.Set
+	prf    *subtle.HMACPRF
 }
 
 // NewPseudonymizer takes one key per domain.
 func NewPseudonymizer(keys []PseudonymKey) (*Pseudonymizer, error) {
-	mode, err := deterministicCBOR()
-	if err != nil {
-		return nil, err
-	}
-	p := &Pseudonymizer{domains: make(map[string]pseudonymDomain, len(keys)), mode: mode}
-	params, err := hmacprf.NewParameters(KeySize, hmacprf.SHA256)
-	if err != nil {
-		return nil, fmt.Errorf("choose HMAC-SHA-256: %w", err)
-	}
+	p := &Pseudonymizer{domains: make(map[string]pseudonymDomain, len(keys))}
 	for _, k := range keys {
 		if err := checkDomain(k.Domain); err != nil {
 			return nil, err
@@ -57,15 +47,11 @@ func NewPseudonymizer(keys []PseudonymKey) (*Pseudonymizer, error) {
 		if k.Version == 0 {
 			return nil, fmt.Errorf("pseudonym domain %q has key version 0", k.Domain)
 		}
-		pk, err := hmacprf.NewKey(k.Key.raw(), params)
+		f, err := subtle.NewHMACPRF("SHA256", reveal(k.Key.raw))
 		if err != nil {
 			return nil, fmt.Errorf("make pseudonym key: %w", err)
 		}
-		set, err := primitive(pk, prf.NewPRFSet)
-		if err != nil {
-			return nil, err
-		}
-		p.domains[k.Domain] = pseudonymDomain{prefix: "p" + strconv.FormatUint(uint64(k.Version), 10), prf: set}
+		p.domains[k.Domain] = pseudonymDomain{prefix: "p" + strconv.FormatUint(uint64(k.Version), 10), prf: f}
 	}
 	return p, nil
 }
@@ -87,16 +73,41 @@ func (p *Pseudonymizer) Token(dst []byte, in Pseudonym) ([]byte, error) {
 	if !ok {
 		return nil, fmt.Errorf("pseudonym domain %q has no key", in.Domain)
 	}
-	msg, err := p.mode.Marshal([]any{in.Domain, in.Class, in.Normalization, in.Value})
-	if err != nil {
-		return nil, fmt.Errorf("encode pseudonym input: %w", err)
-	}
-	sum, err := d.prf.ComputePrimaryPRF(msg, tokenBytes)
+	msg := make([]byte, 0, 20+len(in.Domain)+len(in.Class)+len(in.Value))
+	msg = append(msg, cborArray|4)
+	msg = append(appendCBORHead(msg, cborText, uint64(len(in.Domain))), in.Domain...)
+	msg = append(appendCBORHead(msg, cborText, uint64(len(in.Class))), in.Class...)
+	msg = appendCBORHead(msg, cborUint, uint64(in.Normalization))
+	msg = append(appendCBORHead(msg, cborBytes, uint64(len(in.Value))), in.Value...)
+	sum, err := d.prf.ComputePRF(msg, tokenBytes)
 	if err != nil {
 		return nil, fmt.Errorf("compute pseudonym: %w", err)
 	}
 	dst = append(dst, d.prefix...)
 	return tokenText.AppendEncode(dst, sum), nil
+}
+
+// CBOR major types, in place (RFC 8949, section 3.1).
+const (
+	cborUint  = 0 << 5
+	cborBytes = 2 << 5
+	cborText  = 3 << 5
+	cborArray = 4 << 5
+)
+
+// appendCBORHead appends the head of an item in its shortest form.
+func appendCBORHead(dst []byte, major byte, n uint64) []byte {
+	switch {
+	case n < 24:
+		return append(dst, major|byte(n))
+	case n <= 0xff:
+		return append(dst, major|24, byte(n))
+	case n <= 0xffff:
+		return binary.BigEndian.AppendUint16(append(dst, major|25), uint16(n))
+	case n <= 0xffffffff:
+		return binary.BigEndian.AppendUint32(append(dst, major|26), uint32(n))
+	}
+	return binary.BigEndian.AppendUint64(append(dst, major|27), n)
 }
 
 // checkDomain allows what may be a part of a file name on any system.
