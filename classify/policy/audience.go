@@ -119,3 +119,22 @@ func (pl *plan) narrow() {
 	}
 	pl.raise(MessageBlock, ReasonAudience)
 }
+
+// Narrow returns the seal of a decision, for those who may open every part of
+// it: what a message is sealed with where its fields were to be encrypted one
+// by one and that can't be done. nil: nobody may.
+func (p *Policy) Narrow(d *Decision) *Action {
+	if d.Seal == nil || p.narrower == nil {
+		return d.Seal
+	}
+	to := d.Seal.audience
+	for i := range d.Fields {
+		if a := d.Fields[i].Action; a.Spec.Trailer {
+			to &= a.audience
+		}
+	}
+	if to == d.Seal.audience {
+		return d.Seal
+	}
+	return p.narrower[narrowing{d.Seal.ID, to}]
+}
