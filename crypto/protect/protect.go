@@ -3,12 +3,21 @@
 // Mental model: a [Protector] is the immutable counterpart of one compiled
 // policy: each action of the policy prepared with its keys. [Protector.Protect]
 // takes a verdict and one of its decisions and returns an [Output]: the bytes
-// that may leave and the *effective* outcome. It may only tighten: a transform
-// that does not fit its value ("N/A" where a latitude was expected), a format
-// that can't carry out an edit, a missing key each turn into something stricter
-// with a Reason, never into the plain value.
+// that may leave and the *effective* outcome. It may only tighten, and every
+// step down has a next one:
 //
-// It finds nothing and decides nothing (package policy), and writes no file.
+//	transform does not fit ("N/A" where a latitude was expected)  → the field is encrypted whole
+//	field can't be encrypted, topic level can't be replaced       → the message is sealed
+//	seal has no reader who may open every part                    → blocked
+//	no usable key                                                 → held: nothing leaves, nothing is lost
+//
+// Each is told by a Reason, and none of them ends in the plain value. A message
+// that is sealed instead of passed opens only for those who may open every part
+// of it.
+//
+// It finds nothing and decides nothing (package policy), knows no encoding
+// (package payload) and no wire format (package envelope), and writes no file.
+// It does not hide that a message was sent, when, or about how long it is.
 package protect
 
 import (
@@ -26,23 +35,29 @@ type Outcome uint8
 const (
 	OutcomeHeld        Outcome = iota
 	OutcomePassed              // bytes unchanged
-	OutcomeTransformed         // fields masked, generalized, pseudonymized, removed; nothing encrypted
+	OutcomeTransformed         // fields or topic levels masked, generalized, pseudonymized, removed; nothing encrypted
 	OutcomeEncrypted           // at least one field encrypted
 	OutcomeSealed              // the whole message is an envelope
 	OutcomeBlocked             // does not leave
 	OutcomeQuarantined         // the uplink refused it; set by the corridor, never by Protect
 )
 
+var outcomeWords = [...]string{"held", "passed", "transformed", "encrypted", "sealed", "blocked", "quarantined"}
+
 // String returns the metric label of the outcome.
 func (o Outcome) String() string {
-	return [...]string{"held", "passed", "transformed", "encrypted", "sealed", "blocked", "quarantined"}[o]
+	if int(o) < len(outcomeWords) {
+		return outcomeWords[o]
+	}
+	return "unknown"
 }
 
 // Reasons of this package.
 const (
-	ReasonTransform policy.Reason = "transform" // a transform does not fit the value; sealed
+	ReasonTransform policy.Reason = "transform" // a transform does not fit the value: the field is encrypted instead
+	ReasonTopic     policy.Reason = "topic"     // a topic level can't be replaced, or the topic can't be published
 	ReasonNoKey     policy.Reason = "no_key"    // no usable recipient or key
-	ReasonShape     policy.Reason = "shape"     // the document has no place for the trailer (not an object); sealed
+	ReasonShape     policy.Reason = "shape"     // the document has no place for the trailer; sealed
 )
 
 // A Mapping turns a local topic into the published one.
@@ -59,17 +74,18 @@ type Request struct {
 	MessageID [16]byte
 }
 
-// An Output is what may leave, and what effectively happened.
+// An Output is what may leave, and what effectively happened. Its slices must
+// not be modified.
 type Output struct {
-	Topic     string   // as published: mapped, with protected levels replaced
-	Also      []string // further topics that a retained deletion has to reach
-	Payload   []byte   // owned by the caller, or the message's own bytes where nothing changed
+	Topic     string   // as published: mapped, with protected levels replaced; empty where nothing leaves
+	Also      []string // where Payload is empty: further topics to publish it to if the message is retained, so that a deletion reaches every form
+	Payload   []byte   // the message's own bytes where nothing changed
 	MessageID [16]byte
 	Outcome   Outcome
-	WouldBe   Outcome // observe mode: what enforcing would have done; else equal to Outcome
+	WouldBe   Outcome // observe mode: what the plan would have come to; else equal to Outcome
 	Reason    policy.Reason
-	Residual  classify.Grade
-	Actions   int          // field actions carried out
-	KIDs      []crypto.KID // keys that this payload needs
-	Grants    [][]byte     // the grant of each key in KIDs, in order; stored in the control log before the first record under it
+	Residual  classify.Grade // at most this is left of the message's grade
+	Actions   int            // actions on fields and topic levels carried out
+	KIDs      []crypto.KID   // keys that this payload needs
+	Grants    [][]byte       // the grant of each key in KIDs, in order; stored in the control log before the first record under it
 }

@@ -1,9 +1,10 @@
 package protect
 
 import (
-	"bytes"
 	"errors"
+	"fmt"
 
+	"github.com/sealgate/sealgate/classify"
 	"github.com/sealgate/sealgate/classify/payload"
 	"github.com/sealgate/sealgate/classify/policy"
 	"github.com/sealgate/sealgate/crypto"
@@ -13,14 +14,23 @@ import (
 // stable on this gateway.
 const defaultDomain = "gateway"
 
+// maxDomain is the longest name of a domain that the keyring takes, in bytes.
+const maxDomain = 32
+
 func pseudonymize() Transform {
 	return Transform{
 		Spec: policy.ActionSpec{
-			Name: "pseudonymize", Doc: "keyed token, stable within a join domain; still personal data",
+			Name: "pseudonymize", Doc: "a keyed token, the same for the same value within a join domain; still personal data",
 			On: policy.OnField | policy.OnTopicLevel, Strength: policy.StrengthTransform, Residue: policy.ResidueLower2,
-			Edits: editsText, Becomes: "string",
+			Edits: accepts(payload.EditString, payload.EditRaw), Becomes: "string",
 			Params: []policy.ParamSpec{
-				{Name: "domain", Kind: policy.ParamName, Text: defaultDomain, Doc: "join domain: equal values get equal tokens within it"},
+				{Name: "domain", Kind: policy.ParamName, Text: defaultDomain, Doc: "join domain: equal values have equal tokens within it, and unrelated ones across domains"},
+			},
+			Check: func(_ classify.ClassID, a *policy.Action) error {
+				if len(a.Strings["domain"]) > maxDomain {
+					return fmt.Errorf("domain has more than %d characters", maxDomain)
+				}
+				return nil
 			},
 		},
 		prepare: func(a *policy.Action, k keys) (apply, error) {
@@ -29,46 +39,22 @@ func pseudonymize() Transform {
 			}
 			domain := a.Strings["domain"]
 			return func(dst []byte, v value) ([]byte, payload.EditKind, bool) {
-				if len(v.text) == 0 || !v.kind.Leaf() {
+				if !v.kind.Leaf() || v.kind == payload.KindBinary {
 					return dst, 0, false
 				}
-				class := v.class.String()
+				var buf [128]byte
+				normal := normalize(buf[:0], v.class, v.text)
+				if len(normal) == 0 {
+					return dst, 0, false
+				}
 				out, err := k.pseudonyms.Token(dst, crypto.Pseudonym{
-					Domain: domain, Class: class, Normalization: normalization, Value: normalize(class, v.text),
+					Domain: domain, Class: v.class.String(), Normalization: normalization, Value: normal,
 				})
-				return out, payload.EditString, err == nil
+				if err != nil {
+					return dst, 0, false
+				}
+				return out, payload.EditString, true
 			}, nil
 		},
 	}
-}
-
-// normalization is the version of the rules in normalize. A change of rules
-// needs a new one: tokens made before and after must not be joined unseen.
-const normalization = 1
-
-// normalize brings the ways of writing one value to one form: "B-AB 123" and
-// "b ab123" are one plate.
-func normalize(class string, text []byte) []byte {
-	text = bytes.TrimSpace(text)
-	switch class {
-	case "contact.email":
-		return bytes.ToLower(text)
-	case "contact.phone":
-		return keepBytes(text, func(b byte) bool { return b == '+' || (b >= '0' && b <= '9') })
-	case "id.vehicle_plate", "id.vin", "id.device", "finance.iban":
-		return bytes.ToUpper(keepBytes(text, func(b byte) bool {
-			return b != ' ' && b != '-' && b != ':' && b != '.'
-		}))
-	}
-	return text
-}
-
-func keepBytes(text []byte, keep func(byte) bool) []byte {
-	out := make([]byte, 0, len(text))
-	for _, b := range text {
-		if keep(b) {
-			out = append(out, b)
-		}
-	}
-	return out
 }

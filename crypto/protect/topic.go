@@ -2,92 +2,138 @@ package protect
 
 import (
 	"errors"
-	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/sealgate/sealgate/classify"
 	"github.com/sealgate/sealgate/classify/payload"
 	"github.com/sealgate/sealgate/classify/policy"
 )
 
-// topicHole is where the message's own topic goes in seal's topic.
-const topicHole = "{topic}"
+const (
+	// topicHole is where the message's own topic goes in seal's topic.
+	topicHole = "{topic}"
+
+	// hidden is the topic of a message whose own can't be shown in any form.
+	hidden = "sealed/hidden"
+
+	// maxTopic is the longest topic that MQTT can carry, in bytes.
+	maxTopic = 65535
+)
 
 func checkSealTopic(_ classify.ClassID, a *policy.Action) error {
 	t := a.Strings["topic"]
-	if strings.Count(t, topicHole) > 1 || strings.ContainsAny(strings.Replace(t, topicHole, "", 1), "+#{}\x00") || strings.HasPrefix(t, "$") || strings.HasPrefix(t, "/") {
-		return errors.New(`topic must be a topic name with at most one "{topic}" and no wildcard`)
+	rest := strings.Replace(t, topicHole, "", 1)
+	if !utf8.ValidString(t) || strings.ContainsAny(rest, "+#{}\x00") || strings.HasPrefix(t, "$") || strings.HasPrefix(t, "/") {
+		return errors.New(`topic must be a topic name with at most one "{topic}" and no wildcard, "$" or "/" in front`)
 	}
 	return nil
 }
 
 // mapTopic sets the published topic: protected levels replaced, leading levels
-// left out, the prefix before the rest. It reports false where a level can't be
-// protected as planned; the topic then has every such level removed.
+// left out, the prefix before the rest. It reports false where the topic can't
+// be published as planned: the message then has to be sealed, and o.Topic shows
+// nothing that the plan would not.
 func (j *job) mapTopic() (ok bool) {
-	doc := j.v.Document
-	ok = true
-	j.s.topics = j.s.topics[:0]
-	for i := range min(j.r.Mapping.Strip, levels(doc)) {
-		j.s.topics = append(j.s.topics, payload.Edit{Field: int32(i), Kind: payload.EditRemove})
-	}
-	for i := range j.d.Fields {
-		fa := &j.d.Fields[i]
-		f := &doc.Fields[fa.Field]
-		if f.Kind != payload.KindTopic || int(fa.Field) < j.r.Mapping.Strip || fa.Action.Spec.Strength == policy.StrengthPass {
-			continue
-		}
-		if !j.edit(fa, fa.Action) {
-			ok = false
-			whole := *fa
-			whole.Start, whole.End = 0, 0
-			j.s.topics = append(j.s.topics, payload.Edit{Field: fa.Field, Kind: payload.EditRemove})
-		}
-		j.o.Actions++
-	}
-	if len(j.s.topics) == 0 {
-		j.o.Topic = j.r.Mapping.Prefix + doc.Topic
-		j.also()
-		return ok
-	}
-	out, err := doc.AppendTopic(j.s.topic[:0], j.s.topics)
-	j.s.topic = out
-	if err != nil {
-		// Nothing is left, or a level was edited twice: only what names no one.
-		j.o.Topic = j.r.Mapping.Prefix + "sealed/" + strconv.Itoa(levels(doc))
+	if j.v.Reason == policy.ReasonPanic { // nobody looked at the levels
+		j.o.Topic = j.hiddenTopic()
 		return false
 	}
-	j.o.Topic = j.r.Mapping.Prefix + string(out)
-	j.also()
+	ok = true
+	for rest := j.d.Fields; len(rest) > 0 && j.v.Document.Fields[rest[0].Field].Kind == payload.KindTopic; {
+		n := 1
+		for n < len(rest) && rest[n].Field == rest[0].Field {
+			n++
+		}
+		if int(rest[0].Field) >= j.r.Mapping.Strip && !j.level(rest[:n]) {
+			ok = false
+		}
+		rest = rest[n:]
+	}
+	j.replaced = len(j.topics) > 0
+	if !j.replaced {
+		j.o.Topic = j.plainTopic()
+	} else {
+		for i := range min(j.r.Mapping.Strip, levels(j.v.Document)) {
+			j.topics = append(j.topics, payload.Edit{Field: int32(i), Kind: payload.EditRemove})
+		}
+		out, err := j.v.Document.AppendTopic(append(j.topic[:0], j.r.Mapping.Prefix...), j.topics)
+		j.topic = out
+		if err != nil {
+			out, ok = nil, false
+		}
+		j.o.Topic = string(out)
+	}
+	if !publishable(j.o.Topic) || j.entersServerTopics() {
+		j.o.Topic = j.hiddenTopic()
+		return false
+	}
 	return ok
 }
 
-// also lists the other topics under which this route may have retained a
-// message, for a deletion to reach them.
-func (j *job) also() {
-	if len(j.v.Document.Raw) > 0 || j.d.Seal == nil {
-		return
+// level carries out all actions on one topic level. Where one does not fit, the
+// level is left out.
+func (j *job) level(actions []policy.FieldAction) bool {
+	mark := len(j.topics)
+	for i := range actions {
+		a := actions[i].Action
+		if a.Spec.Strength == policy.StrengthPass {
+			continue
+		}
+		j.o.Actions++
+		if whole := actions[i].End == 0 && len(actions) > 1; whole || !j.edit(&actions[i], a) {
+			j.topics = append(j.topics[:mark], payload.Edit{Field: actions[i].Field, Kind: payload.EditRemove})
+			return false
+		}
 	}
-	if t := j.d.Seal.Strings["topic"]; t != "" && t != topicHole {
-		j.o.Also = append(j.o.Also, j.expand(t))
-	}
+	return true
 }
 
-func (j *job) expand(template string) string {
+// entersServerTopics reports whether a topic that was not one of the server's
+// own ("$…") would become one.
+func (j *job) entersServerTopics() bool {
+	return j.o.Topic[0] == '$' && !strings.HasPrefix(j.v.Document.Topic, "$") && !strings.HasPrefix(j.r.Mapping.Prefix, "$")
+}
+
+// publishable reports whether a topic can be published (MQTT 5.0, 4.7).
+func publishable(topic string) bool {
+	if len(topic) == 0 || len(topic) > maxTopic || !utf8.ValidString(topic) {
+		return false
+	}
+	for i := range len(topic) {
+		if c := topic[i]; c == '+' || c == '#' || c == 0 {
+			return false
+		}
+	}
+	return true
+}
+
+func (j *job) hiddenTopic() string { return j.r.Mapping.Prefix + hidden }
+
+// expand puts the published topic into the hole of a seal's topic, behind the
+// prefix.
+func (j *job) expand(form string) string {
+	if form == "" || form == topicHole {
+		return j.o.Topic
+	}
 	own := strings.TrimPrefix(j.o.Topic, j.r.Mapping.Prefix)
-	return j.r.Mapping.Prefix + strings.Replace(template, topicHole, own, 1)
+	return j.r.Mapping.Prefix + strings.Replace(form, topicHole, own, 1)
 }
 
-// sealTopic sets the envelope's topic and returns the real one where it differs
-// from what is published: it travels inside.
-func (j *job) sealTopic(template string) (real string, ok bool) {
-	if template != "" && template != topicHole {
-		j.o.Topic = j.expand(template)
+// sealTopic sets the envelope's topic and returns the real one, which travels
+// inside, where it differs from what is published.
+func (j *job) sealTopic(form string) (real string, ok bool) {
+	if j.o.Topic = j.expand(form); !publishable(j.o.Topic) {
+		j.o.Topic = j.hiddenTopic()
 	}
-	if plain := j.plainTopic(); plain != j.o.Topic {
-		real = plain
+	real = j.plainTopic()
+	if !publishable(j.o.Topic) || !utf8.ValidString(real) || len(real) > maxTopic {
+		return "", false
 	}
-	return real, j.o.Topic != ""
+	if real == j.o.Topic {
+		real = ""
+	}
+	return real, true
 }
 
 // plainTopic is the mapped topic without protection.
@@ -96,7 +142,42 @@ func (j *job) plainTopic() string {
 	for range j.r.Mapping.Strip {
 		_, t, _ = strings.Cut(t, "/")
 	}
+	if t == "" {
+		return "" // a prefix alone is no place of its own
+	}
 	return j.r.Mapping.Prefix + t
+}
+
+// topicResidual is what is left of the grade of a sealed message: that of its
+// topic.
+func (j *job) topicResidual() classify.Grade {
+	left := classify.L1
+	if j.o.Topic == j.hiddenTopic() {
+		return left
+	}
+	for i := range j.v.Findings {
+		f := &j.v.Findings[i]
+		if j.v.Document.Fields[f.Field].Kind != payload.KindTopic {
+			break
+		}
+		if int(f.Field) >= j.r.Mapping.Strip {
+			left = max(left, j.levelResidual(f))
+		}
+	}
+	return left
+}
+
+func (j *job) levelResidual(f *classify.Finding) classify.Grade {
+	for i := range j.topics {
+		switch e := &j.topics[i]; {
+		case e.Field != f.Field:
+		case e.Kind == payload.EditRemove:
+			return classify.L1
+		default:
+			return min(f.Grade, classify.L2)
+		}
+	}
+	return f.Grade
 }
 
 func levels(d *payload.Document) (n int) {
@@ -104,43 +185,4 @@ func levels(d *payload.Document) (n int) {
 		n++
 	}
 	return n
-}
-
-// pointer is the JSON Pointer of a field in the output document: removed array
-// elements before it no longer count.
-func (j *job) pointer(field int32) string {
-	doc := j.v.Document
-	if !j.removesElements() {
-		return string(doc.AppendPath(nil, field))
-	}
-	var steps []string
-	for i := field; doc.Fields[i].Parent >= 0; i = doc.Fields[i].Parent {
-		f := &doc.Fields[i]
-		if doc.Fields[f.Parent].Kind != payload.KindArray {
-			steps = append(steps, strings.NewReplacer("~", "~0", "/", "~1").Replace(string(doc.Key(i))))
-			continue
-		}
-		index := int(f.Index)
-		for _, e := range j.s.edits {
-			if g := &doc.Fields[e.Field]; e.Kind == payload.EditRemove && g.Parent == f.Parent && g.Index < f.Index {
-				index--
-			}
-		}
-		steps = append(steps, strconv.Itoa(index))
-	}
-	var b strings.Builder
-	for i := len(steps) - 1; i >= 0; i-- {
-		b.WriteByte('/')
-		b.WriteString(steps[i])
-	}
-	return b.String()
-}
-
-func (j *job) removesElements() bool {
-	for _, e := range j.s.edits {
-		if p := j.v.Document.Fields[e.Field].Parent; e.Kind == payload.EditRemove && p >= 0 && j.v.Document.Fields[p].Kind == payload.KindArray {
-			return true
-		}
-	}
-	return false
 }

@@ -3,6 +3,7 @@ package protect
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/sealgate/sealgate/classify"
 	"github.com/sealgate/sealgate/classify/payload"
@@ -12,7 +13,8 @@ import (
 
 // A Transform is one action that a policy may name. To add one, write a file
 // with a function that returns it, and add a line to Transforms; the contract
-// suite of this package then demands that no byte of the plaintext survives.
+// suite of this package then demands that no byte of the plaintext survives
+// that its specification does not let stay.
 type Transform struct {
 	Spec policy.ActionSpec
 
@@ -31,10 +33,15 @@ type keys struct {
 type value struct {
 	doc   *payload.Document
 	field int32
-	kind  payload.Kind
-	text  []byte // the part's decoded text; empty for a container
+	kind  payload.Kind // of a part: KindString
+	text  []byte       // the part's decoded text; empty for a container
 	class classify.ClassID
 }
+
+// textual reports whether v is written as text, and number whether it is a
+// number: what is one before is one afterwards.
+func (v *value) textual() bool { return v.kind == payload.KindString || v.kind == payload.KindText }
+func (v *value) number() bool  { return v.kind == payload.KindNumber }
 
 // apply appends the replacement of v to dst and says how it is written into
 // the document. ok is false where the transform does not fit the value: the
@@ -55,7 +62,12 @@ func Specs() []*policy.ActionSpec {
 	return specs
 }
 
-var editsText = payload.EditMask(0).With(payload.EditString)
+func accepts(kinds ...payload.EditKind) (m payload.EditMask) {
+	for _, k := range kinds {
+		m = m.With(k)
+	}
+	return m
+}
 
 func pass() Transform {
 	return Transform{Spec: policy.ActionSpec{
@@ -64,16 +76,19 @@ func pass() Transform {
 	}}
 }
 
+// becomesAbsent marks an action that leaves nothing in a field's place.
+const becomesAbsent = "absent"
+
 func remove() Transform {
 	return Transform{
 		Spec: policy.ActionSpec{
 			Name: "remove", Doc: "gone; the document stays well-formed",
 			On: policy.OnField | policy.OnTopicLevel, Strength: policy.StrengthEncrypt, Residue: policy.ResidueGone,
-			Edits: payload.EditMask(0).With(payload.EditRemove).With(payload.EditString), Becomes: "absent", CanLeave: true,
+			Edits: accepts(payload.EditRemove), Becomes: becomesAbsent, CanLeave: true,
 		},
 		prepare: func(*policy.Action, keys) (apply, error) {
-			return func(dst []byte, v value) ([]byte, payload.EditKind, bool) {
-				return dst, payload.EditRemove, true // of a part of a text: replaced by nothing
+			return func(dst []byte, _ value) ([]byte, payload.EditKind, bool) {
+				return dst, payload.EditRemove, true // a part of a text is replaced by nothing
 			}, nil
 		},
 	}
@@ -83,11 +98,10 @@ func encrypt() Transform {
 	return Transform{Spec: policy.ActionSpec{
 		Name: "encrypt", Doc: "opens only for its recipients; the document keeps its shape",
 		On: policy.OnField, Strength: policy.StrengthEncrypt, Residue: policy.ResidueGone,
-		Edits:   payload.EditMask(0).With(payload.EditRaw),
-		Becomes: "null", Trailer: true,
+		Edits: accepts(payload.EditRaw), Becomes: "null", Trailer: true,
 		Params: []policy.ParamSpec{
-			{Name: "recipients", Kind: policy.ParamRecipients, Optional: true, Doc: "audiences that open it; default: the policy's"},
-			{Name: "leave", Kind: policy.ParamAction, Optional: true, Doc: "what stays in its place: remove, mask, truncate or generalize; default: null"},
+			{Name: "recipients", Kind: policy.ParamRecipients, Optional: true, Doc: "audiences that can open it; by default the policy's"},
+			{Name: "leave", Kind: policy.ParamAction, Optional: true, Doc: "what stays in its place: null, remove, mask, truncate or generalize"},
 		},
 	}}
 }
@@ -97,9 +111,9 @@ func seal() Transform {
 		Name: "seal", Doc: "the payload becomes an envelope",
 		On: policy.OnMessage, Strength: policy.StrengthEncrypt, Residue: policy.ResidueGone,
 		Params: []policy.ParamSpec{
-			{Name: "encoding", Kind: policy.ParamString, Enum: []string{"cose", "json"}, Text: "cose", Doc: "cose: COSE_Encrypt0, binary; json: the same bytes in a JSON object"},
-			{Name: "topic", Kind: policy.ParamString, Min: 1, Max: 256, Text: "{topic}", Doc: "topic of the envelope; {topic} stands for the message's own"},
-			{Name: "recipients", Kind: policy.ParamRecipients, Optional: true, Doc: "audiences that open it; default: the policy's"},
+			{Name: "encoding", Kind: policy.ParamString, Enum: []string{"cose", "json"}, Text: "cose", Doc: "binary, or JSON for what can't carry bytes"},
+			{Name: "topic", Kind: policy.ParamString, Min: 1, Max: 256, Text: topicHole, Doc: "where the envelope is published; {topic} is the topic that the message would have had"},
+			{Name: "recipients", Kind: policy.ParamRecipients, Optional: true, Doc: "audiences that can open it; by default the policy's"},
 		},
 		Check: checkSealTopic,
 	}}
@@ -107,31 +121,32 @@ func seal() Transform {
 
 func block() Transform {
 	return Transform{Spec: policy.ActionSpec{
-		Name: "block", Doc: "does not leave",
+		Name: "block", Doc: "does not leave; counted and audited",
 		On: policy.OnMessage, Strength: policy.StrengthBlock, Residue: policy.ResidueGone,
 	}}
 }
 
 // prepare readies every action of a policy, by its ID.
 func prepare(actions []*policy.Action, k keys) ([]apply, error) {
-	byName := map[string]Transform{}
-	for _, t := range Transforms() {
-		byName[t.Spec.Name] = t
-	}
 	out := make([]apply, len(actions))
 	for _, a := range actions {
-		t, ok := byName[a.Spec.Name]
-		if !ok {
-			return nil, fmt.Errorf("prepare action %s: %w", a.Spec.Name, errors.ErrUnsupported)
-		}
-		if t.prepare == nil {
-			continue
-		}
-		f, err := t.prepare(a, k)
+		f, err := prepareOne(a, k)
 		if err != nil {
 			return nil, fmt.Errorf("prepare action %s: %w", a.Spec.Name, err)
 		}
 		out[a.ID] = f
 	}
 	return out, nil
+}
+
+func prepareOne(a *policy.Action, k keys) (apply, error) {
+	ts := Transforms()
+	i := slices.IndexFunc(ts, func(t Transform) bool { return t.Spec.Name == a.Spec.Name })
+	if i < 0 {
+		return nil, errors.ErrUnsupported
+	}
+	if ts[i].prepare == nil {
+		return nil, nil
+	}
+	return ts[i].prepare(a, k)
 }

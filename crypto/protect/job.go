@@ -1,0 +1,279 @@
+package protect
+
+import (
+	"github.com/sealgate/sealgate/classify"
+	"github.com/sealgate/sealgate/classify/payload"
+	"github.com/sealgate/sealgate/classify/policy"
+	"github.com/sealgate/sealgate/crypto"
+	"github.com/sealgate/sealgate/crypto/envelope"
+)
+
+// A job is one call of Protect, and the memory that the next one reuses.
+type job struct {
+	p *Protector
+	v *policy.Verdict
+	d *policy.Decision
+	r Request
+	o Output
+
+	edits     []payload.Edit // of the payload
+	topics    []payload.Edit
+	replaced  bool          // a topic level was replaced or removed
+	dropped   bool          // an array element is removed: pointers shift
+	tightened policy.Reason // why a field is encrypted that was to be transformed
+	ciphers   []cipher
+
+	outer     int32 // the container that was acted on last, -1: none
+	outerMark int   // where its edits begin
+
+	values []byte // replacements, one after the other
+	doc    []byte // the edited document
+	topic  []byte
+	paths  []byte
+	ends   []int // in paths
+	fields []envelope.FieldCipher
+	used   []*sealer
+	leases []*envelope.Lease
+}
+
+// keepMemory is the largest buffer that a job keeps for the next.
+const keepMemory = 64 << 10
+
+// Protect carries out one decision of a verdict. It never fails: what can't be
+// done as planned is done more strictly, and where nothing can be done the
+// outcome is held.
+func (p *Protector) Protect(v *policy.Verdict, d *policy.Decision, r Request) Output {
+	j := p.jobs.Get().(*job)
+	j.begin(v, d, r)
+	sound := j.try((*job).run)
+	if !sound {
+		j.begin(v, d, r)
+		if !j.try((*job).rescue) {
+			j.held()
+		}
+		j.o.Reason = policy.ReasonPanic
+	}
+	if d.Mode != policy.Observe || !sound {
+		j.o.WouldBe = j.o.Outcome
+	}
+	out := j.o
+	if sound { // else its memory may be in any state
+		j.end()
+		p.jobs.Put(j)
+	}
+	return out
+}
+
+// try reports whether f came to its end.
+func (j *job) try(f func(*job)) (sound bool) {
+	defer func() {
+		if recover() != nil { // the value may hold data: it is never printed
+			sound = false
+		}
+	}()
+	f(j)
+	return true
+}
+
+func (j *job) begin(v *policy.Verdict, d *policy.Decision, r Request) {
+	j.v, j.d, j.r = v, d, r
+	j.o = Output{MessageID: r.MessageID, Residual: d.Residual, Reason: d.Reason}
+	j.edits, j.topics, j.values, j.ciphers = j.edits[:0], j.topics[:0], j.values[:0], j.ciphers[:0]
+	j.replaced, j.dropped, j.tightened, j.outer = false, false, "", -1
+}
+
+// end forgets what would keep the message's memory alive, and buffers that a
+// rare large message made.
+func (j *job) end() {
+	clear(j.edits)
+	clear(j.topics)
+	clear(j.fields)
+	clear(j.leases)
+	j.v, j.d, j.r, j.o = nil, nil, Request{}, Output{}
+	if cap(j.values)+cap(j.doc)+cap(j.topic)+cap(j.paths)+64*cap(j.edits) > keepMemory {
+		*j = job{p: j.p}
+	}
+}
+
+func (j *job) run() {
+	switch {
+	case j.d.Mode == policy.Observe:
+		j.observe()
+	case j.d.Message == policy.MessageBlock || j.d.Message > policy.MessageBlock: // or one that this version does not know
+		j.block(j.d.Reason)
+	case len(j.v.Document.Raw) == 0:
+		j.empty()
+	case !j.mapTopic():
+		j.seal(ReasonTopic)
+	case j.d.Message == policy.MessageSeal:
+		j.seal(j.d.Reason)
+	default:
+		j.pass()
+	}
+}
+
+// rescue protects a message that made run panic, as a whole.
+func (j *job) rescue() {
+	if j.d.Message >= policy.MessageBlock {
+		j.block(policy.ReasonPanic)
+		return
+	}
+	j.o.Topic = j.hiddenTopic()
+	if len(j.v.Document.Raw) == 0 {
+		j.o.Payload, j.o.Outcome = j.v.Document.Raw, OutcomeTransformed
+		return
+	}
+	j.seal(policy.ReasonPanic)
+}
+
+func (j *job) block(reason policy.Reason) {
+	j.o = Output{MessageID: j.r.MessageID, Outcome: OutcomeBlocked, Reason: reason, Residual: classify.L1}
+}
+
+// held: no key is usable, so nothing may leave.
+func (j *job) held() {
+	j.o = Output{MessageID: j.r.MessageID, Outcome: OutcomeHeld, Reason: ReasonNoKey, Residual: classify.L1}
+}
+
+// empty passes a deletion or a signal: there is nothing to seal. Only its topic
+// is protected.
+func (j *job) empty() {
+	if !j.mapTopic() {
+		j.o.Reason, j.replaced = ReasonTopic, true
+	}
+	if !publishable(j.o.Topic) {
+		j.block(ReasonTopic)
+		return
+	}
+	j.o.Payload = j.v.Document.Raw
+	j.o.Outcome = OutcomePassed
+	if j.replaced {
+		j.o.Outcome = OutcomeTransformed
+	}
+	for _, form := range j.p.forms {
+		if t := j.expand(form); t != j.o.Topic && publishable(t) {
+			j.o.Also = append(j.o.Also, t)
+		}
+	}
+}
+
+// pass carries out the actions on fields, or seals where one can't be.
+func (j *job) pass() {
+	if !j.plan() {
+		return
+	}
+	doc := j.v.Document
+	if len(j.edits) == 0 {
+		j.o.Payload, j.o.Outcome = doc.Raw, OutcomePassed
+		if j.replaced {
+			j.o.Outcome = OutcomeTransformed
+		}
+		return
+	}
+	edited, err := doc.Append(j.doc[:0], j.edits)
+	if err != nil {
+		j.seal(policy.ReasonUnfit)
+		return
+	}
+	j.doc = edited
+	if len(j.ciphers) > 0 {
+		j.encrypt(edited)
+		return
+	}
+	j.o.Outcome, j.o.Payload = OutcomeTransformed, append(make([]byte, 0, len(edited)), edited...)
+}
+
+// seal makes the whole message an envelope. Where that was not the plan, only
+// those can open it who may open every part.
+func (j *job) seal(reason policy.Reason) {
+	a := j.d.Seal
+	if j.d.Message != policy.MessageSeal {
+		a = j.p.policy.Narrow(j.d)
+	}
+	if a == nil {
+		j.block(policy.ReasonAudience)
+		return
+	}
+	s := j.p.sealer(a)
+	if s == nil {
+		j.held()
+		return
+	}
+	real, ok := j.sealTopic(a.Strings["topic"])
+	if !ok {
+		j.block(ReasonTopic)
+		return
+	}
+	raw := j.v.Document.Raw
+	lease, err := s.Lease(1, len(raw)+len(real))
+	if err != nil {
+		j.held()
+		return
+	}
+	enc := envelope.EncodingCOSE
+	if a.Strings["encoding"] == "json" {
+		enc = envelope.EncodingJSON
+	}
+	stamp := j.stamp()
+	stamp.RealTopic = real
+	out, err := lease.SealMessage(nil, stamp, raw, enc)
+	if err != nil {
+		j.held()
+		return
+	}
+	keys := s.keys(lease)
+	j.o.Outcome, j.o.Payload, j.o.Reason = OutcomeSealed, out, reason
+	j.o.Residual, j.o.KIDs, j.o.Grants = j.topicResidual(), keys.kids, keys.grants
+	j.o.Actions = 0
+}
+
+// stamp says about a message what its header does. What was not graded is
+// treated as the highest grade, and signed.
+func (j *job) stamp() envelope.Stamp {
+	return envelope.Stamp{
+		Stream: j.r.Stream, Seq: j.r.Seq, MessageID: j.r.MessageID,
+		Grade: uint8(j.d.Grade), PolicyVersion: j.p.policy.Version(),
+		Topic: j.o.Topic, Sign: j.d.Grade == classify.Ungraded,
+	}
+}
+
+// keys notes the keys that the payload needs.
+func (j *job) keys() {
+	if len(j.leases) == 1 {
+		k := j.used[0].keys(j.leases[0])
+		j.o.KIDs, j.o.Grants = k.kids, k.grants
+		return
+	}
+	j.o.KIDs, j.o.Grants = make([]crypto.KID, len(j.leases)), make([][]byte, len(j.leases))
+	for i, l := range j.leases {
+		j.o.KIDs[i], j.o.Grants[i] = l.KID(), l.Grant()
+	}
+}
+
+// observe leaves the bytes as they are and says what the plan comes to.
+func (j *job) observe() {
+	topic := j.plainTopic()
+	if !publishable(topic) {
+		j.block(ReasonTopic)
+		j.o.WouldBe = OutcomeBlocked
+		return
+	}
+	j.o.Topic, j.o.Payload, j.o.Outcome, j.o.Residual = topic, j.v.Document.Raw, OutcomePassed, j.d.Grade
+	switch j.d.Message {
+	case policy.MessagePass:
+		j.o.WouldBe = OutcomePassed
+		for i := range j.d.Fields {
+			switch spec := j.d.Fields[i].Action.Spec; {
+			case spec.Strength == policy.StrengthPass:
+			case spec.Trailer:
+				j.o.WouldBe = OutcomeEncrypted
+			default:
+				j.o.WouldBe = max(j.o.WouldBe, OutcomeTransformed)
+			}
+		}
+	case policy.MessageSeal:
+		j.o.WouldBe = OutcomeSealed
+	default:
+		j.o.WouldBe = OutcomeBlocked
+	}
+}
