@@ -14,7 +14,8 @@ type Entry struct {
 	Uplink int
 	Lane   uint8
 	Record Record
-	// NoSync leaves out the fdatasync unless another entry asks for it: QoS 0.
+	// NoSync leaves out the fdatasync unless another entry of the log asks for
+	// it: QoS 0. It does not hold for grants.
 	NoSync bool
 	// Reservation is shared by all entries of a message, which go into one
 	// Commit. Without one the entry fails with ErrFull when there is no space.
@@ -123,7 +124,7 @@ func (s *Spool) split(entries []Entry, control bool, now time.Time) {
 		}
 		p := s.part(l)
 		p.recs = append(p.recs, &e.Record)
-		p.sync = p.sync || !e.NoSync
+		p.sync = p.sync || control || !e.NoSync
 	}
 }
 

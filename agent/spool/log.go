@@ -40,7 +40,6 @@ type segment struct {
 	// What was written; the log's wmu.
 	wcount uint64
 	wend   int64
-	named  bool // bears its final name
 	fresh  bool // its directory entry is not yet durable
 }
 
@@ -267,7 +266,7 @@ func (l *log) name(seg *segment) error {
 	if err := os.Rename(seg.path, to); err != nil {
 		return fmt.Errorf("name segment: %w", err)
 	}
-	seg.path, seg.named, seg.fresh = to, true, true
+	seg.path, seg.fresh = to, true
 	return nil
 }
 
@@ -365,145 +364,6 @@ func (l *log) enqueue(r *Record, seq uint64, at loc, end int64, now time.Time) {
 
 // size is about what it occupies.
 func (q *queued) size() int { return len(q.rec.Payload) + len(q.rec.Topic) + 512 }
-
-// abandon ends the segments that an append failed on. What readers have seen of
-// them stays valid: it lies before the offset at which the append began. After
-// a failed fdatasync that is not enough, since a page shared with acknowledged
-// records may be lost, so these are written again elsewhere.
-func (l *log) abandon(unsynced bool) {
-	l.act = nil
-	l.books.tail(l.id, 0)
-	var keep []*segment
-	for _, seg := range l.dirty {
-		if seg.count > 0 {
-			seg.wcount, seg.wend = seg.count, seg.end
-			keep = append(keep, seg)
-			continue
-		}
-		l.discard(seg)
-	}
-	for _, seg := range l.touched {
-		if seg.count == 0 && !slices.Contains(l.dirty, seg) {
-			l.discard(seg) // already synced, but its batch is not
-		}
-	}
-	l.touched, l.dirty = l.touched[:0], keep
-	if !unsynced {
-		return
-	}
-	l.dirty = nil
-	for _, seg := range keep {
-		l.mu.Lock()
-		runs := []run{{to: seg.count, off: headerSize, end: seg.end}}
-		if seg.first+seg.count-1 <= l.acked {
-			runs = nil
-		}
-		l.mu.Unlock()
-		if runs == nil {
-			continue
-		}
-		if err := l.rehome(seg, runs, false); err != nil {
-			l.opt.Logger.Error("records of a segment that could not be synced stay where they are",
-				"uplink", l.uplink, "log", logNames[l.id], "error", err)
-		}
-	}
-}
-
-// discard removes a segment that was never part of the log.
-func (l *log) discard(seg *segment) {
-	if seg.f != nil {
-		_ = seg.f.Close() // its content does not matter
-	}
-	if err := l.pool.drop(seg.path); err != nil {
-		l.opt.Logger.Warn("segment not removed", "error", err)
-	}
-	l.books.gave(l.id)
-}
-
-// A run is a range of valid records of a segment, by index and by offset.
-type run struct {
-	from, to uint64
-	off, end int64
-}
-
-// rehome writes runs of seg's records into fresh segments, durable under their
-// old sequence numbers, and puts those in its place. The old file is removed,
-// or kept as evidence. Callers hold wmu, or are recovering.
-func (l *log) rehome(seg *segment, runs []run, evidence bool) (err error) {
-	var fresh []*segment
-	touched, dirty := l.touched, l.dirty
-	l.touched, l.dirty = nil, nil
-	defer func() {
-		l.touched, l.dirty = touched, dirty
-		if err != nil {
-			for _, s := range fresh {
-				l.discard(s)
-			}
-		}
-	}()
-	l.cur.mu.Lock()
-	defer l.cur.mu.Unlock()
-	var r frameReader
-	r.reset(seg.f, seg.c)
-	for _, run := range runs {
-		s, buf, err := l.newSegment(seg.first+run.from, run.to-run.from)
-		if len(l.touched) > 0 {
-			fresh, l.touched = append(fresh, l.touched...), nil
-		}
-		if err != nil {
-			return err
-		}
-		s.wend = headerSize
-		for off, index := run.off, run.from; index < run.to; index++ {
-			plain, end, err := r.next(off, index, run.end)
-			if err != nil {
-				return fmt.Errorf("read %s: %w", seg.path, err)
-			}
-			before := len(buf)
-			buf = s.c.appendFrame(buf, s.wcount, plain)
-			s.wend += int64(len(buf) - before)
-			s.wcount++
-			off = end
-		}
-		if _, err := s.f.WriteAt(buf, 0); err != nil {
-			return fmt.Errorf("write %s: %w", s.path, err)
-		}
-		l.meter.written.Add(uint64(len(buf)))
-		if err := s.f.Datasync(); err != nil {
-			return fmt.Errorf("fdatasync %s: %w", s.path, err)
-		}
-		s.count, s.end = s.wcount, s.wend
-	}
-	if evidence {
-		if err := os.Link(seg.path, seg.path+corruptSuffix); err != nil && !errors.Is(err, os.ErrExist) {
-			return fmt.Errorf("keep damaged segment: %w", err)
-		}
-	}
-	old := seg.path
-	for _, s := range slices.Backward(fresh) { // the one that replaces the old file comes last
-		if err := l.name(s); err != nil {
-			return err
-		}
-		s.fresh = false
-		if s.path == seg.path {
-			old = ""
-		}
-	}
-	l.mu.Lock()
-	i := slices.Index(l.segs, seg)
-	l.segs = slices.Replace(l.segs, i, i+1, fresh...)
-	seg.gone = true
-	l.mu.Unlock()
-	fresh = nil
-	_ = seg.f.Close() // every record of it is elsewhere
-	syncErr := durable.SyncDir(l.dir)
-	l.books.gave(l.id)
-	if old == "" {
-		l.pool.forget()
-		return syncErr
-	}
-	return errors.Join(syncErr, l.pool.drop(old))
-}
 
 // release marks one delivered record as done with.
 func (l *log) release(seq uint64) (segmentDone bool) {

@@ -203,6 +203,7 @@ func (l *log) recover(rep *Recovery) error {
 	if l.isData() {
 		rep.Records += l.live
 	}
+	l.compact()
 	return nil
 }
 
@@ -343,7 +344,7 @@ func (l *log) openSegment(path string) (*segment, error) {
 	if err != nil {
 		return nil, err
 	}
-	seg := &segment{path: path, size: info.Size(), named: true}
+	seg := &segment{path: path, size: info.Size()}
 	if seg.f, err = l.opt.open(path); err != nil {
 		return nil, err
 	}

@@ -420,3 +420,36 @@ func TestRandomDamage(t *testing.T) {
 		mustClose(t, s)
 	}
 }
+
+// TestManyStarts opens and commits a little, again and again, while nothing is
+// sent: what a crash loop does to a gateway that is offline.
+func TestManyStarts(t *testing.T) {
+	o := small(t, t.TempDir())
+	const starts, each = 120, 7
+	for n := uint64(0); n < starts; n++ {
+		s := mustOpen(t, o)
+		if rep := s.Recovery(); rep.Lost != 0 || len(rep.SetAside) != 0 || rep.Records != int64(n*each) {
+			t.Fatalf("start %d: %+v", n, rep)
+		}
+		if got := s.Stats().Uplinks[0].Lanes[0].Segments; got > 14 {
+			t.Fatalf("start %d: %d segments", n, got)
+		}
+		commit(t, s, 0, n*each, (n+1)*each, 300)
+		if n%2 == 0 {
+			mustClose(t, s)
+			continue
+		}
+		s.stop()
+		<-s.done
+		if err := s.closeFiles(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s := mustOpen(t, o)
+	defer mustClose(t, s)
+	ns, _ := drain(t, cursor(t, s, 0, 0))
+	wantSeq(t, ns, 0, starts*each)
+	if u := s.uplinks[0]; u.pool.total() != u.cap.total || u.books.used != len(u.logs[0].segs) {
+		t.Errorf("%d segments of %d, %d used of %d", u.pool.total(), u.cap.total, u.books.used, len(u.logs[0].segs))
+	}
+}
