@@ -39,7 +39,7 @@ func (a *Agent) Stats() telemetry.Stats {
 	}
 	s.Ready = true
 	cs := a.corridor.Stats()
-	s.Held, s.Unrouted, s.Unmapped, s.Panics = cs.Held, cs.Unrouted, cs.Unmapped, cs.Panics
+	s.Held, s.Unrouted, s.Unmapped, s.Dropped, s.Panics = cs.Held, cs.Unrouted, cs.Unmapped, cs.Dropped, cs.Panics
 	s.Ingress = telemetry.IngressStats{Received: cs.Submitted, Acknowledged: cs.Committed, Refused: cs.Refused}
 	for _, u := range cs.Uplinks {
 		s.Uplinks = append(s.Uplinks, telemetry.Uplink{

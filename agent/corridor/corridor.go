@@ -85,7 +85,7 @@ type Corridor struct {
 }
 
 type counters struct {
-	submitted, unrouted, unmapped, held, refused, committed, commitErrors, panics atomic.Uint64
+	submitted, unrouted, unmapped, dropped, held, refused, committed, commitErrors, panics atomic.Uint64
 }
 
 // New starts a corridor: workers, committer and senders. Close ends it.

@@ -73,7 +73,8 @@ func (g *gateway) generation(src string, recipients bool) *corridor.Generation {
 	return &corridor.Generation{Policy: p, Protector: must[*protect.Protector](g.t)(protect.New(opt))}
 }
 
-func newGateway(t testing.TB, cloud *cloud, gen func(*gateway) *corridor.Generation) *gateway {
+func newGateway(t testing.TB, cloud *cloud, gen func(*gateway) *corridor.Generation, dial ...func(context.Context) (mqtt.Conn, error)) *gateway {
+	dial = append(dial, cloud.dial)
 	g := &gateway{t: t, signer: must[*crypto.Signer](t)(crypto.GenerateSigner())}
 	g.spool = must[*spool.Spool](t)(spool.Open(spool.Options{
 		Dir: t.TempDir(), Uplinks: []string{"cloud"}, Size: 64 << 20, Volatile: true,
@@ -87,7 +88,7 @@ func newGateway(t testing.TB, cloud *cloud, gen func(*gateway) *corridor.Generat
 			g.mu.Unlock()
 		},
 		Uplinks: []corridor.Uplink{{
-			Name: "cloud", Dial: cloud.dial, Window: 32, BackoffMax: 20 * time.Millisecond, AckTimeout: 300 * time.Millisecond,
+			Name: "cloud", Dial: dial[0], Window: 32, BackoffMax: 20 * time.Millisecond, AckTimeout: 300 * time.Millisecond,
 			Map: func(topic string) (protect.Mapping, bool) {
 				return protect.Mapping{Prefix: "site/"}, !strings.HasPrefix(topic, "stays/")
 			},
@@ -406,6 +407,33 @@ func TestRetainedDeletion(t *testing.T) {
 	if m := c.messages()[0]; len(m.Payload) != 0 || !m.Retain || m.QoS != 1 {
 		t.Errorf("the deletion left as %+v", m)
 	}
+}
+
+// TestOfflineDrop: on a route that says so nothing is kept while the uplink is
+// down, and the device is acknowledged all the same.
+func TestOfflineDrop(t *testing.T) {
+	var up atomic.Bool
+	c := &cloud{}
+	g := newGateway(t, c, func(g *gateway) *corridor.Generation {
+		return g.generation("schema: sealgate/policy/v1\nversion: 1\nprofile: generic\nrecipients: [ops]\nroutes: [{name: all, topics: [\"#\"], offline: drop}]\n", true)
+	}, func(ctx context.Context) (mqtt.Conn, error) {
+		if !up.Load() {
+			return nil, errCut
+		}
+		return c.dial(ctx)
+	})
+	if err := g.publish(t.Context(), "line/1", `{"n":1}`); err != nil {
+		t.Fatal(err)
+	}
+	if s := g.corridor.Stats(); s.Dropped != 1 || g.spool.Stats().Records != 0 {
+		t.Errorf("stats: %+v", s)
+	}
+	up.Store(true)
+	eventually(t, "connected", func() bool { return g.corridor.Stats().Uplinks[0].Connected })
+	if err := g.publish(t.Context(), "line/1", `{"n":2}`); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "delivered", func() bool { return c.count() == 1 })
 }
 
 func TestCloseDrains(t *testing.T) {

@@ -109,6 +109,10 @@ func (s *shard) process(j *job) *batchItem {
 		if j.uplinks&(1<<decision.Uplink) == 0 {
 			continue
 		}
+		if j.route.Offline == policy.OfflineDrop && !s.c.senders[decision.Uplink].stats.connected.Load() {
+			s.c.stats.dropped.Add(1) // the policy says so for this route
+			continue
+		}
 		before := time.Now()
 		output := j.gen.Protector.Protect(&verdict, decision, s.request(j, decision.Uplink))
 		s.bound(&output)

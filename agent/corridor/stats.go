@@ -7,6 +7,7 @@ type Stats struct {
 	Submitted    uint64 // messages taken from an ingress
 	Unrouted     uint64 // on "$…" topics without a route: not taken
 	Unmapped     uint64 // on topics that no uplink's mapping takes: they stay here
+	Dropped      uint64 // on routes that say `offline: drop`, while the uplink was down
 	Held         uint64 // waiting now for a usable key
 	Refused      uint64 // not taken: held too long, or closing
 	Committed    uint64 // durable and acknowledged
@@ -29,7 +30,7 @@ type UplinkStats struct {
 // Stats returns the counters as they are now.
 func (c *Corridor) Stats() Stats {
 	s := Stats{
-		Submitted: c.stats.submitted.Load(), Unrouted: c.stats.unrouted.Load(), Unmapped: c.stats.unmapped.Load(), Held: c.stats.held.Load(),
+		Submitted: c.stats.submitted.Load(), Unrouted: c.stats.unrouted.Load(), Unmapped: c.stats.unmapped.Load(), Dropped: c.stats.dropped.Load(), Held: c.stats.held.Load(),
 		Refused: c.stats.refused.Load(), Committed: c.stats.committed.Load(),
 		CommitErrors: c.stats.commitErrors.Load(), Panics: c.stats.panics.Load(),
 	}

@@ -22,6 +22,7 @@ type Stats struct {
 	Panics   uint64       `json:"recovered_panics"`
 	Held     uint64       `json:"held_messages"`     // wait for a usable key, unacknowledged
 	Unrouted uint64       `json:"unrouted_messages"` // topics that begin with $ and have no route
+	Dropped  uint64       `json:"dropped_messages"`  // on routes that say offline: drop, while the uplink was down
 	Unmapped uint64       `json:"unmapped_messages"` // topics that no uplink takes: they stay here
 }
 
@@ -95,6 +96,7 @@ func newCollector(b Build, stats func() Stats) *collector {
 	add("ingress_held_messages", "Messages that wait for a usable key, unacknowledged.")
 	add("ingress_unrouted_messages_total", "Messages on topics that begin with $ and have no route.")
 	add("ingress_unmapped_messages_total", "Messages on topics that no uplink takes: they stay here.")
+	add("ingress_dropped_messages_total", "Messages on routes that say offline: drop, while the uplink was down.")
 	add("uplink_connected", "1 while the uplink is connected.", "uplink")
 	add("uplink_acknowledged_messages_total", "Messages that the uplink has acknowledged.", "uplink")
 	add("uplink_resent_messages_total", "Messages sent again after a lost connection.", "uplink")
@@ -139,6 +141,7 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	gauge("ingress_held_messages", float64(s.Held))
 	count("ingress_unrouted_messages_total", float64(s.Unrouted))
 	count("ingress_unmapped_messages_total", float64(s.Unmapped))
+	count("ingress_dropped_messages_total", float64(s.Dropped))
 	for _, u := range s.Uplinks {
 		gauge("uplink_connected", truth(u.Connected), u.Name)
 		count("uplink_acknowledged_messages_total", float64(u.Acknowledged), u.Name)

@@ -221,7 +221,7 @@ type Offline uint8
 // The offline behaviours.
 const (
 	OfflineQueue  Offline = iota // keep everything, in order
-	OfflineLatest                // keep the newest of each topic
+	OfflineLatest                // keep the newest of each topic; refused until the spool can
 	OfflineDrop                  // keep nothing
 )
 
@@ -232,9 +232,8 @@ type Route struct {
 	Lane    Lane
 	OrderBy OrderBy
 	Offline Offline
-	MaxAge  time.Duration // what waits longer for its uplink is dropped and counted; 0: never
-	Uplinks []int         // indices into the vocabulary's uplinks that this route goes to
-	Mode    Mode          // Observe only where every uplink of the route observes
+	Uplinks []int // indices into the vocabulary's uplinks that this route goes to
+	Mode    Mode  // Observe only where every uplink of the route observes
 	Record  Record
 
 	rules *routeRules

@@ -5,7 +5,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/sealgate/sealgate/classify"
 	"github.com/sealgate/sealgate/classify/payload"
@@ -233,16 +232,13 @@ func (c *compiler) delivery(item *node, r *Route) {
 	}
 	if n := item.get("offline"); n != nil {
 		if i, ok := c.word(n, "offline", "queue", "latest", "drop"); ok {
-			r.Offline = Offline(i)
+			if r.Offline = Offline(i); r.Offline == OfflineLatest {
+				c.on(n, "say queue or drop", "offline: latest is not carried out by this version")
+			}
 		}
 	}
 	if n := item.get("max_age"); n != nil {
-		if d, ok := c.duration(n, "max_age"); ok {
-			if d < time.Second {
-				c.on(n, "", "max_age must be 1s or more")
-			}
-			r.MaxAge = d
-		}
+		c.on(n, "leave it out: everything is kept until the uplink has it", "max_age is not carried out by this version")
 	}
 }
 
