@@ -96,7 +96,7 @@ func (c *candidate) phone(confirmed bool) uint8 {
 	}
 	if c.international() {
 		// "+46 (0)157": the trunk prefix in brackets is not dialled.
-		if e164(d) != 0 || len(d) > 9 && e164WithoutTrunk(d, c.run()) {
+		if e164(d) || len(d) > 9 && e164WithoutTrunk(d, c.run()) {
 			return 92
 		}
 		return 0
@@ -112,7 +112,7 @@ func (c *candidate) phone(confirmed bool) uint8 {
 		return 0
 	case dateLike(groups, d), groups == 0x324:
 		return 0
-	case d[0] == '0' && d[1] == '0' && sep != 0 && n >= 3 && e164(d[2:]) != 0:
+	case d[0] == '0' && d[1] == '0' && sep != 0 && n >= 3 && e164(d[2:]):
 		return 75
 	case nanpGroups(groups) && len(d) == 10 && nanp(d), groups == 0x1334 && d[0] == '1' && nanp(d[1:]):
 		switch {
@@ -159,7 +159,7 @@ func e164WithoutTrunk(d, run []byte) bool {
 			n++
 		}
 	}
-	return n < len(d) && e164(b[:n]) != 0
+	return n < len(d) && e164(b[:n])
 }
 
 func trimPunct(b []byte) []byte {

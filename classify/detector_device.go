@@ -46,7 +46,7 @@ func hardwareDetector() detector {
 		find: func(c *candidate) (match, bool) {
 			r := c.run()
 			b := c.compact()
-			if len(b) != 12 && len(b) != 16 || !hardwareAddress(b) {
+			if !hardwareAddress(b) {
 				return match{}, false
 			}
 			switch groups, sep := grouping(r); {
@@ -75,7 +75,7 @@ func bareHardwareDetector() detector {
 			if prefixed {
 				r = r[2:]
 			}
-			if len(r) != 12 && len(r) != 16 || !hardwareAddress(r) {
+			if !hardwareAddress(r) {
 				return match{}, false
 			}
 			switch {

@@ -189,23 +189,37 @@ func (c *candidate) numberThenStreet(end *int) bool {
 		if len(w) == 0 {
 			return false
 		}
+		capital := isCapital(w)
+		if !capital && n == 0 && w[0]-'0' > 9 && w[0] < 0x80 && !prefixInitial(w[0]) {
+			return false
+		}
 		switch {
 		case n == 0 && lookStreet(w)&streetPrefix != 0:
 			e, words := capitalized(c.text, skipParticles(c.text, k), 3)
 			*end = e
 			return words > 0
-		case capitals > 0 && isCapital(w) && lookStreet(w)&streetType != 0:
+		case capitals > 0 && capital && lookStreet(w)&streetType != 0:
 			*end = k
 			return true
-		case capitals > 0 && isCapital(w) && lookStreet(w)&streetTypeWeak != 0:
+		case capitals > 0 && capital && lookStreet(w)&streetTypeWeak != 0:
 			*end = k
 			return c.end-c.start >= 2 && (k >= len(c.text) || c.text[k] == ',' || c.text[k] == '\n' || c.text[k] == '.')
-		case isCapital(w):
+		case capital:
 			capitals++
 		case !(w[0]-'0' <= 9 && n == 0) && lookStreet(w)&streetParticle == 0:
 			return false
 		}
 		i = k
+	}
+	return false
+}
+
+// prefixInitial reports whether a streetPrefix in lower case begins with b: most
+// words behind a number don't, and are passed over without a look.
+func prefixInitial(b byte) bool {
+	switch b {
+	case 'a', 'c', 'i', 'j', 'l', 'p', 'q', 'r', 't', 'u', 'v':
+		return true
 	}
 	return false
 }

@@ -96,18 +96,7 @@ var ibanFormats = [...]ibanFormat{
 	{"XK", "n16"}, {"YE", "a04n04c18"},
 }
 
-// ibanLength is the length of the country's IBAN, 0 if it has none.
-func ibanLength(c0, c1 byte) int {
-	if f := ibanCountry(c0, c1); f != nil {
-		n := 4
-		for s := f.shape; len(s) >= 3; s = s[3:] {
-			n += int(s[1]-'0')*10 + int(s[2]-'0')
-		}
-		return n
-	}
-	return 0
-}
-
+// ibanCountry returns the format of a country's IBAN, nil if it has none.
 func ibanCountry(c0, c1 byte) *ibanFormat {
 	lo, hi := 0, len(ibanFormats)
 	for lo < hi {

@@ -131,38 +131,18 @@ func hexDigit(c byte) int {
 	return int(c|0x20-'a') + 10
 }
 
-// macAddress verifies a 48-bit hardware address in compact form (twelve
-// hexadecimal digits). Broadcast and zero identify nothing and are refused.
-func macAddress(b []byte) bool { return len(b) == 12 && hardwareAddress(b) }
-
-// eui64 is macAddress for 64 bits.
-func eui64(b []byte) bool { return len(b) == 16 && hardwareAddress(b) }
-
+// hardwareAddress verifies a MAC address (twelve hexadecimal digits) or EUI-64
+// (sixteen) in compact form. Broadcast and zero identify nothing and are refused.
 func hardwareAddress(b []byte) bool {
+	if len(b) != 12 && len(b) != 16 {
+		return false
+	}
 	for _, c := range b {
 		if !isHexDigit(c) {
 			return false
 		}
 	}
 	return !(sameBytes(b) && (b[0] == '0' || b[0]|0x20 == 'f'))
-}
-
-// uuid verifies the text form of RFC 9562, section 4, hyphens included. The
-// version and variant are not checked: devices invent both.
-func uuid(b []byte) bool {
-	if len(b) != 36 {
-		return false
-	}
-	for i, c := range b {
-		if i == 8 || i == 13 || i == 18 || i == 23 {
-			if c != '-' {
-				return false
-			}
-		} else if !isHexDigit(c) {
-			return false
-		}
-	}
-	return true
 }
 
 // emailAddress verifies a mailbox as people write it (a pragmatic RFC 5321,

@@ -2,11 +2,10 @@ package classify
 
 // e164 verifies the digits of an international telephone number (ITU-T E.164)
 // without its "+": a country calling code in use and a national number of a
-// length that its plan knows. It returns the length of the calling code, 0 if
-// the number can't exist.
-func e164(b []byte) int {
+// length that its plan knows.
+func e164(b []byte) bool {
 	if len(b) < 7 || len(b) > 15 || !allDigits(b) || b[0] == '0' {
-		return 0
+		return false
 	}
 	cc := 3
 	switch b[0] {
@@ -20,20 +19,18 @@ func e164(b []byte) int {
 			cc = 2
 		case 29: // partly spare
 			if p := number(b[:3]); p != 290 && p != 291 && p != 297 && p != 298 && p != 299 {
-				return 0
+				return false
 			}
 		case 21, 22, 23, 24, 25, 26, 35, 37, 38, 42, 50, 59, 67, 68, 69, 80, 85, 87, 88, 96, 97, 99:
 		default:
-			return 0
+			return false
 		}
 	}
 	n := len(b) - cc
 	lo, hi := 5, 12
 	switch number(b[:cc]) {
 	case 1:
-		if !nanp(b[1:]) {
-			return 0
-		}
+		return nanp(b[1:])
 	case 45, 47, 65, 216, 852, 853:
 		lo, hi = 8, 8
 	case 27, 31, 32, 41, 48, 51, 56, 61, 66, 84, 94, 212, 213, 351, 380, 420, 421, 966, 971:
@@ -51,10 +48,7 @@ func e164(b []byte) int {
 	case 39, 43, 49:
 		lo, hi = 6, 13
 	}
-	if n < lo || n > hi {
-		return 0
-	}
-	return cc
+	return n >= lo && n <= hi
 }
 
 // nanp verifies the ten digits of a North American number: area and exchange

@@ -101,8 +101,7 @@ var verifierCases = []struct {
 	{"nanp", nanp, "2125550142", "1125550142 2115550142 2121150142 2199115014", false},
 	{"trunk-mobile", trunkMobile, "07700900142 015112345678", "02079460142 0151123456 00000000000", false},
 	{"tr-subscriber", trSubscriber, "5324821573 2124821573", "2134821573 5204821573 8124821573", false},
-	{"mac", macAddress, "a4cf12f03d9e", "ffffffffffff 000000000000 a4cf12f03d9 a4cf12f03d9g", false},
-	{"eui64", eui64, "70b3d57ed0041a2b", "70b3d57ed0041a2", false},
+	{"hardware-address", hardwareAddress, "a4cf12f03d9e 70b3d57ed0041a2b", "ffffffffffff 000000000000 a4cf12f03d9g", false},
 	{"email", emailAddress, "jane.doe@example.org a@xn--d1acufc.xn--p1ai x+y@sub.example.co.uk müller@exämple.de",
 		"@example.org jane@ jane@example jane..doe@example.org .jane@example.org jane@-example.org icon@2x.png a@b@example.org jane@example.o1", false},
 }
@@ -171,7 +170,7 @@ func FuzzVerifiers(f *testing.F) {
 		for _, tt := range verifierCases {
 			if tt.verify(b) && len(b) < 5 {
 				switch tt.name {
-				case "luhn", "mod11x10", "mod11x2", "verhoeff":
+				case "luhn", "mod11x10", "mod11x2", "verhoeff", "hardware-address":
 				default:
 					t.Errorf("%s accepts %q", tt.name, b)
 				}
@@ -179,7 +178,6 @@ func FuzzVerifiers(f *testing.F) {
 		}
 		ipv4(b)
 		ipv6(b)
-		uuid(b)
 		e164(b)
 		letterMask(b[:min(len(b), 64)])
 		if !bytes.Equal(was, b) {
@@ -220,19 +218,13 @@ func TestIPAddresses(t *testing.T) {
 }
 
 func TestE164(t *testing.T) {
-	for digits, want := range map[string]int{
-		"12125550142": 1, "4915112345678": 2, "442079460142": 2, "8613812345678": 2, "905324821573": 2, "639171234567": 2, "35312345678": 3,
-		"12115550142": 0, "9995550142": 3, "0491511234567": 0, "4915": 0, "1234567890123456": 0, "2801234567": 0, "33123456789": 2, "331234567": 0,
+	for digits, want := range map[string]bool{
+		"12125550142": true, "4915112345678": true, "442079460142": true, "8613812345678": true, "905324821573": true, "639171234567": true, "35312345678": true,
+		"12115550142": false, "9995550142": true, "0491511234567": false, "4915": false, "1234567890123456": false, "2801234567": false, "33123456789": true, "331234567": false,
 	} {
 		if got := e164([]byte(digits)); got != want {
-			t.Errorf("e164(%s) = %d, want %d", digits, got, want)
+			t.Errorf("e164(%s) = %v, want %v", digits, got, want)
 		}
-	}
-}
-
-func TestUUID(t *testing.T) {
-	if !uuid([]byte("6f1d2c3b-4a59-4e87-9b0c-1d2e3f405162")) || uuid([]byte("6f1d2c3b-4a59-4e87-9b0c-1d2e3f40516g")) || uuid([]byte("6f1d2c3b44a59-4e87-9b0c-1d2e3f405162")) {
-		t.Error("uuid takes the wrong texts")
 	}
 }
 
@@ -257,7 +249,11 @@ func TestIBANRegistryIsSorted(t *testing.T) {
 		}
 	}
 	for _, f := range ibanFormats {
-		if n := ibanLength(f.country[0], f.country[1]); n < 15 || n > 34 || len(f.shape)%3 != 0 {
+		n := 4
+		for s := f.shape; s != ""; s = s[3:] {
+			n += int(s[1]-'0')*10 + int(s[2]-'0')
+		}
+		if n < 15 || n > 34 || len(f.shape)%3 != 0 {
 			t.Errorf("%s has %d characters by %q", f.country, n, f.shape)
 		}
 	}
