@@ -58,15 +58,15 @@ func findDataURI(c *candidate) (match, bool) {
 // in base64.
 func findImageBase64(c *candidate) (match, bool) {
 	t := c.text[c.start:]
-	end := 0
+	if len(t) < minMedia || !isBase64(t[:minMedia]) {
+		return match{}, false
+	}
+	end := minMedia
 	for end < len(t) && (tokenByte(t[end]) && t[end] != '.' && t[end] != ':' && t[end] != '~' || t[end] == '\n' || t[end] == '\r') {
 		end++
 	}
-	if end < minMedia || !isBase64(t[:end]) {
-		return match{}, false
-	}
 	m := match{start: c.start, end: c.start + end, confidence: 95, why: WhyMagic}
-	if t[0] == 'U' && end > 14 && string(t[11:14]) == "BVk" { // "WAVE" at byte 8
+	if t[0] == 'U' && string(t[11:14]) == "BVk" { // "WAVE" at byte 8
 		m.class = ClassMediaAudio
 	}
 	return c.ofPerson(m), true

@@ -7,6 +7,9 @@ import (
 	"github.com/sealgate/sealgate/classify/payload"
 )
 
+// ReasonCostly says that looking at the message would take too long.
+const ReasonCostly payload.Reason = "too_costly"
+
 // ReasonPanic says that a detector panicked: what the message holds is unknown.
 const ReasonPanic payload.Reason = "panic"
 
@@ -24,19 +27,21 @@ type Scratch struct {
 	grouped []int32    // fields that detectors on groups want to see, in no order where labels name values
 	pairs   [][2]int32 // precise positions: the fields of latitude and longitude
 
-	doc       *payload.Document
-	field     int32   // that is being looked at
-	first     int     // its first finding
-	labels    bool    // a container has a label
-	label     []int32 // of each container: the path that {"name": "latitude", "value": …} gives its value, or 0
-	topic     topicMeaning
-	spoken    senses // what all keys of the document and its topic mean
-	mapped    bool   // the text being looked at was folded: matches are placed back
-	digits    [maxDigits]byte
-	text      folder
-	keyFolder folder
-	cand      candidate
-	group     group
+	doc                     *payload.Document
+	work, maxWork           int     // detectors started in this document, and how many may be
+	digitsDone, literalDone int     // up to where in the text digits and literals were looked at already
+	field                   int32   // that is being looked at
+	first                   int     // its first finding
+	labels                  bool    // a container has a label
+	label                   []int32 // of each container: the path that {"name": "latitude", "value": …} gives its value, or 0
+	topic                   topicMeaning
+	spoken                  senses // what all keys of the document and its topic mean
+	mapped                  bool   // the text being looked at was folded: matches are placed back
+	digits                  [maxDigits]byte
+	text                    folder
+	keyFolder               folder
+	cand                    candidate
+	group                   group
 }
 
 // Find finds and grades what is sensitive in a parsed document. A panic in a
@@ -60,6 +65,9 @@ func (c *Classifier) Find(s *Scratch, st *State, d *payload.Document, ctx Contex
 			c.detectors[id].group(&s.group)
 		}
 	}
+	if s.work > s.maxWork {
+		return Result{Grade: Ungraded, Reason: ReasonCostly}
+	}
 	s.declare(ctx.Declared)
 	s.settle()
 	return c.grade(s, st, ctx)
@@ -70,6 +78,7 @@ func (s *Scratch) begin(c *Classifier, d *payload.Document) {
 	s.findings = s.findings[:0]
 	s.pairs, s.grouped = s.pairs[:0], s.grouped[:0]
 	s.mem.begin(c)
+	s.work, s.maxWork = 0, maxWork+maxWorkPerByte*len(d.Raw)
 	s.cand = candidate{dict: c.dict}
 	n := len(d.Fields)
 	s.paths, s.siblings, s.label, s.labels = grown(s.paths, n), grown(s.siblings, n), grown(s.label, n), false
@@ -191,7 +200,7 @@ func (s *Scratch) relabel() {
 // look runs detectors over every field.
 func (s *Scratch) look() {
 	d := s.doc
-	for i := int32(0); int(i) < len(d.Fields); i++ {
+	for i := int32(0); int(i) < len(d.Fields) && s.work <= s.maxWork; i++ {
 		f := &d.Fields[i]
 		switch f.Kind {
 		case payload.KindTopic:
@@ -304,6 +313,7 @@ func (s *Scratch) open(c *candidate, i int32, kind payload.Kind, text []byte) {
 	c.assigned, c.root, c.digits = false, false, nil
 	c.start, c.end, c.array = 0, 0, arrayShape{}
 	c.flat.end, c.hinted.end = 0, 0
+	s.digitsDone, s.literalDone = 0, 0
 }
 
 // bare sets what is known of a text that has no key: what the topic speaks of.

@@ -349,3 +349,23 @@ func FuzzFind(f *testing.F) {
 		}
 	})
 }
+
+// No text makes finding slow: what starts too many detectors is refused, and
+// the rest stays in proportion to its size.
+func TestWorkIsBounded(t *testing.T) {
+	f := newFinder(t, Options{})
+	for _, x := range []string{"1 2 3 4 5 6 ", "12-", "(1)", "A1 ", "1.2.3.4.", "pw:", "pw=", "a@", "12:34:", "1234567890123 ",
+		"4111 1111 1111 1111 ", "DE89 3704 ", "street 1 ", "１２３ ", "1,", "token=aB3", "\u200b1", "-----BEGIN ", "data:image/", "$GPGLL,", "/9j/", "UklGR", "geo:", "0-0:96.1.1("} {
+		text := strings.Repeat(x, (256<<10)/len(x))
+		if why := payload.Parse(&f.d, "t", []byte(text), payload.Limits{}); why != "" {
+			t.Fatalf("parse %q: %s", x, why)
+		}
+		r := f.c.Find(&f.s, f.st, &f.d, Context{})
+		if r.Reason != "" && r.Reason != ReasonCostly {
+			t.Errorf("%q: %s", x, r.Reason)
+		}
+		if f.s.work > 2*f.s.maxWork {
+			t.Errorf("%q: %d detectors were started", x, f.s.work)
+		}
+	}
+}

@@ -137,7 +137,7 @@ func newPlan(ds []detector) *plan {
 // by constants.
 func (s *Scratch) scan(c *candidate) {
 	t := c.text
-	for i := 0; i < len(t); {
+	for i := 0; i < len(t) && s.work <= s.maxWork; {
 		if byteClass[t[i]]&isBreak != 0 {
 			i++
 			continue
@@ -185,11 +185,11 @@ func (s *Scratch) word(c *candidate, from, to int, m uint8) {
 	if to-from >= minToken && m&isAlnum != 0 {
 		s.tokens(c, from, to)
 	}
-	for i := from; i < to; {
+	for i := from; i < to && s.work <= s.maxWork; {
 		b := t[i]
 		k := byteClass[b]
 		if i == from || byteClass[t[i-1]]&isAlnum == 0 {
-			if s.literalAt(t, i) {
+			if i >= s.literalDone && s.literalAt(t, i) {
 				s.literal(c, i, to)
 			}
 		}
@@ -225,8 +225,8 @@ func (s *Scratch) alnum(c *candidate, from, to, i, j int, m uint8) {
 	if n := j - i; n <= maxPlanned {
 		s.try(c, p.word[n], i, j)
 	}
-	if m&isLetter == 0 && (i == 0 || byteClass[t[i-1]]&isAlnum == 0) && !insideDigits(t, i) {
-		s.digitGroups(c, i)
+	if m&isLetter == 0 && i >= s.digitsDone && (i == 0 || byteClass[t[i-1]]&isAlnum == 0) && !insideDigits(t, i) {
+		s.digitsDone = s.digitGroups(c, i)
 	}
 	if p.anyWords && (p.wordsAny || c.context().meets(p.wordsFor)) {
 		s.wordGroups(c, i, j)
@@ -243,12 +243,17 @@ func insideDigits(t []byte, i int) bool {
 // in pairs behind its country code, a card, an IBAN in fours.
 const maxGroups = 10
 
-// digitGroups starts detectors at digits in groups.
-func (s *Scratch) digitGroups(c *candidate, i int) {
+// maxPrefixes is how many leading parts of a run are tried.
+const maxPrefixes = 6
+
+// digitGroups starts detectors at digits in groups, and returns before where no
+// other run needs to start: the end of what was found. In a long row of short
+// groups, a table of numbers, it is the end of the row.
+func (s *Scratch) digitGroups(c *candidate, i int) int {
 	t, p := c.text, s.plan
 	var ends [maxGroups]int  // of each group in t
 	var sizes [maxGroups]int // digits up to there
-	n, groups := 0, 0
+	n, groups, short := 0, 0, 0
 	var sep byte
 	j := i
 	start := i
@@ -270,6 +275,9 @@ func (s *Scratch) digitGroups(c *candidate, i int) {
 			break // a letter touches it, or it is too long
 		}
 		ends[groups], sizes[groups] = j, n
+		if before := groups - 1; before < 0 && n < 3 || before >= 0 && n-sizes[before] < 3 {
+			short++
+		}
 		groups++
 		k := j
 		for k < len(t) && k-j < 3 && isSeparator(t[k], &sep, phone || n <= 5) {
@@ -280,16 +288,23 @@ func (s *Scratch) digitGroups(c *candidate, i int) {
 		}
 		j = k
 	}
-	for g := groups - 1; g >= 0; g-- {
+	done := 0
+	if groups == maxGroups && short == maxGroups {
+		done = ends[groups-1]
+	}
+	for g, tried := groups-1, 0; g >= 0 && tried < maxPrefixes; g-- {
 		if sizes[g] < minDigits || len(p.digits[sizes[g]]) == 0 {
 			continue
 		}
+		tried++
 		c.digits = s.digits[:sizes[g]]
 		if s.try(c, p.digits[sizes[g]], start, ends[g]) {
+			done = ends[g]
 			break
 		}
 	}
 	c.digits = nil
+	return done
 }
 
 // minDigits is the fewest digits that onDigits starts at.
@@ -499,12 +514,16 @@ func (s *Scratch) literal(c *candidate, i, to int) {
 	for k := s.plan.buckets[bucket]; k < s.plan.buckets[bucket+1]; k++ {
 		l := &s.plan.literals[k]
 		if len(rest) >= len(l.text) && string(rest[:len(l.text)]) == l.text {
-			if s.tryOne(c, l.by, i, max(to, i+len(l.text))) {
+			if m, ok := s.startFrom(c, l.by, i, max(to, i+len(l.text))); ok {
+				s.literalDone = m.end // what it covers needs no second look
 				return
 			}
 		}
 	}
 }
+
+// maxAssigned is the longest value of an assignment in a text.
+const maxAssigned = 160
 
 // assign handles "word = value" and "word: value" in a text: the word before
 // the sign at text[i] is the value's key.
@@ -535,8 +554,11 @@ func (s *Scratch) assign(c *candidate, from, to, i int) {
 		v++
 		e = v
 	}
-	for e < len(t) && e-v < 512 {
+	for e < len(t) && e-v < maxAssigned {
 		b := t[e]
+		if quote == 0 && b == '=' && e+1 < len(t) && byteClass[t[e+1]]&isAlnum != 0 {
+			return // "a=b=c" is no assignment that anybody reads
+		}
 		if quote != 0 && b == quote || quote == 0 && (b == '&' && t[i] == '=' || b == ',' || b == ';' || b <= ' ' || b == '"' || b == '\'' || b == '<' || b == ')' || b == '}' || b == ']') || b == '\n' {
 			break
 		}
@@ -573,33 +595,46 @@ func (s *Scratch) tryOne(c *candidate, id DetectorID, from, to int) bool {
 	if n := to - from; d.on&onDigits == 0 && (n < d.min || d.max > 0 && n > d.max) {
 		return false
 	}
-	return s.start(c, id, from, to)
+	_, ok := s.startFrom(c, id, from, to)
+	return ok
 }
 
 // tryAll is try for a run whose length is what the detectors want.
 func (s *Scratch) tryAll(c *candidate, ids []DetectorID, from, to int) bool {
 	hit := false
 	for _, id := range ids {
-		if s.start(c, id, from, to) {
+		if _, ok := s.startFrom(c, id, from, to); ok {
 			hit = true
 		}
 	}
 	return hit
 }
 
-func (s *Scratch) start(c *candidate, id DetectorID, from, to int) bool {
+// startFrom starts a detector on a run and reports what it finds.
+func (s *Scratch) startFrom(c *candidate, id DetectorID, from, to int) (match, bool) {
 	d := &s.owner.detectors[id]
 	c.start, c.end = from, to
+	if s.work++; s.work > s.maxWork {
+		return match{}, false
+	}
 	if d.needs && !c.context().meets(s.owner.senses[id]) {
-		return false
+		return match{}, false
 	}
 	m, ok := d.find(c)
 	if !ok || m.confidence < minConfidence {
-		return false
+		return match{}, false
 	}
 	s.report(c, id, m)
-	return true
+	return m, true
 }
+
+// How often detectors are started in one document, at most: a number, and more
+// for each byte. What would take more is no message of a device, and is
+// refused: see ReasonCostly.
+const (
+	maxWork        = 200_000
+	maxWorkPerByte = 2
+)
 
 // minConfidence is what a match must reach to be reported, in percent.
 const minConfidence = 50
