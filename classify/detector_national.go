@@ -24,7 +24,7 @@ func nationalDetectors() []detector {
 		{name: "be-national-id", on: onDigits, min: 11, max: 11, verify: beNational, groups: []uint64{0x22232, 0x632}, seps: ".- ", mixed: true, grouped: 95},
 		{name: "br-cpf", on: onDigits, min: 11, max: 11, verify: brCPF, groups: []uint64{0x3332, 0x92}, seps: ".- ", mixed: true, grouped: 95},
 		{name: "za-id", on: onDigits, min: 13, max: 13, verify: zaIdentity, groups: []uint64{0x64111, 0x6421, 0x643}, alone: 75, grouped: 85},
-		{name: "kr-resident-id", on: onDigits, min: 13, max: 13, verify: krResident, weak: krResidentShape, groups: []uint64{0x67}, seps: "-", alone: 78, weakAlone: 60, grouped: 92},
+		{name: "kr-resident-id", on: onDigits, min: 13, max: 13, verify: krResident, weak: krResidentLikely, groups: []uint64{0x67}, seps: "-", alone: 78, weakAlone: 60, grouped: 92},
 		{name: "kr-foreigner-id", on: onDigits, min: 13, max: 13, verify: krForeignerShape, groups: []uint64{0x67}, seps: "-", grouped: 75},
 		{name: "au-abn", on: onDigits, min: 11, max: 11, verify: auABN, groups: []uint64{0x2333}, alone: 70, grouped: 92},
 		{name: "se-personal-id", on: onDigits, min: 10, max: 12, verify: sePersonal, groups: []uint64{0x64, 0x84}, seps: "-", alone: 65, grouped: 85},
@@ -70,6 +70,12 @@ func nationalDetectors() []detector {
 		ds = append(ds, f.detector())
 	}
 	return append(ds, fiPersonalDetector(said), namedNumberDetector(said))
+}
+
+// krResidentLikely is krResidentShape without what has the form of a South
+// African number, which begins with a date, too.
+func krResidentLikely(b []byte) bool {
+	return krResidentShape(b) && !(b[10] <= '2' && b[11] >= '8')
 }
 
 // auACNOld is auACN for the series from 0, which no Canadian number shares.

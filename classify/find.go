@@ -247,9 +247,24 @@ func (s *Scratch) dull(kind payload.Kind, text []byte) bool {
 		}
 		return m&(isDigit|isAt|isColon|isEquals|isBreak) == 0 && !s.literalAt(text, 0)
 	case payload.KindNumber:
-		return len(text) < minDigits || !digitsOnly(text)
+		return len(text) < minDigits || !digitsOnly(text) && !exponential(text)
 	}
 	return true
+}
+
+// exponential reports whether a number is written as digits, E, digits: the
+// whole of a payload, it may be an identifier with a letter in it, like a
+// pension number or a personal code.
+func exponential(text []byte) bool {
+	e := 0
+	for i, b := range text {
+		if b == 'E' && i > 0 && e == 0 {
+			e = i
+		} else if b-'0' > 9 {
+			return false
+		}
+	}
+	return e >= 6 && len(text) <= 16
 }
 
 // lastInside returns the last field inside a container.
@@ -295,6 +310,8 @@ func (s *Scratch) leaf(i int32, f *payload.Field, p *path, text []byte) {
 			copy(s.digits[:], text)
 			c.digits = s.digits[:len(text)]
 			s.try(c, s.plan.digits[len(text)], 0, len(text))
+		} else if c.root && exponential(text) {
+			s.scan(c)
 		}
 	}
 }
