@@ -123,9 +123,9 @@ func (d *cutDisk) cut(t *testing.T, s *Spool) {
 }
 
 func TestPowerCut(t *testing.T) {
-	rounds := 30
+	rounds := 12
 	if testing.Short() {
-		rounds = 8
+		rounds = 4
 	}
 	for seed := range uint64(rounds) {
 		powerCut(t, seed, true)
@@ -139,7 +139,7 @@ func TestPowerCut(t *testing.T) {
 // find losses, or it would prove nothing.
 func TestPowerCutControl(t *testing.T) {
 	lost := 0
-	for seed := range uint64(6) {
+	for seed := range uint64(4) {
 		if powerCut(t, seed, false) > 0 {
 			lost++
 		}

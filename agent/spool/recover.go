@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/sealgate/sealgate/crypto"
+	"github.com/sealgate/sealgate/internal/durable"
 )
 
 // Recovery is what Open found. Lost and SetAside are reasons for an alarm, the
@@ -171,7 +172,7 @@ func (l *log) recover(rep *Recovery) error {
 		}
 		counted = scans[i].complete(seg)
 	}
-	end := next // of what is there
+	end, proven := next, durable // of what is there, and of what must be
 	if next <= durable && cut == math.MaxUint64 {
 		if !counted {
 			l.lost += durable + 1 - next
@@ -182,7 +183,12 @@ func (l *log) recover(rep *Recovery) error {
 	}
 	rep.Lost += l.lost
 	l.acked, l.next, l.cur.seq = released, next, released+1
-	l.synced, l.durable = next-1, next-1
+	if err := l.syncFound(segs); err == nil {
+		durable = next - 1
+	} else {
+		l.opt.Logger.Error("recovered segments can't be synced", "uplink", l.uplink, "log", logNames[l.id], "error", err)
+	}
+	l.synced, l.durable = durable, durable
 	if cut < math.MaxUint64 {
 		rep.Torn++
 	}
@@ -197,7 +203,7 @@ func (l *log) recover(rep *Recovery) error {
 			return err
 		}
 	}
-	if err := l.adopt(segs, scans, end, durable, rep); err != nil {
+	if err := l.adopt(segs, scans, end, proven, rep); err != nil {
 		return err
 	}
 	if l.isData() {
@@ -205,6 +211,17 @@ func (l *log) recover(rep *Recovery) error {
 	}
 	l.compact()
 	return nil
+}
+
+// syncFound makes what recovery read durable: a process that was killed may
+// have left it in the page cache only.
+func (l *log) syncFound(segs []*segment) error {
+	for _, seg := range segs {
+		if err := seg.f.Datasync(); err != nil {
+			return fmt.Errorf("fdatasync %s: %w", seg.path, err)
+		}
+	}
+	return durable.SyncDir(l.dir)
 }
 
 // adopt makes the segments that were found the log's, below sequence number

@@ -384,7 +384,7 @@ func (memory) Close() error                       { return nil }
 // change, and Open must still start.
 func TestRandomDamage(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 2))
-	for range 40 {
+	for range 15 {
 		o, _ := filled(t, rng.IntN(2) == 0)
 		var files []string
 		if err := filepath.WalkDir(o.Dir, func(p string, d os.DirEntry, err error) error {
