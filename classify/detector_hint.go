@@ -36,7 +36,7 @@ var hintWords = func() map[string]hint {
 		hintCard:     "card cards visa mastercard amex maestro kreditkarte karte carte tarjeta carta",
 		hintAccount:  "account konto kontonummer cuenta compte conto",
 		hintRouting:  "aba routing rtn transit",
-		hintPhone:    "call phone tel telephone mobile cell fax sms text whatsapp dial ring desk office answering calling messages contact telefon telefono teléfono téléphone mobil handy 电话 手机",
+		hintPhone:    "call phone tel telephone mobile cell fax sms whatsapp dial ring desk office answering calling messages telefon telefono teléfono téléphone mobil handy 电话 手机",
 		hintDriver:   "license licence driver drivers driving permis patente fuehrerschein führerschein 驾驶证",
 		hintPassport: "passport passports pasaporte passeport reisepass passaporto travel 여권번호는 여권번호 여권 护照",
 		hintPlate:    "plate plates registration registered vehicle vehicles car cars kennzeichen plaka matricula targa licence license number",
