@@ -66,6 +66,7 @@ func (c *Classifier) Find(s *Scratch, st *State, d *payload.Document, ctx Contex
 		}
 	}
 	if s.work > s.maxWork {
+		s.mem.owner = nil // what it learned without looking is wrong
 		return Result{Grade: Ungraded, Reason: ReasonCostly}
 	}
 	s.declare(ctx.Declared)

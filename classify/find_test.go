@@ -271,8 +271,8 @@ func TestMemoryIsBounded(t *testing.T) {
 		}
 	}
 	f.find("t", `{"a":1}`, Context{})
-	if len(f.s.mem.paths) > maxPaths {
-		t.Errorf("%d paths are kept", len(f.s.mem.paths))
+	if n := cap(f.s.mem.paths); n > 2*maxPaths {
+		t.Errorf("room for %d paths is kept", n)
 	}
 }
 
@@ -361,11 +361,15 @@ func TestWorkIsBounded(t *testing.T) {
 			t.Fatalf("parse %q: %s", x, why)
 		}
 		r := f.c.Find(&f.s, f.st, &f.d, Context{})
+		work, limit := f.s.work, f.s.maxWork
 		if r.Reason != "" && r.Reason != ReasonCostly {
 			t.Errorf("%q: %s", x, r.Reason)
 		}
-		if f.s.work > 2*f.s.maxWork {
-			t.Errorf("%q: %d detectors were started", x, f.s.work)
+		if r := f.find("t", `{"password":"hunter-22"}`, Context{}); !r.Classes.Has(ClassCredentialSecret) {
+			t.Errorf("after %q: found %v", x, f.describe(r))
+		}
+		if work > 2*limit {
+			t.Errorf("%q: %d detectors were started", x, work)
 		}
 	}
 }

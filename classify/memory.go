@@ -61,7 +61,7 @@ var whereabouts = sensesOf([]sense{senseGeo, sensePresence})
 const rootPath = 0
 
 func (m *memory) reset(c *Classifier) {
-	if m.owner == nil {
+	if m.slots == nil {
 		m.seed = maphash.MakeSeed()
 	}
 	m.owner, m.full = c, false
@@ -70,6 +70,9 @@ func (m *memory) reset(c *Classifier) {
 	}
 	clear(m.slots)
 	clear(m.paths) // drops the slices in it
+	if cap(m.paths) > 2*maxPaths || cap(m.keys) > 2*maxPathKeys {
+		m.paths, m.keys = nil, nil // give back what one large document took
+	}
 	m.paths = append(m.paths[:0], path{parent: -1})
 	m.keys = m.keys[:0]
 	m.topics = make(map[string]topicMeaning)
