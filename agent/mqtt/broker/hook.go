@@ -181,12 +181,15 @@ func (h *hook) OnConnect(cl *mochi.Client, pk packets.Packet) error {
 	if named {
 		cl.Properties.Username = append([]byte{}, user...)
 	}
-	if w := l.will; w != nil && !b.mayWrite(user, named, cl.ID, w.packet.TopicName) {
-		return refuse(codeDenied, packets.Err3NotAuthorized.Code)
-	}
 	l.client = cl
 	l.source = b.source(cl.ID)
 	l.noteExpiry()
+	if w := l.will; w != nil {
+		if !b.mayWrite(user, named, cl.ID, w.packet.TopicName) {
+			return refuse(codeDenied, packets.Err3NotAuthorized.Code)
+		}
+		w.source, w.client = l.source, cl.ID
+	}
 	s := b.takeSession(l, cl.ID, pk.Connect.Clean)
 	if s == nil {
 		return refuse(packets.ErrClientIdentifierNotValid, packets.Err3ClientIdentifierNotValid.Code)
@@ -314,7 +317,6 @@ func (b *Broker) leave(l *link) {
 		w = nil
 	}
 	if w != nil {
-		w.source, w.client = l.source, l.session.id
 		delay := w.delay
 		if l.version == 5 {
 			expiry := time.Duration(l.client.Properties.Props.SessionExpiryInterval) * time.Second

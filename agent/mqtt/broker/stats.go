@@ -6,7 +6,7 @@ import "sync/atomic"
 type Stats struct {
 	Clients      int    // gauge: open connections
 	Sessions     int    // gauge: sessions, connected or not
-	Retained     int    // gauge: retained messages
+	Retained     int    // gauge: retained messages, those of $SYS included
 	Unacked      int    // gauge: messages submitted and not acknowledged to the client
 	Accepted     uint64 // connections
 	RefusedAuth  uint64 // bad credentials, or a will or client id that is not allowed
