@@ -40,7 +40,8 @@ type Options struct {
 	PacketBytes    int           // longest packet to receive; 0: 1 MiB
 
 	// MaxQoS caps the QoS of what is published; 0: 1. (Between a rewinding
-	// sender and its broker, QoS 2 costs two round trips and protects nothing.)
+	// sender and its broker, QoS 2 costs two round trips and protects nothing;
+	// and mosquitto ends a connection with more than 20 of them under way.)
 	MaxQoS byte
 
 	Will *Message // published by the broker when the connection is lost; nil: none

@@ -390,3 +390,44 @@ func TestHostilePeer(t *testing.T) {
 	}
 	within(t, "closed", ended.Load)
 }
+
+// TestUplinkToMosquitto publishes to a real broker and reads it back.
+func TestUplinkToMosquitto(t *testing.T) {
+	m := startMosquitto(t)
+	h := &hopper{auto: true}
+	subscribe(t, SubscribeOptions{
+		Options: Options{URL: "mqtt://" + m.addr, ClientID: "gw"},
+		Filters: []Filter{{Topic: "up/#", QoS: 2}},
+	}, h)
+	c, err := DialPaho311(t.Context(), Options{URL: "mqtt://" + m.addr, ClientID: "up", MaxQoS: 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	const n = 300
+	var acks atomic.Int64
+	window := make(chan struct{}, 15) // beyond 20 of QoS 2, mosquitto ends the connection
+	for i := range n {
+		window <- struct{}{}
+		p := &Message{Topic: "up/x", Payload: fmt.Append(nil, i), QoS: byte(i % 3)}
+		if err := c.Publish(p, func(a Ack) {
+			if a.Err == nil {
+				acks.Add(1)
+			}
+			<-window
+		}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	within(t, "all acknowledged", func() bool { return acks.Load() == n })
+	within(t, "all arrived", func() bool { return h.count() == n })
+	got := make(map[string]byte)
+	for _, m := range h.got {
+		got[string(m.Payload)] = m.QoS
+	}
+	for i := range n {
+		if qos, ok := got[fmt.Sprint(i)]; !ok || int(qos) != i%3 {
+			t.Fatalf("message %d: arrived %t with QoS %d", i, ok, qos)
+		}
+	}
+}

@@ -163,17 +163,18 @@ type Broker struct {
 	store  *store // nil without StateDir
 	stats  counters
 
-	now       atomic.Int64 // ticks since Start, for coarse timeouts
-	sequence  atomic.Int64 // order of messages that go into flight
-	willsAway atomic.Int64 // wills on their way to the sink
-	draining  atomic.Bool
-	ctx       context.Context // ends when Close ends
-	cancel    context.CancelFunc
-	quit      chan struct{} // ends clock
-	doorsWG   sync.WaitGroup
-	links     sync.WaitGroup // writers
-	conns     sync.WaitGroup // readers
-	tasks     sync.WaitGroup // clock, wills on their way
+	now        atomic.Int64 // ticks since Start, for coarse timeouts
+	sequence   atomic.Int64 // order of messages that go into flight
+	willsAway  atomic.Int64 // wills on their way to the sink
+	handshakes atomic.Int64 // TLS connections, from accept to the end
+	draining   atomic.Bool
+	ctx        context.Context // ends when Close ends
+	cancel     context.CancelFunc
+	quit       chan struct{} // ends clock
+	doorsWG    sync.WaitGroup
+	links      sync.WaitGroup // writers
+	conns      sync.WaitGroup // readers
+	tasks      sync.WaitGroup // clock, wills on their way
 
 	mu       sync.Mutex // guards below
 	open     map[*link]struct{}

@@ -325,7 +325,7 @@ func (b *Broker) leave(l *link) {
 		switch {
 		case taken && current && delay > 0: // the session goes on
 			w = nil
-		case !taken && !ends && delay > 0 && !b.closed:
+		case !taken && !ends && delay > 0 && (!b.closed || b.store != nil):
 			w.due = time.Now().Add(delay)
 			b.wills[w] = struct{}{}
 			w, kept = nil, true

@@ -92,6 +92,12 @@ func (d *door) serve() {
 // open finishes the TLS handshake, within ConnectTimeout, and serves.
 func (d *door) open(c net.Conn) {
 	if d.spec.TLS != nil {
+		defer d.b.handshakes.Add(-1)
+		if d.b.handshakes.Add(1) > int64(d.b.limits.Clients) {
+			d.b.stats.refusedFull.Add(1)
+			_ = c.Close()
+			return
+		}
 		t := tls.Server(c, d.spec.TLS)
 		_ = c.SetDeadline(time.Now().Add(d.b.limits.ConnectTimeout))
 		if err := t.Handshake(); err != nil {

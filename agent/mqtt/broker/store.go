@@ -168,9 +168,11 @@ func (s *store) try() {
 	if err == nil {
 		return
 	}
+	if !s.failed { // once, not every second of a full disk
+		s.b.log.Error("write broker state", "error", err)
+	}
 	s.failed = true
 	s.b.stats.storeErrors.Add(1)
-	s.b.log.Error("write broker state", "error", err)
 	select {
 	case s.kick <- struct{}{}:
 	default:
@@ -363,15 +365,24 @@ func readState(key *crypto.SecretKey, raw []byte) (cs []change, whole bool, err 
 			return cs, false, nil
 		}
 		rest = rest[4+n:]
-		for len(plain) > 0 {
-			var ch change
-			if plain, err = stateDecoder.UnmarshalFirst(plain, &ch); err != nil {
-				return cs, false, fmt.Errorf("decode broker state: %w", err)
-			}
-			cs = append(cs, ch)
+		if cs, err = decodeChanges(cs, plain); err != nil {
+			return nil, false, err
 		}
 	}
 	return cs, true, nil
+}
+
+// decodeChanges appends the changes of one record.
+func decodeChanges(cs []change, plain []byte) ([]change, error) {
+	for len(plain) > 0 {
+		var c change
+		rest, err := stateDecoder.UnmarshalFirst(plain, &c)
+		if err != nil {
+			return nil, fmt.Errorf("decode broker state: %w", err)
+		}
+		cs, plain = append(cs, c), rest
+	}
+	return cs, nil
 }
 
 var stateDecoder = func() cbor.DecMode {

@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/fxamacker/cbor/v2"
+
 	"github.com/sealgate/sealgate/crypto"
 )
 
@@ -229,6 +231,43 @@ func TestStateCompacts(t *testing.T) {
 	if got := b.srv.Topics.Messages("r"); len(got) != 1 || !bytes.HasPrefix(got[0].Payload, []byte("59")) {
 		t.Errorf("%d retained messages after the restart", len(got))
 	}
+}
+
+// FuzzRestore feeds a broker with what a record might hold: whoever wrote it had
+// the key, and still it must not crash.
+func FuzzRestore(f *testing.F) {
+	add := func(cs ...change) {
+		var plain []byte
+		for _, c := range cs {
+			p, err := cbor.Marshal(c)
+			if err != nil {
+				f.Fatal(err)
+			}
+			plain = append(plain, p...)
+		}
+		f.Add(plain)
+	}
+	m := &storedMessage{Topic: "a", Payload: []byte("x"), Type: 3, QoS: 1, Retain: true, User: [][2]string{{"k", "v"}}}
+	add(change{Kind: setRetained, Message: m}, change{Kind: dropRetained, Key: "a"})
+	add(change{Kind: setSession, Key: "c", Epoch: 1, Session: &storedSession{User: "u", Version: 5, Received: []uint16{1}, Subs: []storedFilter{{Filter: "a/#", QoS: 1}}}},
+		change{Kind: setQueued, Key: "c", Epoch: 1, ID: 1, Message: m}, change{Kind: dropQueued, Key: "c", Epoch: 1, ID: 2}, change{Kind: dropSession, Key: "d"})
+	add(change{Kind: setWill, Key: "c", Epoch: 9, Message: m, Delay: time.Second}, change{Kind: dropWill, Epoch: 8})
+	key, err := crypto.InsecureSecretKey(make([]byte, 32))
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Fuzz(func(t *testing.T, plain []byte) {
+		cs, err := decodeChanges(nil, plain)
+		if err != nil {
+			return
+		}
+		b, err := New(Options{Sink: newSink(), StateDir: t.TempDir(), Key: key})
+		if err != nil {
+			t.Fatal(err)
+		}
+		b.restore(cs)
+		closeNow(t, b)
+	})
 }
 
 func FuzzReadState(f *testing.F) {
