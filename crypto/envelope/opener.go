@@ -169,6 +169,10 @@ type Opened struct {
 // error is an *Error with a Reason. An error with ReasonUnknownKey may go away
 // when the grant arrives (AddGrant).
 //
+// In Archive mode an empty topic says that it is not known what the message was
+// received on. Opened.Topic is then what the gateway published it to, and that
+// it was not moved from another topic is unchecked.
+//
 // In Live mode a message that is opened is remembered; see State for what must
 // be stored together with the output.
 func (o *Opener) Open(topic string, message []byte) (Opened, error) {
@@ -184,7 +188,10 @@ func (o *Opener) Open(topic string, message []byte) (Opened, error) {
 		return Opened{}, err
 	}
 	published := topic
-	if o.options.PublishedTopic != nil {
+	switch {
+	case topic == "" && o.options.Mode == Archive:
+		published = out.Header.Topic
+	case o.options.PublishedTopic != nil:
 		published = o.options.PublishedTopic(topic)
 	}
 	if out.Protection == ProtectionNone {

@@ -100,6 +100,13 @@ func TestRequirements(t *testing.T) {
 	if got, err := mapped.Open("bridge/site/gate/3", sealed); err != nil || got.Topic != "site/gate/3" {
 		t.Errorf("mapped topic: %v", err)
 	}
+	bad(with(OpenerOptions{}), "", sealed, ReasonTopic)
+	for _, msg := range [][]byte{sealed, doc} {
+		if got, err := with(OpenerOptions{Mode: Archive}).Open("", msg); err != nil || got.Topic != "site/gate/3" {
+			t.Errorf("unknown topic in an archive: %q, %v", got.Topic, err)
+		}
+	}
+	bad(with(OpenerOptions{Mode: Archive}), "site/gate/4", sealed, ReasonTopic)
 	bad(with(OpenerOptions{Algs: []crypto.Alg{crypto.AlgChaCha20Poly1305}}), "site/gate/3", sealed, ReasonAlgorithm)
 	bad(with(OpenerOptions{Algs: []crypto.Alg{crypto.AlgChaCha20Poly1305}}), "site/gate/3", doc, ReasonAlgorithm)
 	bad(with(OpenerOptions{MaxBytes: 100}), "site/gate/3", sealed, ReasonMalformed)
