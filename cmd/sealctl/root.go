@@ -55,6 +55,9 @@ func usageError(format string, args ...any) error {
 // errBad says that something was looked at and found bad, and was reported.
 var errBad = &exitError{code: exitBad}
 
+// bad marks an error as "verified and found bad".
+func bad(err error) error { return &exitError{exitBad, err} }
+
 // run is the program without its process: it parses args, runs the command and
 // returns the exit code.
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
@@ -105,9 +108,14 @@ Exit codes: 0 fine, 1 failure, 2 wrong usage, 3 verified and found bad.`,
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return usageError("%s: %w; see %s --help", c.CommandPath(), err, c.CommandPath())
 	})
-	root.CompletionOptions.HiddenDefaultCmd = false
+	root.SetUsageTemplate(strings.ReplaceAll(root.UsageTemplate(), "Flags.FlagUsages |", "Flags.FlagUsagesWrapped 80 |"))
 	root.AddCommand(
 		newClassify(e),
+		newKeys(e),
+		newEval(e),
+		newPolicy(e),
+		newOpen(e),
+		newSpool(e),
 		newVersion(e),
 	)
 	return root
@@ -118,6 +126,7 @@ func group(c *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return c.Help()
 	}
+	c.SuggestionsMinimumDistance = 2
 	hint := "see " + c.CommandPath() + " --help"
 	if near := c.SuggestionsFor(args[0]); len(near) > 0 {
 		hint = "did you mean " + strings.Join(near, " or ")
