@@ -12,11 +12,13 @@ import (
 	"github.com/sealgate/sealgate/crypto/envelope"
 )
 
-// plain is what an opener must get back: the input without what the plan itself
-// took away for good.
+// lossless reports whether an opener gets back the very bytes of the input: not
+// where the plan takes something away for good, or moves a removed member to
+// the end of its object.
 func lossless(d *policy.Decision) bool {
 	return !slices.ContainsFunc(d.Fields, func(fa policy.FieldAction) bool {
-		return !fa.Action.Spec.Trailer
+		a := fa.Action
+		return !a.Spec.Trailer || a.Leave != nil && a.Leave.Spec.Becomes == becomesAbsent
 	})
 }
 

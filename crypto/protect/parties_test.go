@@ -138,3 +138,11 @@ func (p *parties) open(o Output, audiences ...string) envelope.Opened {
 	}
 	return opened
 }
+
+func newRecipient() (*crypto.Recipient, error) {
+	k, err := crypto.GenerateRecipientKey(crypto.KEMX25519)
+	if err != nil {
+		return nil, err
+	}
+	return k.Recipient(), nil
+}

@@ -47,14 +47,15 @@ func (t *truncation) apply(dst []byte, v value) ([]byte, payload.EditKind, bool)
 	if !v.kind.Leaf() {
 		return dst, 0, false
 	}
+	// Eight pairs are an IPv6 address as well, so this comes first. Without separators
+	// it is a MAC address only where it is known to be a device's: twelve digits
+	// are also half a phone number.
+	if isMAC(v.text, v.class == classify.ClassIDDevice) {
+		return t.maker(dst, v.text), payload.EditString, true
+	}
 	if addr, err := netip.ParseAddr(string(v.text)); err == nil {
 		out, ok := t.network(dst, addr)
 		return out, payload.EditString, ok
-	}
-	// Without separators it is a MAC address only where it is known to be a
-	// device's: twelve digits are also half a phone number.
-	if isMAC(v.text, v.class == classify.ClassIDDevice) {
-		return t.maker(dst, v.text), payload.EditString, true
 	}
 	end := 0
 	for range t.text {
