@@ -1,0 +1,213 @@
+package e2e
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/sealgate/sealgate/crypto"
+	"github.com/sealgate/sealgate/crypto/envelope"
+	"github.com/sealgate/sealgate/crypto/signed"
+)
+
+// Prefix is put before every topic of a Site on its way to the cloud.
+const Prefix = "plant/gw-1/"
+
+// A Site is a directory with all that a gateway needs, and the keys of those
+// who may open what it seals.
+type Site struct {
+	Dir     string
+	Addr    string // of the embedded broker
+	Metrics string
+	Keys    []*crypto.RecipientKey // the consumer's, then the recovery key
+
+	Ingress string // the ingress section; "" is the embedded broker
+	Policy  string // the policy file; "" is the built-in policy
+	Spool   string // the spool section
+	More    string // further sections
+	cloud   string
+}
+
+// NewSite makes recipients and trust root. Config writes the rest.
+func NewSite(t T, cloud string) *Site {
+	t.Helper()
+	s := &Site{
+		Dir: t.TempDir(), Addr: FreeAddr(t), Metrics: FreeAddr(t), cloud: cloud,
+		Spool: "{size: 64MiB, volatile: true}", // the same for kill -9, wherever tests keep their files
+	}
+	operator, err := crypto.GenerateSigner()
+	check(t, err)
+	bundle := &signed.Bundle{Site: "plant", Version: 1, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour)}
+	for _, audience := range []string{"ops", signed.Recovery} {
+		k, err := crypto.GenerateRecipientKey(crypto.KEMX25519)
+		check(t, err)
+		s.Keys = append(s.Keys, k)
+		bundle.Entries = append(bundle.Entries, signed.Entry{Audience: audience, Status: signed.Active, Recipient: k.Recipient()})
+	}
+	raw, err := signed.SignBundle(bundle, operator)
+	check(t, err)
+	check(t, os.WriteFile(filepath.Join(s.Dir, "recipients.bundle"), raw, 0o600))
+	raw, err = (&signed.Root{Site: "plant", Roles: map[string]signed.RoleKeys{
+		signed.RoleRecipients: {Threshold: 1, Keys: []*crypto.Verifier{operator.Verifier()}},
+	}}).Marshal()
+	check(t, err)
+	check(t, os.WriteFile(filepath.Join(s.Dir, "root.json"), raw, 0o600))
+	return s
+}
+
+func check(t T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatalf("%v", err)
+	}
+}
+
+// State is the gateway's state directory.
+func (s *Site) State() string { return filepath.Join(s.Dir, "state") }
+
+// Config writes agent.yaml (and the policy) and returns its path.
+func (s *Site) Config(t T) string {
+	t.Helper()
+	ingress := s.Ingress
+	if ingress == "" {
+		ingress = fmt.Sprintf("broker: {listeners: [{address: %q}], anonymous: true}", s.Addr)
+	}
+	policy := ""
+	if s.Policy != "" {
+		policy = "policy: policy.yaml"
+		check(t, os.WriteFile(filepath.Join(s.Dir, "policy.yaml"), []byte(s.Policy), 0o600))
+	}
+	path := filepath.Join(s.Dir, "agent.yaml")
+	check(t, os.WriteFile(path, fmt.Appendf(nil, `gateway: gw-1
+site: plant
+state: state
+ingress:
+  %s
+uplinks:
+  cloud:
+    url: "mqtt://%s"
+    topics: [{pattern: "#", remote_prefix: "{site}/{gateway}/"}]
+keys: {recipients: recipients.bundle, trust_root: root.json}
+spool: %s
+metrics: {listen: %q}
+%s
+%s
+`, ingress, s.cloud, s.Spool, s.Metrics, policy, s.More), 0o600))
+	return path
+}
+
+// Start runs the gateway and waits until it is ready.
+func (s *Site) Start(t T) *Process {
+	t.Helper()
+	p := Start(t, Sealgate(t), "run", "--config", s.Config(t))
+	t.Cleanup(func() {
+		if f, ok := t.(interface{ Failed() bool }); ok && f.Failed() {
+			t.Logf("log of a gateway:\n%s", p.Log())
+		}
+	})
+	s.Ready(t, p)
+	return p
+}
+
+// Ready waits until the gateway is.
+func (s *Site) Ready(t T, p *Process) {
+	t.Helper()
+	Until(t, "gateway is ready", 20*time.Second, func() bool {
+		if p.Ended() {
+			t.Fatalf("gateway ended: %s", p.Log())
+		}
+		resp, err := http.Get("http://" + s.Metrics + "/-/ready")
+		if err != nil {
+			return false
+		}
+		_ = resp.Body.Close()
+		return resp.StatusCode == http.StatusOK
+	})
+}
+
+// Values reads the gateway's metrics: name with labels to value.
+func (s *Site) Values(t T) map[string]float64 {
+	t.Helper()
+	resp, err := http.Get("http://" + s.Metrics + "/metrics")
+	check(t, err)
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	check(t, err)
+	values := map[string]float64{}
+	for line := range strings.Lines(string(body)) {
+		name, value, ok := strings.Cut(strings.TrimSpace(line), " ")
+		if v, err := strconv.ParseFloat(value, 64); ok && err == nil {
+			values[name] = v
+		}
+	}
+	return values
+}
+
+// Opener opens what the gateway sealed, as the consumer.
+func (s *Site) Opener(t T) *envelope.Opener {
+	t.Helper()
+	o, err := envelope.NewOpener(envelope.OpenerOptions{
+		Keys: s.Keys[:1], Mode: envelope.Archive,
+		Require: func(string) envelope.Requirement { return envelope.Requirement{AllowClear: true} },
+	})
+	check(t, err)
+	return o
+}
+
+// FindInFiles returns the files below a directory that hold a text.
+func FindInFiles(dir, text string) (found []string, err error) {
+	err = filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || !d.Type().IsRegular() {
+			return err
+		}
+		raw, err := os.ReadFile(path)
+		if bytes.Contains(raw, []byte(text)) {
+			found = append(found, path)
+		}
+		return err
+	})
+	return found, err
+}
+
+var build struct {
+	sync.Mutex // guards the rest
+	path       string
+}
+
+// Sealgate builds the program, once, and returns its path. Clean removes it.
+func Sealgate(t T) string {
+	t.Helper()
+	build.Lock()
+	defer build.Unlock()
+	if build.path != "" {
+		return build.path
+	}
+	dir, err := os.MkdirTemp("", "sealgate-e2e-")
+	check(t, err)
+	path := filepath.Join(dir, "sealgate")
+	out, err := exec.Command("go", "build", "-o", path, "github.com/sealgate/sealgate/cmd/sealgate").CombinedOutput()
+	if err != nil {
+		t.Fatalf("build sealgate: %v\n%s", err, out)
+	}
+	build.path = path
+	return path
+}
+
+// Clean removes what Sealgate built.
+func Clean() error {
+	build.Lock()
+	defer build.Unlock()
+	if build.path == "" {
+		return nil
+	}
+	return os.RemoveAll(filepath.Dir(build.path))
+}
