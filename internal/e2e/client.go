@@ -155,7 +155,9 @@ func (c *Client) Subscribe(filter string) error {
 }
 
 // Ack sends a PUBACK.
-func (c *Client) Ack(id uint16) error { return c.Raw(frame(tPUBACK<<4, []byte{byte(id >> 8), byte(id)})) }
+func (c *Client) Ack(id uint16) error {
+	return c.Raw(frame(tPUBACK<<4, []byte{byte(id >> 8), byte(id)}))
+}
 
 // Read returns the next packet.
 func (c *Client) Read() (p Packet, err error) {
