@@ -67,9 +67,10 @@ func (s *subscriber) run5(ctx context.Context, t *stream, wire *coalescer, guard
 	ack, err := client.Connect(ctx, connect)
 	if err != nil {
 		switch {
-		case guard.answeredAs311(), ack != nil && ack.ReasonCode == 0x84,
-			guard.nFirst == 0 && s.o.AcceptRetainLoss && ctx.Err() == nil && !errors.Is(err, context.DeadlineExceeded):
+		case guard.answeredAs311(), ack != nil && ack.ReasonCode == 0x84:
 			return errOther
+		case guard.nFirst == 0 && ctx.Err() == nil && !errors.Is(err, context.DeadlineExceeded):
+			return errSilent
 		case ack != nil && ack.ReasonCode >= 0x80:
 			return &ConnectError{Version: 5, Code: ack.ReasonCode}
 		}

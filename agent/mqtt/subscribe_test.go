@@ -431,3 +431,37 @@ func TestUplinkToMosquitto(t *testing.T) {
 		}
 	}
 }
+
+// TestSubscribeSilentBroker: a broker that hangs up on MQTT 5 is tried with
+// 3.1.1, and with 5 again after that.
+func TestSubscribeSilentBroker(t *testing.T) {
+	versions := make(chan byte, 16)
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() {
+		ended <- Subscribe(ctx, SubscribeOptions{
+			Options: Options{URL: "mqtt://x", ClientID: "gw", Dial: func(context.Context, string, string) (net.Conn, error) {
+				ours, theirs := net.Pipe()
+				go func() {
+					defer theirs.Close()
+					p := make([]byte, 256)
+					if n, _ := theirs.Read(p); n > 8 {
+						versions <- p[8]
+					}
+				}()
+				return ours, nil
+			}},
+			Filters: []Filter{{Topic: "#"}}, AcceptRetainLoss: true,
+			MinBackoff: time.Millisecond, MaxBackoff: time.Millisecond,
+		}, &hopper{})
+	}()
+	for i, want := range []byte{5, 4, 5, 4} {
+		if got := <-versions; got != want {
+			t.Errorf("attempt %d with version %d, want %d", i+1, got, want)
+		}
+	}
+	cancel()
+	if err := <-ended; !errors.Is(err, context.Canceled) {
+		t.Errorf("Subscribe: %v", err)
+	}
+}
