@@ -483,3 +483,50 @@ func BenchmarkCorridor(b *testing.B) {
 	}
 	wg.Wait()
 }
+
+// TestNothingOvertakesARefusedMessage: a connection whose message could not be
+// made durable has the ones behind it refused too, until it comes again.
+func TestNothingOvertakesARefusedMessage(t *testing.T) {
+	c := &cloud{}
+	g := newGateway(t, c, func(g *gateway) *corridor.Generation { return g.generation("", true) })
+	submit := func(src mqtt.Source, topic string, qos byte) error {
+		t.Helper()
+		answer := make(chan error, 1)
+		m := mqtt.Message{Topic: topic, Payload: []byte(`{"n":1}`), QoS: qos}
+		if err := g.corridor.Submit(t.Context(), src, m, func(err error) { answer <- err }); err != nil {
+			t.Fatal(err)
+		}
+		select {
+		case err := <-answer:
+			return err
+		case <-time.After(10 * time.Second):
+			t.Fatal("no answer")
+			return nil
+		}
+	}
+	broken, well := mqtt.Source{Refused: new(atomic.Bool)}, mqtt.Source{Refused: new(atomic.Bool)}
+	broken.Refused.Store(true)
+	if submit(broken, "behind", 1) == nil {
+		t.Error("a message overtook a refused one")
+	}
+	for topic, err := range map[string]error{"zero": submit(broken, "zero", 0), "well": submit(well, "well", 1), "alone": submit(mqtt.Source{}, "alone", 1)} {
+		if err != nil {
+			t.Errorf("%s: %v", topic, err)
+		}
+	}
+	eventually(t, "the others arrive", func() bool { return c.count() == 3 })
+	for _, m := range c.messages() {
+		if m.Topic == "site/behind" {
+			t.Error("the refused message left")
+		}
+	}
+	if err := g.spool.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if submit(well, "first", 0) == nil || well.Refused.Load() {
+		t.Error("QoS 0 is never sent again: its loss must not refuse others")
+	}
+	if submit(well, "first", 1) == nil || !well.Refused.Load() {
+		t.Error("a message that was not durable did not mark its connection")
+	}
+}

@@ -87,6 +87,8 @@ func (s *shard) guarded(j *job) (item *batchItem) {
 var (
 	errPanic = errors.New("processing panicked")
 	errHeld  = errors.New("no usable key")
+
+	errBehind = errors.New("an earlier message of the connection was refused")
 )
 
 // process takes one message through the stages. Read it first: this is what
@@ -216,15 +218,24 @@ func (c *Corridor) runCommitter() {
 		batch   []*batchItem
 		entries []spool.Entry
 	)
-	for first := range c.commits {
-		batch, entries = append(batch[:0], first), append(entries[:0], first.entries...)
-		for size := first.bytes(); len(batch) < maxBatch && size < maxBatchBytes; {
-			next, ok := poll(c.commits)
-			if !ok {
+	for item := range c.commits {
+		batch, entries = batch[:0], entries[:0]
+		for size, ok := 0, true; ok; item, ok = poll(c.commits) {
+			if item.job.overtakes() {
+				item.err = errBehind
+			}
+			if item.err != nil {
+				c.finish(item, nil, time.Time{}) // now: those behind it must see it
+			} else {
+				batch, entries = append(batch, item), append(entries, item.entries...)
+				size += item.bytes()
+			}
+			if len(batch) >= maxBatch || size >= maxBatchBytes {
 				break
 			}
-			batch, entries = append(batch, next), append(entries, next.entries...)
-			size += next.bytes()
+		}
+		if len(batch) == 0 {
+			continue
 		}
 		err := c.opt.Spool.Commit(entries)
 		if err != nil {
@@ -269,7 +280,15 @@ func (c *Corridor) finish(item *batchItem, err error, durable time.Time) {
 			c.opt.Observe(&item.events[i])
 		}
 	}
+	if r := item.job.src.Refused; err != nil && r != nil && item.job.msg.QoS > 0 {
+		r.Store(true)
+	}
 	item.job.done(err)
+}
+
+// overtakes reports whether the client will send an earlier message again.
+func (j *job) overtakes() bool {
+	return j.src.Refused != nil && j.msg.QoS > 0 && j.src.Refused.Load()
 }
 
 // release gives back what the job had reserved.

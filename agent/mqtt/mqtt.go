@@ -7,7 +7,10 @@
 // and rates are written once, above it, in package corridor.
 package mqtt
 
-import "context"
+import (
+	"context"
+	"sync/atomic"
+)
 
 // Prop is an MQTT 5 user property: key and value.
 type Prop = [2]string
@@ -27,6 +30,12 @@ type Message struct {
 type Source struct {
 	Ingress uint16 // index of the ingress
 	Client  uint64 // stable for a client id, keyed per process
+
+	// Refused is shared by the messages of one connection. A sink that can't
+	// make one of QoS 1 or 2 durable sets it, and refuses those behind it as
+	// well: their client sends all of them again, in order. nil: each message
+	// stands alone.
+	Refused *atomic.Bool
 }
 
 // A Sink takes inbound messages: the corridor.

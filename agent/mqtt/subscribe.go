@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -189,12 +190,13 @@ func (s *subscriber) up(present bool) {
 // A stream is the messages of one connection, between the library's callback,
 // which must not block for long, and the sink, which may.
 type stream struct {
-	s      *subscriber
-	ctx    context.Context // ends with the connection
-	cancel context.CancelCauseFunc
-	queue  chan arrival
-	joined sync.WaitGroup // submitter and acker
-	wake   chan struct{}  // the acker has work; capacity 1
+	s       *subscriber
+	ctx     context.Context // ends with the connection
+	cancel  context.CancelCauseFunc
+	queue   chan arrival
+	joined  sync.WaitGroup // submitter and acker
+	refused atomic.Bool    // the sink's: see Source
+	wake    chan struct{}  // the acker has work; capacity 1
 
 	mu      sync.Mutex // guards below
 	pending []*receipt // in order of arrival
@@ -251,7 +253,7 @@ func (t *stream) submit() {
 			return
 		case a = <-t.queue:
 		}
-		err := t.s.sink.Submit(t.ctx, Source{Ingress: t.s.o.Ingress}, a.m, func(err error) { t.settle(a.r, err) })
+		err := t.s.sink.Submit(t.ctx, Source{Ingress: t.s.o.Ingress, Refused: &t.refused}, a.m, func(err error) { t.settle(a.r, err) })
 		if err != nil {
 			if t.ctx.Err() == nil {
 				t.s.o.Reads.SinkErrors.Add(1)

@@ -7,6 +7,7 @@ import (
 	"hash/maphash"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	mochi "github.com/mochi-mqtt/server/v2"
@@ -183,12 +184,13 @@ func (h *hook) OnConnect(cl *mochi.Client, pk packets.Packet) error {
 	}
 	l.client = cl
 	l.source = b.source(cl.ID)
+	l.source.Refused = new(atomic.Bool)
 	l.noteExpiry()
 	if w := l.will; w != nil {
 		if !b.mayWrite(user, named, cl.ID, w.packet.TopicName) {
 			return refuse(codeDenied, packets.Err3NotAuthorized.Code)
 		}
-		w.source, w.client = l.source, cl.ID
+		w.source, w.client = b.source(cl.ID), cl.ID
 	}
 	s := b.takeSession(l, cl.ID, pk.Connect.Clean)
 	if s == nil {
