@@ -3,6 +3,7 @@ package spool
 import (
 	"fmt"
 	"iter"
+	"math"
 	"slices"
 	"sync"
 	"time"
@@ -173,14 +174,13 @@ func (s *Spool) Grants(uplink int) iter.Seq2[*Record, error] {
 func (u *uplink) retain(now time.Time, hold time.Duration) error {
 	l := u.logs[logControl]
 	l.mu.Lock()
-	var oldest segment
-	crowded := len(l.segs) > 1 && len(l.segs) >= l.max
-	if crowded {
-		oldest.first, oldest.count = l.segs[0].first, l.segs[0].count
+	var below, most uint64
+	if len(l.segs) > 1 && len(l.segs) >= l.max {
+		below, most = l.segs[0].first+l.segs[0].count, l.segs[0].count/2
 	}
 	l.mu.Unlock()
-	if crowded {
-		if err := u.rewrite(&oldest, now); err != nil {
+	if below > 0 {
+		if err := u.rewrite(below, most, now); err != nil {
 			return err
 		}
 	}
@@ -194,18 +194,39 @@ func (u *uplink) retain(now time.Time, hold time.Duration) error {
 	return nil
 }
 
-// rewrite appends the needed grants of a segment once more, if that frees more
-// than it takes.
-func (u *uplink) rewrite(seg *segment, now time.Time) error {
+// gather brings the needed grants of several segments into one. Each start
+// writes to a segment of its own: without this, a gateway that is killed again
+// and again while its uplink is down runs out of them.
+func (u *uplink) gather(now time.Time) error {
+	l := u.logs[logControl]
+	l.mu.Lock()
+	n := len(l.segs)
+	l.mu.Unlock()
+	if n < 2 {
+		return nil
+	}
+	if err := u.rewrite(math.MaxUint64, math.MaxUint64, now); err != nil {
+		return err
+	}
+	if err := u.retain(now, 0); err != nil {
+		return err
+	}
+	_, err := l.reclaim(true)
+	return err
+}
+
+// rewrite appends the needed grants below a sequence number once more, unless
+// there are more than so many: then it frees less than it takes.
+func (u *uplink) rewrite(below, most uint64, now time.Time) error {
 	u.grants.mu.Lock()
 	var kids []crypto.KID
 	for _, o := range u.grants.order {
-		if k := u.grants.keys[o.kid]; o.seq < seg.first+seg.count && k != nil && k.seq == o.seq && k.refs > 0 {
+		if k := u.grants.keys[o.kid]; o.seq < below && k != nil && k.seq == o.seq && k.refs > 0 {
 			kids = append(kids, o.kid)
 		}
 	}
 	u.grants.mu.Unlock()
-	if len(kids) == 0 || uint64(len(kids)) > seg.count/2 {
+	if len(kids) == 0 || uint64(len(kids)) > most {
 		return nil
 	}
 	l := u.logs[logControl]

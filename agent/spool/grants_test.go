@@ -232,3 +232,34 @@ func TestQuarantine(t *testing.T) {
 	}
 	mustClose(t, s)
 }
+
+// TestGrantsOverManyStarts: each start of a gateway that is killed, its uplink
+// down, leaves a grant that a record needs. The control log must have room for
+// the next one.
+func TestGrantsOverManyStarts(t *testing.T) {
+	o := small(t, t.TempDir())
+	const starts = 20
+	for n := range byte(starts) {
+		s := quiet(t, o)
+		if err := s.Commit([]Entry{grantEntry(0, n), under(0, uint64(n), n)}); err != nil {
+			t.Fatalf("start %d: %v", n, err)
+		}
+		if segs := len(s.uplinks[0].logs[logControl].segs); segs > 3 {
+			t.Fatalf("start %d: the control log has %d segments", n, segs)
+		}
+		if err := s.closeFiles(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s := quiet(t, o)
+	if got := grantsOf(t, s, 0); len(got) != starts {
+		t.Fatalf("grants: %v", got)
+	}
+	c := cursor(t, s, 0, 0)
+	if rs, _ := drain(t, c); len(rs) != starts {
+		t.Errorf("%d records", len(rs))
+	}
+	if err := s.closeFiles(); err != nil {
+		t.Fatal(err)
+	}
+}

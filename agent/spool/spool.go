@@ -27,6 +27,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -289,11 +290,15 @@ func (s *Spool) openUplink(name string, keys *keySet, segment int64, shares capa
 			return nil, errors.Join(err, u.close())
 		}
 	}
-	u.logs[logControl].max = shares.control - 1
 	u.logs[logQuarant].max = shares.quarantine
+	u.logs[logControl].max = math.MaxInt // what is there already may be gathered
 	if err := u.retain(time.Now(), 0); err != nil {
 		return nil, errors.Join(err, u.close())
 	}
+	if err := u.gather(time.Now()); err != nil {
+		s.opt.Logger.Error("grants can't be brought together", "uplink", name, "error", err)
+	}
+	u.logs[logControl].max = shares.control - 1
 	s.grow(u)
 	s.recovery.Short += max(0, shares.total-u.pool.total())
 	return u, nil
