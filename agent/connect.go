@@ -65,7 +65,7 @@ func topicMapping(topics []config.Topic) (func(string) (protect.Mapping, bool), 
 	}
 	var rules []rule
 	for _, t := range topics {
-		f, err := policy.ParseFilter(t.Pattern)
+		f, err := policy.ParseFilter(t.LocalPrefix + t.Pattern)
 		if err != nil {
 			return nil, fmt.Errorf("topic pattern: %w", err)
 		}
@@ -73,7 +73,7 @@ func topicMapping(topics []config.Topic) (func(string) (protect.Mapping, bool), 
 	}
 	return func(topic string) (protect.Mapping, bool) {
 		for i := range rules {
-			if rest, ok := strings.CutPrefix(topic, rules[i].local); ok && rules[i].filter.Match(rest) {
+			if strings.HasPrefix(topic, rules[i].local) && rules[i].filter.Match(topic) {
 				return rules[i].m, true
 			}
 		}

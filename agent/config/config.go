@@ -496,7 +496,7 @@ func (c *Config) checkUplink(d *strictyaml.Document, u Uplink) {
 		tp := fmt.Sprintf("%s.topics.%d", path, i)
 		checkFilter(d, tp+".pattern", t.Pattern)
 		for key, prefix := range map[string]string{"local_prefix": t.LocalPrefix, "remote_prefix": t.RemotePrefix} {
-			if prefix != "" && (!strings.HasSuffix(prefix, "/") || strings.ContainsAny(prefix, "+#\x00") || strings.HasPrefix(prefix, "$")) {
+			if !validPrefix(prefix) {
 				d.Errorf(tp+"."+key, "%s must end in '/' and hold no wildcard", key)
 			}
 		}
@@ -504,6 +504,11 @@ func (c *Config) checkUplink(d *strictyaml.Document, u Uplink) {
 			d.Errorf(tp+".direction", "direction %q is not supported: only \"out\" is", t.Direction)
 		}
 	}
+}
+
+// validPrefix: whole levels, so that each of them can be graded by itself.
+func validPrefix(p string) bool {
+	return p == "" || strings.HasSuffix(p, "/") && !strings.ContainsAny(p, "+#\x00") && !strings.HasPrefix(p, "$")
 }
 
 func (c *Config) checkGuard(d *strictyaml.Document) {
@@ -567,16 +572,24 @@ func checkClientTLS(d *strictyaml.Document, path, raw string, t *ClientTLS) {
 	}
 }
 
-// checkFilter holds topic filters to MQTT 5.0 section 4.7.
 func checkFilter(d *strictyaml.Document, path, f string) {
-	bad := f == "" || len(f) > 65535 || strings.ContainsRune(f, 0)
-	levels := strings.Split(f, "/")
-	for i, l := range levels {
-		bad = bad || (strings.Contains(l, "#") && (l != "#" || i != len(levels)-1)) || (strings.Contains(l, "+") && l != "+")
-	}
-	if bad {
+	if !validFilter(f) {
 		d.Errorf(path, "%q is not a valid topic filter", f)
 	}
+}
+
+// validFilter holds topic filters to MQTT 5.0 section 4.7.
+func validFilter(f string) bool {
+	if f == "" || len(f) > 65535 || strings.ContainsRune(f, 0) {
+		return false
+	}
+	levels := strings.Split(f, "/")
+	for i, l := range levels {
+		if strings.Contains(l, "#") && (l != "#" || i != len(levels)-1) || strings.Contains(l, "+") && l != "+" {
+			return false
+		}
+	}
+	return true
 }
 
 func loopback(host string) bool {

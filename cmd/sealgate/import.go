@@ -1,0 +1,153 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/sealgate/sealgate/agent"
+	"github.com/sealgate/sealgate/agent/config"
+)
+
+func importCommand() *cobra.Command {
+	var out, profile string
+	var force, asJSON bool
+	c := &cobra.Command{
+		Use:   "import MOSQUITTO.CONF",
+		Short: "make a configuration from that of a mosquitto bridge",
+		Long: `Read mosquitto.conf, with what it includes, its password file and its access
+rules, and write agent.yaml, policy.yaml and the files they name into a
+directory. The gateway then publishes what the bridges did, under the same
+topics, and observes: no byte is changed until a route is enforced.
+
+What can't be mapped, or works in another way, is listed on standard error with
+its line. Passwords go into files that only their owner can read. Nothing that
+exists is overwritten without --force. mosquitto's own files stay as they are.`,
+		Example: "  sealgate import /etc/mosquitto/mosquitto.conf --out /etc/sealgate",
+		Args:    cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			path, err := filepath.Abs(args[0])
+			if err != nil {
+				return err
+			}
+			host, err := os.Hostname()
+			if err != nil {
+				return fmt.Errorf("read host name: %w", err)
+			}
+			im, err := config.ImportMosquitto(config.ImportOptions{Path: path, Hostname: host, Profile: profile, Now: time.Now()})
+			if errors.Is(err, fs.ErrPermission) {
+				return hinted{err, "run it as a user who may read mosquitto's files, such as root"}
+			}
+			if err != nil {
+				return err
+			}
+			written, err := writeFiles(out, im.Files, force)
+			if errors.Is(err, fs.ErrExist) {
+				return hinted{err, "choose another --out, or say --force to overwrite"}
+			}
+			if err != nil {
+				return err
+			}
+			if asJSON {
+				if im.Remarks == nil {
+					im.Remarks = []config.Remark{}
+				}
+				enc := json.NewEncoder(cmd.OutOrStdout())
+				enc.SetEscapeHTML(false)
+				enc.SetIndent("", "  ")
+				if err := enc.Encode(map[string]any{"files": written, "remarks": im.Remarks}); err != nil {
+					return fmt.Errorf("write output: %w", err)
+				}
+			} else {
+				fmt.Fprintln(cmd.OutOrStdout(), strings.Join(written, "\n"))
+				printRemarks(cmd.ErrOrStderr(), im.Remarks)
+			}
+			return checkImported(cmd.ErrOrStderr(), filepath.Join(out, "agent.yaml"))
+		},
+	}
+	c.Flags().StringVarP(&out, "out", "o", "/etc/sealgate", "`directory` to write to")
+	c.Flags().StringVar(&profile, "profile", "generic", "legal setting that grades data: generic, eu, cn or automotive")
+	c.Flags().BoolVar(&force, "force", false, "overwrite files that exist")
+	c.Flags().BoolVar(&asJSON, "json", false, "print files and remarks as JSON")
+	return c
+}
+
+// writeFiles writes all or, where one exists already, none.
+func writeFiles(dir string, files []config.ImportedFile, force bool) (written []string, err error) {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return nil, fmt.Errorf("create %s: %w", dir, err)
+	}
+	for _, f := range files {
+		path := filepath.Join(dir, f.Name)
+		written = append(written, path)
+		if _, err := os.Lstat(path); err == nil && !force {
+			return nil, fmt.Errorf("write %s: %w", path, fs.ErrExist)
+		}
+	}
+	for i, f := range files {
+		if err := replaceFile(written[i], f); err != nil {
+			return nil, fmt.Errorf("write %s: %w", written[i], err)
+		}
+	}
+	return written, nil
+}
+
+// replaceFile never leaves half a file, nor one that more may read than should.
+func replaceFile(path string, f config.ImportedFile) error {
+	tmp, err := os.CreateTemp(filepath.Dir(path), ".import-*") // 0600
+	if err != nil {
+		return err
+	}
+	_, err = tmp.Write(f.Data)
+	err = errors.Join(err, tmp.Chmod(f.Mode), tmp.Sync(), tmp.Close())
+	if err == nil {
+		err = os.Rename(tmp.Name(), path)
+	}
+	if err != nil {
+		return errors.Join(err, os.Remove(tmp.Name()))
+	}
+	return nil
+}
+
+func printRemarks(w io.Writer, remarks []config.Remark) {
+	for _, kind := range []config.RemarkKind{config.Unmapped, config.Differs} {
+		head := map[config.RemarkKind]string{config.Unmapped: "not mapped; decide about each:", config.Differs: "works in another way:"}[kind]
+		for _, r := range remarks {
+			if r.Kind != kind {
+				continue
+			}
+			if head != "" {
+				fmt.Fprintln(w, head)
+				head = ""
+			}
+			place := r.File
+			if r.Line > 0 {
+				place = fmt.Sprintf("%s:%d", r.File, r.Line)
+			}
+			fmt.Fprintf(w, "  %s: %s\n      %s\n", place, r.Directive, r.Text)
+		}
+	}
+}
+
+// checkImported does what `sealgate check` does: certificates that are not
+// there are best known now.
+func checkImported(w io.Writer, path string) error {
+	again := "sealgate check --config " + path
+	cfg, err := config.Load(path)
+	if err != nil {
+		return hinted{fmt.Errorf("the imported configuration is not valid yet: %w", err), "correct it, then run " + again}
+	}
+	if _, err := agent.Check(cfg, time.Now()); err != nil {
+		return hinted{fmt.Errorf("the imported configuration is not valid yet: %w", err), "correct it, then run " + again}
+	}
+	fmt.Fprintf(w, "next: look at %s, stop mosquitto's bridge, and run\n  sealgate run --config %s\n", path, path)
+	return nil
+}
