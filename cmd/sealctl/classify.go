@@ -29,10 +29,10 @@ func newClassify(e *env) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "classify [FILE|DIR|-]...",
 		Short: "Show what is in messages and what a gateway would do to them",
-		Long: `Classify reads each FILE, each file below DIR, or stdin (-) as one message and
-shows what is sensitive in it: where, which class, how much harm its disclosure
-does (L1 public to L5 important), how sure the classifier is and why, and what
-the policy does about it. Nothing is sent and nothing is stored.
+		Long: `Classify reads each FILE, each file below DIR, or stdin as one message and shows
+what is sensitive in it: where, which class, how much harm its disclosure does
+(L1 public to L5 important), how sure the classifier is and why, and what the
+policy does about it. Nothing is sent and nothing is stored.
 
 With --jsonl each line of the input is a message,
   {"id": "1", "topic": "site/cam", "payload": "{\"plate\": …}"}
@@ -55,7 +55,7 @@ the strongest action on a field, else pass.`,
 			if o.jsonl && (o.explain || o.topic != "") {
 				return usageError("--jsonl goes with neither --explain nor --topic: each line says its own topic")
 			}
-			if len(args) == 0 {
+			if args = e.inputs(args); len(args) == 0 {
 				return usageError("say what to classify: a file, a directory, or - for stdin; see sealctl classify --help")
 			}
 			j, err := o.judge()

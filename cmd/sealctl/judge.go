@@ -106,7 +106,7 @@ func compile(path string, v policy.Vocabulary, g policy.Guard) (*policy.Policy, 
 	var es *policy.Errors
 	if errors.As(err, &es) {
 		es.File = path
-		return nil, &exitError{exitBad, fmt.Errorf("%s in the policy\n%w", plural(len(es.Problems), "problem", "problems"), es)}
+		return nil, fmt.Errorf("%s in the policy\n%w", plural(len(es.Problems), "problem", "problems"), es)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("compile policy: %w", err)
@@ -161,6 +161,7 @@ type verdict struct {
 	Observe  bool   // the action would happen, but the uplink observes
 	Route    string // empty: none
 	Bytes    int
+	Loose    []string // paths of leaves without a finding that are encrypted because nobody knows what they hold
 }
 
 // A worker judges messages one after the other. Not for concurrent use.
@@ -275,6 +276,13 @@ func (w *worker) describe(d *payload.Document, fs []classify.Finding, plan *poli
 			class: f.Class, grade: f.Grade, why: f.Why, raised: f.Raised,
 		}
 		x.Action, x.full = fateOf(d, f, int32(i), plan)
+	}
+	if plan != nil && plan.Message == policy.MessagePass {
+		for i := range plan.Fields {
+			if x := &plan.Fields[i]; x.Finding < 0 {
+				v.Loose = append(v.Loose, string(d.AppendPath(nil, x.Field)))
+			}
+		}
 	}
 	return v
 }

@@ -28,11 +28,13 @@ type messageLine struct {
 	Topic      json.RawMessage `json:"topic"`
 	Payload    json.RawMessage `json:"payload"`
 	PayloadB64 *string         `json:"payload_b64"`
+	PayloadLen *int            `json:"payloadlen"` // of mosquitto_sub, which ends a payload at its first NUL
 }
 
 var (
 	errNotObject = errors.New("not a JSON object")
 	errNoPayload = errors.New("neither payload nor payload_b64")
+	errCut       = errors.New("payload is not as long as payloadlen says: the tool that wrote the line can't carry it")
 	errTooLong   = fmt.Errorf("longer than %s", byteSize(maxLine))
 )
 
@@ -65,6 +67,9 @@ func parseMessage(line []byte) (message, error) {
 		return m, errNoPayload
 	case x.Payload[0] == '"':
 		m.payload = unquote(x.Payload)
+		if x.PayloadLen != nil && *x.PayloadLen != len(m.payload) {
+			return m, errCut
+		}
 	default:
 		m.payload = x.Payload
 	}

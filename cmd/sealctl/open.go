@@ -56,6 +56,9 @@ It exits with 3 if a message did not open, and says why.`,
 			if o.keys == "" {
 				return usageError("say where the keys are: --keys DIR; sealctl keys init makes some")
 			}
+			if o.sub.url == "" {
+				args = e.inputs(args)
+			}
 			if o.sub.url == "" && len(args) == 0 {
 				return usageError("say what to open: a file, - for stdin, or --subscribe URL; see sealctl open --help")
 			}

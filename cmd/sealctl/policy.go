@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 
@@ -54,6 +55,9 @@ policy's own self-tests. It exits with 3 if there is a problem.`,
 		Args: want(1, 1, "a policy"),
 		RunE: func(_ *cobra.Command, args []string) error {
 			ps, err := compileAll(config, args[0])
+			if _, ok := errors.AsType[*policy.Errors](err); ok {
+				return bad(err)
+			}
 			if err != nil {
 				return err
 			}

@@ -45,6 +45,7 @@ type reportMessage struct {
 	Mode     string          `json:"mode"`
 	Reason   string          `json:"reason"`
 	Findings []reportFinding `json:"findings"`
+	Loose    []string        `json:"unclassified"` // paths of what is encrypted because nobody knows what it holds
 }
 
 type reportFinding struct {
@@ -93,7 +94,7 @@ func (r *report) add(path string, v *verdict) error {
 func (r *report) json(path string, v *verdict) reportMessage {
 	m := reportMessage{
 		File: path, Topic: r.o.topic, Format: v.Format, Bytes: v.Bytes, Route: v.Route, Grade: v.Grade.String(),
-		Residual: v.Residual.String(), Action: v.Action, Mode: "enforce", Reason: string(v.Reason), Findings: []reportFinding{},
+		Residual: v.Residual.String(), Action: v.Action, Mode: "enforce", Reason: string(v.Reason), Findings: []reportFinding{}, Loose: orEmpty(v.Loose),
 	}
 	if v.Observe {
 		m.Mode = "observe"
@@ -138,6 +139,29 @@ func (r *report) table(path string, v *verdict) {
 		t.write(w, e, 2)
 	}
 	fmt.Fprintf(w, "  %s\n", r.outcome(v))
+	if len(v.Loose) > 0 {
+		r.loose(v.Loose)
+	}
+}
+
+// loose lists what is encrypted without a finding: without --explain only the
+// first few.
+func (r *report) loose(paths []string) {
+	const few = 3
+	shown := paths
+	if !r.o.explain && len(shown) > few {
+		shown = shown[:few]
+	}
+	text := "encrypted as well, as nothing is known about it:"
+	for _, p := range shown {
+		text += " " + visible(cmp.Or(p, "(whole)"))
+	}
+	if more := len(paths) - len(shown); more > 0 {
+		text += fmt.Sprintf(" and %s more", thousands(more))
+	}
+	for _, line := range wrap(text, r.e.width-2) {
+		fmt.Fprintf(r.out, "  %s\n", r.e.styled(faint, line))
+	}
 }
 
 // explain adds what is behind a finding.

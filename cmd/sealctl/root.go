@@ -27,8 +27,9 @@ type env struct {
 	stdin  io.Reader
 	stdout io.Writer // data
 	stderr io.Writer // prose
+	typed  bool      // stdin is a terminal
 	paint  bool      // stdout is a terminal that wants colour
-	lively bool      // stderr is a terminal: progress may be shown
+	lively bool      // stderr is a terminal and stdout is not: progress may be shown
 	width  int       // columns of stdout
 }
 
@@ -61,8 +62,9 @@ func bad(err error) error { return &exitError{exitBad, err} }
 // run is the program without its process: it parses args, runs the command and
 // returns the exit code.
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
-	e := &env{stdin: interruptible(ctx.Done(), stdin), stdout: stdout, stderr: stderr}
+	e := &env{stdin: stdin, stdout: stdout, stderr: stderr}
 	e.lookAround(os.Getenv)
+	e.stdin = interruptible(ctx.Done(), stdin)
 	root := newRoot(e)
 	root.SetArgs(args)
 	root.SetOut(stdout)
@@ -132,6 +134,15 @@ func group(c *cobra.Command, args []string) error {
 		hint = "did you mean " + strings.Join(near, " or ")
 	}
 	return usageError("%s has no command %q; %s", c.CommandPath(), args[0], hint)
+}
+
+// inputs is what to read: the arguments, or without any stdin, unless a person
+// would have to type it.
+func (e *env) inputs(args []string) []string {
+	if len(args) == 0 && !e.typed {
+		return []string{"-"}
+	}
+	return args
 }
 
 // want checks the number of arguments: at least min, and at most max unless it

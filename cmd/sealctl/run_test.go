@@ -52,6 +52,7 @@ func TestExitCodes(t *testing.T) {
 		{exitFine, []string{"policy", "explain"}},
 		{exitFailure, []string{"classify", filepath.Join(dir, "none")}},
 		{exitFailure, []string{"open", "--keys", dir, message}},
+		{exitFailure, []string{"classify", "--policy", policy, message}},
 		{exitUsage, []string{"nonsense"}},
 		{exitUsage, []string{"version", "extra"}},
 		{exitUsage, []string{"classify", "--nonsense"}},

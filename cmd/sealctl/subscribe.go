@@ -8,6 +8,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"log/slog"
 	"net"
@@ -115,7 +116,7 @@ func (e *env) subscribe(ctx context.Context, o *openOptions, s *opening) error {
 	defer cancel(nil)
 	reads := new(mqtt.SubscribeStats)
 	x.Reads = reads
-	x.Logger = slog.New(newPlainHandler(e))
+	x.Logger = slog.New(proseHandler{e.stderr})
 	tries := 0
 	x.Dial = func(ctx context.Context, network, addr string) (net.Conn, error) {
 		if tries++; tries > firstTries && reads.Connects.Load() == 0 {
@@ -238,15 +239,32 @@ func (f *replayFile) save() error {
 	return nil
 }
 
-// newPlainHandler logs warnings as lines of prose.
-func newPlainHandler(e *env) slog.Handler {
-	return slog.NewTextHandler(e.stderr, &slog.HandlerOptions{Level: slog.LevelWarn, ReplaceAttr: func(groups []string, a slog.Attr) slog.Attr {
-		if len(groups) == 0 && a.Key == slog.TimeKey {
-			return slog.Attr{}
+// A proseHandler logs warnings as the program says everything else.
+type proseHandler struct{ w io.Writer }
+
+// Enabled is part of slog.Handler.
+func (h proseHandler) Enabled(_ context.Context, l slog.Level) bool { return l >= slog.LevelWarn }
+
+// Handle is part of slog.Handler.
+func (h proseHandler) Handle(_ context.Context, r slog.Record) error {
+	line := "sealctl: warning: " + r.Message
+	r.Attrs(func(a slog.Attr) bool {
+		if a.Key == "error" {
+			line += ": " + a.Value.String()
+		} else {
+			line += fmt.Sprintf(" (%s %s)", a.Key, a.Value)
 		}
-		return a
-	}})
+		return true
+	})
+	_, err := fmt.Fprintln(h.w, line)
+	return err
 }
+
+// WithAttrs is part of slog.Handler; nobody here sets attributes beforehand.
+func (h proseHandler) WithAttrs([]slog.Attr) slog.Handler { return h }
+
+// WithGroup is part of slog.Handler.
+func (h proseHandler) WithGroup(string) slog.Handler { return h }
 
 // splitName splits NAME=FILE; without a name it is a file.
 func splitName(arg string) (name, path string) {

@@ -17,17 +17,22 @@ import (
 // follow.
 const maxWidth = 120
 
-// lookAround finds out what stdout and stderr are. NO_COLOR is the convention
+// lookAround finds out what stdin, stdout and stderr are. NO_COLOR is the convention
 // of no-color.org.
 func (e *env) lookAround(getenv func(string) string) {
 	e.width = 80
+	if f, ok := e.stdin.(*os.File); ok {
+		e.typed = term.IsTerminal(int(f.Fd()))
+	}
+	tty := false
 	if f, ok := e.stdout.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
+		tty = true
 		e.paint = getenv("NO_COLOR") == "" && getenv("TERM") != "dumb"
 		if w, _, err := term.GetSize(int(f.Fd())); err == nil && w >= 40 {
 			e.width = min(w, maxWidth)
 		}
 	}
-	if f, ok := e.stderr.(*os.File); ok {
+	if f, ok := e.stderr.(*os.File); ok && !tty {
 		e.lively = term.IsTerminal(int(f.Fd())) && getenv("TERM") != "dumb"
 	}
 }

@@ -103,6 +103,9 @@ func reasonWords(v *verdict) string {
 	if v.Reason == policy.ReasonGrade {
 		return "what is left after the actions on fields is still " + v.Residual.String()
 	}
+	if v.Reason == policy.ReasonNoRoute && v.Route != "" {
+		return "its route does not go to this uplink"
+	}
 	if s, ok := reasons[v.Reason]; ok {
 		return s
 	}
