@@ -59,8 +59,8 @@ var places = []struct{ name, path, before, after string }{
 	{"member", "/v", `{ "a" : [ 1 , 2 ] , "v" : `, ` , "z":"last"}`},
 	{"only member", "/v", `{"v":`, `}`},
 	{"nested", "/o/v", `{"o":{"v":`, `,"x":null}}`},
-	{"element", "/o/0", `{"o":[`, `,"on"]}`},
-	{"root array", "/0", `[`, `,"on"]`},
+	{"element", "/o/0", `{"o":[`, `],"p":"on"}`}, // a declaration is for all elements
+	{"root array", "/0", `[`, `]`},
 	{"line", "/0/v", `{"v":`, "}\n{\"w\":1}\n"},
 }
 
