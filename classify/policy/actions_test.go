@@ -62,7 +62,7 @@ func testActions() []*policy.ActionSpec {
 			Doc:   "a keyed token, the same for the same value within a join domain",
 			Edits: edits(payload.EditString), Becomes: "string",
 			Params: []policy.ParamSpec{
-				{Name: "domain", Kind: policy.ParamName, Text: "default", Doc: "join domain: equal values have equal tokens within it, and unrelated ones across domains"},
+				{Name: "domain", Kind: policy.ParamName, Text: "gateway", Doc: "join domain: equal values have equal tokens within it, and unrelated ones across domains"},
 			},
 		},
 		{

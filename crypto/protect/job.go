@@ -47,6 +47,7 @@ func (p *Protector) Protect(v *policy.Verdict, d *policy.Decision, r Request) Ou
 	j.begin(v, d, r)
 	sound := j.try((*job).run)
 	if !sound {
+		j.o = Output{}
 		j.begin(v, d, r)
 		if !j.try((*job).rescue) {
 			j.held()
@@ -77,7 +78,7 @@ func (j *job) try(f func(*job)) (sound bool) {
 
 func (j *job) begin(v *policy.Verdict, d *policy.Decision, r Request) {
 	j.v, j.d, j.r = v, d, r
-	j.o = Output{MessageID: r.MessageID, Residual: d.Residual, Reason: d.Reason}
+	j.o.MessageID, j.o.Residual, j.o.Reason = r.MessageID, d.Residual, d.Reason
 	j.edits, j.topics, j.values, j.ciphers = j.edits[:0], j.topics[:0], j.values[:0], j.ciphers[:0]
 	j.replaced, j.dropped, j.tightened, j.outer = false, false, "", -1
 }
@@ -89,7 +90,7 @@ func (j *job) end() {
 	clear(j.topics)
 	clear(j.fields)
 	clear(j.leases)
-	j.v, j.d, j.r, j.o = nil, nil, Request{}, Output{}
+	j.v, j.d, j.o = nil, nil, Output{}
 	if cap(j.values)+cap(j.doc)+cap(j.topic)+cap(j.paths)+64*cap(j.edits) > keepMemory {
 		*j = job{p: j.p}
 	}

@@ -84,6 +84,7 @@ func appendSigns(dst, text []byte) []byte {
 // appendPhone appends the digits, behind a "+" where the country is named: as
 // "+49" or "0049". The "(0)" that some write behind it is not dialled.
 func appendPhone(dst, text []byte) []byte {
+	from := len(dst)
 	abroad := len(text) > 0 && text[0] == '+'
 	if rest, ok := bytes.CutPrefix(text, []byte("00")); ok {
 		abroad, text = true, rest
@@ -101,8 +102,8 @@ func appendPhone(dst, text []byte) []byte {
 		}
 		text = text[1:]
 	}
-	if len(dst) == 1 && dst[0] == '+' {
-		return dst[:0]
+	if string(dst[from:]) == "+" {
+		return dst[:from]
 	}
 	return dst
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/sealgate/sealgate/classify"
@@ -374,6 +375,30 @@ func TestObserve(t *testing.T) {
 	if o := p.sendVia("t", `{"a":1}`, Mapping{Strip: 1}); o.Outcome != OutcomeBlocked || o.Reason != ReasonTopic {
 		t.Errorf("no topic: %s (%s)", o.Outcome, o.Reason)
 	}
+}
+
+// A Protector is for any number of workers, also while its keys change.
+func TestConcurrent(t *testing.T) {
+	p := newParties(t, "")
+	opener := p.opener()
+	var wg sync.WaitGroup
+	for worker := range 4 {
+		wg.Go(func() {
+			var s policy.Scratch
+			for i := range 50 {
+				in := fmt.Sprintf(`{"note":"text %d of %d","n":%d}`, i, worker, i)
+				v := p.policy.Judge(&s, classify.NewState(), p.policy.Routes()[0], policy.Input{Topic: "t/1", Payload: []byte(in)})
+				o := p.protector.Protect(&v, &v.Decisions[0], Request{Seq: uint64(i), Stream: envelope.Stream{Shard: uint32(worker)}})
+				if got, err := opener.Open(o.Topic, o.Payload); err != nil || string(got.Payload) != in || got.Header.KIDs[0] != o.KIDs[0] {
+					t.Errorf("%s: opened %s, %v", in, got.Payload, err)
+				}
+				if i%10 == worker {
+					p.protector.Rotate()
+				}
+			}
+		})
+	}
+	wg.Wait()
 }
 
 func TestOutcomeString(t *testing.T) {

@@ -42,8 +42,9 @@ func pseudonymize() Transform {
 				if !v.kind.Leaf() || v.kind == payload.KindBinary {
 					return dst, 0, false
 				}
-				var buf [128]byte
-				normal := normalize(buf[:0], v.class, v.text)
+				// Behind dst is room for the normal form: a token is made before
+				// it is written there.
+				normal := normalize(dst, v.class, v.text)[len(dst):]
 				if len(normal) == 0 {
 					return dst, 0, false
 				}

@@ -97,15 +97,19 @@ func (j *job) entersServerTopics() bool {
 
 // publishable reports whether a topic can be published (MQTT 5.0, 4.7).
 func publishable(topic string) bool {
-	if len(topic) == 0 || len(topic) > maxTopic || !utf8.ValidString(topic) {
+	if len(topic) == 0 || len(topic) > maxTopic {
 		return false
 	}
+	ascii := true
 	for i := range len(topic) {
-		if c := topic[i]; c == '+' || c == '#' || c == 0 {
+		switch c := topic[i]; {
+		case c == '+', c == '#', c == 0:
 			return false
+		case c >= utf8.RuneSelf:
+			ascii = false
 		}
 	}
-	return true
+	return ascii || utf8.ValidString(topic)
 }
 
 func (j *job) hiddenTopic() string { return j.r.Mapping.Prefix + hidden }
