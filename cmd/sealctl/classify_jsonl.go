@@ -18,10 +18,10 @@ import (
 )
 
 const (
-	batchBytes  = 64 << 10  // lines of one piece of work
-	batchLines  = 256       //
-	underWay    = 128 << 20 // bytes of lines read and not yet written
-	toldOfLines = 10        // bad lines that are named on stderr
+	batchBytes  = 64 << 10 // lines of one piece of work
+	batchLines  = 256      //
+	underWay    = 64 << 20 // bytes of lines read and not yet written
+	toldOfLines = 10       // bad lines that are named on stderr
 )
 
 // A batch is some lines on their way through a worker. Batches are written in
@@ -29,6 +29,7 @@ const (
 type batch struct {
 	lines []byte
 	ends  []int // end of each line in lines; negative: -end, the line was too long
+	size  int   // of lines, which are let go of when they are judged
 	first int   // number of the first line
 	out   []byte
 	bad   []badLine
@@ -56,6 +57,7 @@ func (e *env) jsonLines(ctx context.Context, j *judge, in io.Reader) error {
 			w := j.worker()
 			for b := range work {
 				w.batch(b)
+				b.lines = nil
 				close(b.done)
 			}
 		})
@@ -96,7 +98,7 @@ func (e *env) jsonLines(ctx context.Context, j *judge, in io.Reader) error {
 			}
 		}
 		lines += b.count
-		room.give(len(b.lines))
+		room.give(b.size)
 	}
 	wg.Wait()
 	if writeErr != nil {
@@ -137,7 +139,8 @@ func readBatches(ctx context.Context, lr *lineReader, room *budget, emit func(*b
 		}
 		if len(b.ends) > 0 {
 			number += len(b.ends)
-			room.take(len(b.lines))
+			b.size = len(b.lines)
+			room.take(b.size)
 			if !emit(b) {
 				return ctx.Err()
 			}

@@ -145,11 +145,10 @@ func (e *env) inputs(args []string) []string {
 	return args
 }
 
-// want checks the number of arguments: at least min, and at most max unless it
-// is negative.
-func want(min, max int, what string) cobra.PositionalArgs {
+// want checks the number of arguments. A negative most is no bound.
+func want(least, most int, what string) cobra.PositionalArgs {
 	return func(c *cobra.Command, args []string) error {
-		if len(args) < min || max >= 0 && len(args) > max {
+		if len(args) < least || most >= 0 && len(args) > most {
 			return usageError("%s wants %s; see %s --help", c.CommandPath(), what, c.CommandPath())
 		}
 		return nil
