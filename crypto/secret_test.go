@@ -2,6 +2,8 @@ package crypto
 
 import (
 	"bytes"
+	"crypto/hmac"
+	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
@@ -279,6 +281,36 @@ func TestPseudonyms(t *testing.T) {
 	} {
 		if _, err := NewPseudonymizer(keys); err == nil {
 			t.Errorf("%s: accepted", name)
+		}
+	}
+}
+
+// The hand-written input of a token is what a CBOR library writes.
+func TestTokenInput(t *testing.T) {
+	raw := make([]byte, KeySize)
+	k, err := InsecureSecretKey(raw)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := NewPseudonymizer([]PseudonymKey{{Domain: "gateway", Version: 1, Key: k}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	mode, err := deterministicCBOR()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, n := range []int{0, 1, 23, 24, 255, 256, 65535, 65536} {
+		in := Pseudonym{Domain: "gateway", Class: strings.Repeat("c", n), Normalization: uint32(n), Value: make([]byte, n)}
+		msg, err := mode.Marshal([]any{in.Domain, in.Class, in.Normalization, in.Value})
+		if err != nil {
+			t.Fatal(err)
+		}
+		mac := hmac.New(sha256.New, raw)
+		mac.Write(msg)
+		want := "p1" + tokenText.EncodeToString(mac.Sum(nil)[:tokenBytes])
+		if got, err := p.Token(nil, in); err != nil || string(got) != want {
+			t.Errorf("%d bytes: %s, %v, want %s", n, got, err, want)
 		}
 	}
 }

@@ -148,19 +148,35 @@ var fuzzSeeds = []struct{ topic, payload string }{
 	{"a/b", "\xff\xd8\xff\xe0 no image"},
 }
 
-// FuzzProtect: whatever a device sends, under the built-in policy and a mapping,
+// manyActions is a policy with every action in it, under the strictest guard.
+const manyActions = everything + `classes:
+  location.precise: {encrypt: {leave: {generalize: {decimals: 2}}}}
+  contact.email: mask
+  contact.phone: {pseudonymize: {domain: other}}
+  net.ip: truncate
+  person.name: remove
+  id.vehicle_plate: {encrypt: {recipients: [police]}}
+  health: {encrypt: {recipients: [ops], leave: remove}}
+  finance.iban: {encrypt: {leave: {truncate: {text: 2}}}}
+grades: {L3: {seal: {topic: 'sealed/{topic}', encoding: json}}}
+topic_levels: {mask: [person.name], remove: [contact.phone]}
+`
+
+// FuzzProtect: whatever a device sends, under two policies and some mappings,
 // holds to checkOutput.
 func FuzzProtect(f *testing.F) {
 	for i, s := range fuzzSeeds {
 		f.Add(s.topic, []byte(s.payload), uint8(i))
+		f.Add(s.topic, []byte(s.payload), uint8(i)|0x80)
 	}
-	p := newParties(f, "")
-	route := p.policy.Routes()[0]
-	opener := p.opener()
-	closed := Closed(p.policy, nil)
+	both := []*parties{newParties(f, ""), newParties(f, "")}
+	both[1].policy = must(policy.Compile([]byte(head+manyActions), policy.Vocabulary{Actions: Specs(), Recipients: both[1].audiences}, policy.Guard{}))
+	both[1].protector = must(New(both[1].options()))
+	openers := []*envelope.Opener{both[0].opener(), both[1].opener()}
 	f.Fuzz(func(t *testing.T, topic string, raw []byte, how uint8) {
-		q := *p
+		q, opener := *both[how>>7], openers[how>>7]
 		q.TB = t
+		route, closed := q.policy.Routes()[0], Closed(q.policy, nil)
 		var s policy.Scratch
 		m := []Mapping{{}, {Prefix: "site/gw/"}, {Strip: 1, Prefix: "up/"}, {Strip: 1}}[how%4]
 		v := q.policy.Judge(&s, classify.NewState(), route, policy.Input{Topic: topic, Payload: raw})
