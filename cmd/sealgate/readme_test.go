@@ -1,0 +1,263 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/sealgate/sealgate/agent"
+	"github.com/sealgate/sealgate/agent/config"
+	"github.com/sealgate/sealgate/internal/e2e"
+)
+
+// README.md marks its snippets with a comment above the fence:
+//
+//	<!-- run -->        shell, run in order in one shell and one directory
+//	<!-- file NAME -->  the file NAME of that directory
+//	<!-- output -->     what was printed so far holds these lines, in order
+//	<!-- demo -->       lines of the demo's output, in order
+//	<!-- go FILE -->    stands in FILE
+type snippet struct{ kind, name, text string }
+
+var marked = regexp.MustCompile("(?ms)^<!-- (run|file|output|demo|go) ?(\\S*) -->\n```[a-z]+\n(.*?)^```$")
+
+const readme = "../../README.md"
+
+func snippets(t *testing.T, kinds ...string) (found []snippet) {
+	t.Helper()
+	src, err := os.ReadFile(readme)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range marked.FindAllStringSubmatch(string(src), -1) {
+		for _, k := range kinds {
+			if m[1] == k {
+				found = append(found, snippet{m[1], m[2], m[3]})
+			}
+		}
+	}
+	if len(found) == 0 {
+		t.Fatalf("README.md has no snippet marked %v", kinds)
+	}
+	return found
+}
+
+// missing returns the first line of want that text does not hold after the ones
+// before it.
+func missing(text, want string) (string, bool) {
+	for line := range strings.Lines(want) {
+		line = strings.TrimRight(line, " \n")
+		at := strings.Index(text, line)
+		if at < 0 {
+			return line, true
+		}
+		text = text[at+len(line):]
+	}
+	return "", false
+}
+
+func TestReadmeDemo(t *testing.T) {
+	var out, log bytes.Buffer
+	if code := run(t.Context(), environment{args: []string{"demo"}, stdout: &out, stderr: &log}); code != exitFine {
+		t.Fatalf("exit code %d\n%s%s", code, log.String(), out.String())
+	}
+	for _, s := range snippets(t, "demo") {
+		if line, is := missing(out.String(), s.text); is {
+			t.Errorf("the demo does not print %q where README.md shows it", line)
+		}
+	}
+}
+
+func TestReadmeGo(t *testing.T) {
+	for _, s := range snippets(t, "go") {
+		src, err := os.ReadFile(filepath.Join("../..", s.name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(string(src), s.text) {
+			t.Errorf("%s does not hold\n%s", s.name, s.text)
+		}
+	}
+}
+
+// TestReadmeFiles: what README.md writes into files is a valid configuration.
+func TestReadmeFiles(t *testing.T) {
+	dir := t.TempDir()
+	writeFiles(t, dir, strings.NewReplacer())
+	for name := range strings.FieldsSeq("keys/recipients.bundle keys/root.json") {
+		src, err := os.ReadFile(filepath.Join(dir, "agent.yaml"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(string(src), name) {
+			t.Errorf("agent.yaml does not name %s", name)
+		}
+	}
+	cfg, err := config.Load(filepath.Join(dir, "agent.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg.Keys.Recipients = "" // a key is made by TestReadmeRuns only
+	if _, err := agent.Check(cfg, time.Now()); err != nil {
+		t.Error(err)
+	}
+}
+
+var observeUntil = regexp.MustCompile(`observe_until: \d{4}-\d{2}-\d{2}`)
+
+func writeFiles(t *testing.T, dir string, ports *strings.Replacer) {
+	t.Helper()
+	for _, s := range snippets(t, "file") {
+		soon := "observe_until: " + time.Now().AddDate(0, 1, 0).Format(time.DateOnly)
+		text := ports.Replace(observeUntil.ReplaceAllString(s.text, soon))
+		if s.name == "agent.yaml" {
+			text += "spool: {volatile: true}\n" // the test may run on a tmpfs
+		}
+		if err := os.WriteFile(filepath.Join(dir, s.name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// TestReadmeRuns follows README.md from keys to an opened message with real
+// programs, on other ports.
+func TestReadmeRuns(t *testing.T) {
+	e2e.Need(t, "mosquitto", "mosquitto_pub")
+	for _, p := range []string{"sh", "sed", "curl"} {
+		if _, err := exec.LookPath(p); err != nil {
+			t.Skipf("%s is not installed", p)
+		}
+	}
+	bin, dir := t.TempDir(), t.TempDir()
+	if out, err := exec.Command("go", "build", "-o", bin+"/", "../sealctl", ".").CombinedOutput(); err != nil {
+		t.Fatalf("build: %v\n%s", err, out)
+	}
+	gateway, cloud, metrics := e2e.FreeAddr(t), e2e.FreeAddr(t), e2e.FreeAddr(t)
+	ports := strings.NewReplacer(
+		"127.0.0.1:1883", gateway, "127.0.0.1:1884", cloud, "127.0.0.1:9464", metrics,
+		"-p 1884", "-p "+port(cloud), "mosquitto_pub", "mosquitto_pub -p "+port(gateway))
+	writeFiles(t, dir, ports)
+	agentYAML, err := os.OpenFile(filepath.Join(dir, "agent.yaml"), os.O_APPEND|os.O_WRONLY, 0)
+	if err == nil {
+		_, err = agentYAML.WriteString("metrics: {listen: \"" + metrics + "\"}\n")
+	}
+	if err != nil || agentYAML.Close() != nil {
+		t.Fatal(err)
+	}
+
+	sh := startShell(t, dir, bin)
+	version := 0.0
+	for _, s := range snippets(t, "run", "output") {
+		if s.kind == "output" {
+			e2e.Until(t, "the output of README.md", 15*time.Second, func() bool {
+				_, is := missing(sh.printed(), s.text)
+				return !is
+			})
+			sh.forget()
+			continue
+		}
+		sh.run(t, ports.Replace(s.text))
+		switch {
+		case strings.Contains(s.text, "sealgate run"):
+			version = 1
+		case strings.Contains(s.text, "kill -HUP"):
+			version = 2
+		}
+		if version > 0 {
+			e2e.Until(t, "a connected gateway with the current policy", 15*time.Second, func() bool { return current(metrics, version) })
+		}
+	}
+}
+
+func port(addr string) string { return addr[strings.LastIndexByte(addr, ':')+1:] }
+
+// current asks the gateway whether it is connected and enforces a version.
+func current(metrics string, version float64) bool {
+	resp, err := http.Get("http://" + metrics + "/api/v1/status")
+	if err != nil {
+		return false
+	}
+	defer resp.Body.Close()
+	var status struct {
+		Policy  struct{ Version float64 }
+		Uplinks []struct{ Connected bool }
+	}
+	err = json.NewDecoder(resp.Body).Decode(&status)
+	return err == nil && status.Policy.Version == version && len(status.Uplinks) == 1 && status.Uplinks[0].Connected
+}
+
+// A shell is one sh that stays, with what it and its children print.
+type shell struct {
+	in  io.Writer
+	mu  sync.Mutex // guards out
+	out bytes.Buffer
+	n   int
+}
+
+func startShell(t *testing.T, dir, bin string) *shell {
+	t.Helper()
+	s := &shell{}
+	cmd := exec.Command("sh", "-eu")
+	cmd.Dir = dir
+	cmd.Env = append(os.Environ(), "PATH="+bin+":"+os.Getenv("PATH")+":/usr/sbin")
+	cmd.Stdout, cmd.Stderr = s, s
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // what it starts ends with it
+	cmd.WaitDelay = 5 * time.Second
+	in, err := cmd.StdinPipe()
+	if err == nil {
+		err = cmd.Start()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.in = in
+	t.Cleanup(func() {
+		if err := syscall.Kill(-cmd.Process.Pid, syscall.SIGTERM); err != nil {
+			t.Errorf("end the shell: %v", err)
+		}
+		_ = cmd.Wait() // it was ended by a signal
+		if t.Failed() {
+			t.Logf("shell:\n%s", s.printed())
+		}
+	})
+	return s
+}
+
+// run gives the shell a text and waits until it is through.
+func (s *shell) run(t *testing.T, text string) {
+	t.Helper()
+	s.n++
+	mark := "snippet " + strings.Repeat("I", s.n) + " done"
+	if _, err := io.WriteString(s.in, text+"\necho '"+mark+"'\n"); err != nil {
+		t.Fatalf("%v: run\n%s", err, text)
+	}
+	e2e.Until(t, "a snippet of README.md", 30*time.Second, func() bool { return strings.Contains(s.printed(), mark) })
+}
+
+func (s *shell) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.out.Write(p)
+}
+
+func (s *shell) printed() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.out.String()
+}
+
+func (s *shell) forget() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.out.Reset()
+}
