@@ -15,8 +15,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/sealgate/sealgate/agent"
 	"github.com/sealgate/sealgate/agent/config"
+	"github.com/sealgate/sealgate/classify/policy"
+	"github.com/sealgate/sealgate/crypto/protect"
 	"github.com/sealgate/sealgate/internal/e2e"
 )
 
@@ -24,12 +25,13 @@ import (
 //
 //	<!-- run -->        shell, run in order in one shell and one directory
 //	<!-- file NAME -->  the file NAME of that directory
+//	<!-- append NAME -->  is added to it
 //	<!-- output -->     what was printed so far holds these lines, in order
 //	<!-- demo -->       lines of the demo's output, in order
 //	<!-- go FILE -->    stands in FILE
 type snippet struct{ kind, name, text string }
 
-var marked = regexp.MustCompile("(?ms)^<!-- (run|file|output|demo|go) ?(\\S*) -->\n```[a-z]+\n(.*?)^```$")
+var marked = regexp.MustCompile("(?ms)^<!-- (run|file|append|output|demo|go) ?(\\S*) -->\n```[a-z]+\n(.*?)^```$")
 
 const readme = "../../README.md"
 
@@ -53,10 +55,10 @@ func snippets(t *testing.T, kinds ...string) (found []snippet) {
 }
 
 // missing returns the first line of want that text does not hold after the ones
-// before it.
+// before it. A line that ends with "…" goes on.
 func missing(text, want string) (string, bool) {
 	for line := range strings.Lines(want) {
-		line = strings.TrimRight(line, " \n")
+		line = strings.TrimSuffix(strings.TrimRight(line, " \n"), " …")
 		at := strings.Index(text, line)
 		if at < 0 {
 			return line, true
@@ -90,50 +92,33 @@ func TestReadmeGo(t *testing.T) {
 	}
 }
 
-// TestReadmeFiles: what README.md writes into files is a valid configuration.
+// TestReadmeFiles: what README.md writes into files is valid, also where the
+// programs to run it with are missing.
 func TestReadmeFiles(t *testing.T) {
-	dir := t.TempDir()
-	writeFiles(t, dir, strings.NewReplacer())
-	for name := range strings.FieldsSeq("keys/recipients.bundle keys/root.json") {
-		src, err := os.ReadFile(filepath.Join(dir, "agent.yaml"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if !strings.Contains(string(src), name) {
-			t.Errorf("agent.yaml does not name %s", name)
-		}
-	}
-	cfg, err := config.Load(filepath.Join(dir, "agent.yaml"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	cfg.Keys.Recipients = "" // a key is made by TestReadmeRuns only
-	if _, err := agent.Check(cfg, time.Now()); err != nil {
-		t.Error(err)
-	}
-}
-
-var observeUntil = regexp.MustCompile(`observe_until: \d{4}-\d{2}-\d{2}`)
-
-func writeFiles(t *testing.T, dir string, ports *strings.Replacer) {
-	t.Helper()
+	var cfg *config.Config
 	for _, s := range snippets(t, "file") {
-		soon := "observe_until: " + time.Now().AddDate(0, 1, 0).Format(time.DateOnly)
-		text := ports.Replace(observeUntil.ReplaceAllString(s.text, soon))
-		if s.name == "agent.yaml" {
-			text += "spool: {volatile: true}\n" // the test may run on a tmpfs
+		var err error
+		switch filepath.Base(s.name) {
+		case "minimal.yaml":
+			cfg, err = config.Parse("agent.yaml", []byte(s.text))
+		case "policy.yaml":
+			guard := policy.Guard{Observe: true}
+			_, err = policy.Compile([]byte(s.text), policy.Vocabulary{Actions: protect.Specs(), Uplinks: []string{"cloud"}, Recipients: []string{"analytics"}}, guard)
 		}
-		if err := os.WriteFile(filepath.Join(dir, s.name), []byte(text), 0o600); err != nil {
-			t.Fatal(err)
+		if err != nil {
+			t.Errorf("%s: %v", s.name, err)
 		}
+	}
+	if cfg == nil || cfg.Ingress.Broker.Listeners[0].Address != "127.0.0.1:1883" || cfg.Policy != "" {
+		t.Errorf("the shortest agent.yaml is not what README.md says: %+v", cfg)
 	}
 }
 
-// TestReadmeRuns follows README.md from keys to an opened message with real
-// programs, on other ports.
+// TestReadmeRuns follows README.md from a bridge's configuration to an opened
+// message, with real programs, on other ports.
 func TestReadmeRuns(t *testing.T) {
 	e2e.Need(t, "mosquitto", "mosquitto_pub")
-	for _, p := range []string{"sh", "sed", "curl"} {
+	for _, p := range []string{"sh", "curl"} {
 		if _, err := exec.LookPath(p); err != nil {
 			t.Skipf("%s is not installed", p)
 		}
@@ -144,38 +129,51 @@ func TestReadmeRuns(t *testing.T) {
 	}
 	gateway, cloud, metrics := e2e.FreeAddr(t), e2e.FreeAddr(t), e2e.FreeAddr(t)
 	ports := strings.NewReplacer(
-		"127.0.0.1:1883", gateway, "127.0.0.1:1884", cloud, "127.0.0.1:9464", metrics,
+		"listener 1883", "listener "+port(gateway), "127.0.0.1:1884", cloud, "127.0.0.1:9464", metrics,
 		"-p 1884", "-p "+port(cloud), "mosquitto_pub", "mosquitto_pub -p "+port(gateway))
-	writeFiles(t, dir, ports)
-	agentYAML, err := os.OpenFile(filepath.Join(dir, "agent.yaml"), os.O_APPEND|os.O_WRONLY, 0)
-	if err == nil {
-		_, err = agentYAML.WriteString("metrics: {listen: \"" + metrics + "\"}\n")
-	}
-	if err != nil || agentYAML.Close() != nil {
-		t.Fatal(err)
-	}
-
 	sh := startShell(t, dir, bin)
 	version := 0.0
-	for _, s := range snippets(t, "run", "output") {
-		if s.kind == "output" {
+	for _, s := range snippets(t, "run", "file", "append", "output") {
+		text := ports.Replace(s.text)
+		switch s.kind {
+		case "file":
+			writeFile(t, filepath.Join(dir, s.name), text, os.O_TRUNC)
+		case "append":
+			// The test may run on a tmpfs, and beside another gateway.
+			text += "spool: {volatile: true}\nmetrics: {listen: \"" + metrics + "\"}\n"
+			writeFile(t, filepath.Join(dir, s.name), text, os.O_APPEND)
+		case "output":
 			e2e.Until(t, "the output of README.md", 15*time.Second, func() bool {
 				_, is := missing(sh.printed(), s.text)
 				return !is
 			})
 			sh.forget()
-			continue
+		case "run":
+			sh.run(t, text)
+			switch {
+			case strings.Contains(text, "sealgate run"):
+				version = 1
+			case strings.Contains(text, "kill -HUP"):
+				version = 2
+			}
+			if version > 0 {
+				e2e.Until(t, "a connected gateway with the current policy", 15*time.Second, func() bool { return current(metrics, version) })
+			}
 		}
-		sh.run(t, ports.Replace(s.text))
-		switch {
-		case strings.Contains(s.text, "sealgate run"):
-			version = 1
-		case strings.Contains(s.text, "kill -HUP"):
-			version = 2
-		}
-		if version > 0 {
-			e2e.Until(t, "a connected gateway with the current policy", 15*time.Second, func() bool { return current(metrics, version) })
-		}
+	}
+}
+
+func writeFile(t *testing.T, path, text string, how int) {
+	t.Helper()
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY|how, 0o600)
+	if err == nil {
+		_, err = f.WriteString(text)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Close(); err != nil {
+		t.Fatal(err)
 	}
 }
 
