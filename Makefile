@@ -1,0 +1,54 @@
+# make check is what CI demands of every change, at pinned versions; make help
+# lists the rest.
+SHELL := /bin/bash
+GO ?= go
+TOOL := $(GO) tool -modfile=internal/tools/go.mod
+VERSION ?= $(shell git describe --tags --always 2>/dev/null || echo devel)
+LDFLAGS := -s -w -buildid= -X main.version=$(VERSION)
+TARGETS := linux/amd64 linux/arm64 linux/arm/7 linux/arm/6 linux/riscv64 linux/mipsle
+
+.PHONY: help build test check fmt vet lint race fuzz cross vuln licences bench demo clean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+
+build: ## build bin/sealgate and bin/sealctl
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/...
+
+test: ## run the tests as the README says
+	$(GO) test ./...
+
+check: fmt vet lint race vuln licences ## everything that a change has to pass
+
+fmt: ## gofmt would change nothing
+	@out=$$(gofmt -l $$(git ls-files '*.go')); [ -z "$$out" ] || { echo "gofmt would change:"; echo "$$out"; exit 1; }
+
+vet: ## go vet
+	$(GO) vet ./...
+
+lint: ## staticcheck, pinned
+	$(TOOL) staticcheck ./...
+
+race: ## the tests under the race detector
+	$(GO) test -race ./...
+
+fuzz: ## each fuzz target for FUZZTIME (3s)
+	GO=$(GO) FUZZTIME=$(or $(FUZZTIME),3s) internal/tools/fuzz
+
+cross: ## build for every supported board; the size of linux/arm64 is bounded
+	GO=$(GO) TARGETS="$(TARGETS)" LDFLAGS='$(LDFLAGS)' internal/tools/cross
+
+vuln: ## known vulnerabilities, with a canary
+	GO=$(GO) internal/tools/vuln
+
+licences: ## licences of what is linked into the programs
+	GO=$(GO) internal/tools/licences
+
+bench: ## benchmarks beside the code, with allocations
+	$(GO) test -run '^$$' -bench . -benchmem ./...
+
+demo: ## the main job, on embedded brokers
+	$(GO) run ./cmd/sealgate demo
+
+clean: ## remove what was built
+	rm -rf bin dist
