@@ -260,9 +260,12 @@ func (c *Corridor) targets(r *policy.Route, topic string) (set spool.UplinkMask)
 	return set
 }
 
-// protectedBound is an upper bound of what a message of this size needs in one
-// log: base64 of the whole, the inline grant, padding and framing.
-func protectedBound(payload, topic int) int { return payload*2 + topic*2 + 4096 }
+// protectedBound is what a message of this size may need in one log: an
+// encrypted field is padded to a power of two and written in base64, which
+// makes it up to 8/3 as long; then the inline grant, padding and framing. (Very
+// many small fields can take more: then the log has to have room when they are
+// committed, or they are refused.)
+func protectedBound(payload, topic int) int { return payload*3 + topic*2 + 4096 }
 
 func (c *Corridor) shardOf(r *policy.Route, topic string) *shard {
 	if len(c.shards) == 1 {
