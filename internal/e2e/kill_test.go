@@ -25,6 +25,7 @@ func TestMain(m *testing.M) {
 // reordered within a topic, no secret is seen in clear at the cloud or on the
 // gateway's disk.
 func TestKillAndCut(t *testing.T) {
+	t.Parallel()
 	Need(t, "mosquitto")
 	var (
 		total  = Size(4_000, 20_000)
