@@ -224,3 +224,6 @@ func str(dst []byte, s string) []byte {
 func frame(first byte, body []byte) []byte {
 	return append(binary.AppendUvarint([]byte{first}, uint64(len(body))), body...)
 }
+
+// Buffered is how many bytes Read has in hand.
+func (c *Client) Buffered() int { return c.r.Buffered() }

@@ -94,7 +94,7 @@ func (d *Device) session(ctx context.Context, c *Client, tail []under, next int,
 		if len(tail) == 0 || c.Flush() != nil {
 			return tail, next
 		}
-		for more := true; more; more = len(tail) > 0 && c.r.Buffered() > 0 {
+		for more := true; more; more = len(tail) > 0 && c.Buffered() > 0 {
 			p, err := c.Read()
 			if err != nil {
 				return tail, next

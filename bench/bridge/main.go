@@ -1,0 +1,312 @@
+// Command bridge measures the gateway beside what it replaces: a plain
+// mosquitto bridge. Both take the same messages from the same devices at QoS 1
+// and forward them to a mosquitto that stands for the cloud, in turn, on the
+// same machine, in the same run. The bridge keeps everything in memory; the
+// gateway judges, encrypts and fsyncs before it acknowledges.
+//
+//	go -C bench run ./bridge
+//
+// The figures are for one machine; the ratios travel better.
+package main
+
+import (
+	"bytes"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"slices"
+	"sync"
+	"text/tabwriter"
+	"time"
+
+	"github.com/sealgate/sealgate/internal/e2e"
+)
+
+func main() {
+	var o options
+	flag.IntVar(&o.messages, "n", 20_000, "messages in a round")
+	flag.IntVar(&o.rounds, "rounds", 3, "rounds of each kind; the median is printed")
+	flag.IntVar(&o.window, "window", 100, "messages under way: of all devices, and of the uplink")
+	flag.Parse()
+	t := &stage{}
+	err := t.run(func() { measure(t, o) })
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "bridge:", err)
+		os.Exit(1)
+	}
+}
+
+type options struct{ messages, rounds, window int }
+
+// A figure is the result of one round.
+type figure struct {
+	rate      float64       // messages a second, from the first to the last at the cloud
+	acked     float64       // messages a second, acknowledged to the devices
+	cpu       time.Duration // of the gateway or the bridging broker, a message
+	cloud     time.Duration // of the cloud's broker, a message
+	idle, top int64         // bytes
+}
+
+func measure(t *stage, o options) {
+	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Printf("%d messages of %d bytes a round, QoS 1, %d under way, median of %d rounds\n\n", o.messages, len(payload(0)), o.window, o.rounds)
+	fmt.Fprintln(w, "\tdevices\tmessages/s\tacknowledged/s\tCPU/message\tcloud's CPU\tRSS idle\tRSS peak\t")
+	for _, devices := range []int{1, 50} {
+		var plain, sealed []figure
+		for range o.rounds {
+			plain = append(plain, t.round(o, devices, plainBridge))
+			sealed = append(sealed, t.round(o, devices, sealgate))
+		}
+		p, s := median(plain), median(sealed)
+		p.print(w, "mosquitto bridge", devices)
+		s.print(w, "sealgate", devices)
+		fmt.Fprintf(w, "ratio\t\t%.2f\t%.2f\t%.2f\t%.2f\t\t\t\n", s.rate/p.rate, s.acked/p.acked, float64(s.cpu)/float64(p.cpu), float64(s.cloud)/float64(p.cloud))
+	}
+	if err := w.Flush(); err != nil {
+		t.Fatalf("print: %v", err)
+	}
+}
+
+func (f figure) print(w *tabwriter.Writer, name string, devices int) {
+	fmt.Fprintf(w, "%s\t%d\t%.0f\t%.0f\t%s\t%s\t%.1f MB\t%.1f MB\t\n", name, devices, f.rate, f.acked,
+		f.cpu.Round(100*time.Nanosecond), f.cloud.Round(100*time.Nanosecond), float64(f.idle)/1e6, float64(f.top)/1e6)
+}
+
+// median takes each column by itself.
+func median(fs []figure) figure {
+	return figure{
+		mid(fs, func(f figure) float64 { return f.rate }), mid(fs, func(f figure) float64 { return f.acked }),
+		mid(fs, func(f figure) time.Duration { return f.cpu }), mid(fs, func(f figure) time.Duration { return f.cloud }),
+		mid(fs, func(f figure) int64 { return f.idle }), mid(fs, func(f figure) int64 { return f.top }),
+	}
+}
+
+func mid[N int64 | float64 | time.Duration](fs []figure, of func(figure) N) N {
+	var vs []N
+	for _, f := range fs {
+		vs = append(vs, of(f))
+	}
+	slices.Sort(vs)
+	return vs[len(vs)/2]
+}
+
+// A forwarder starts what forwards, and returns it and where devices connect.
+type forwarder func(t *stage, o options, cloud string) (*e2e.Process, string)
+
+func plainBridge(t *stage, o options, cloud string) (*e2e.Process, string) {
+	m := e2e.StartMosquitto(t,
+		fmt.Sprintf("max_inflight_messages %d", o.window),
+		"connection cloud", "address "+cloud, "topic # out 1 \"\" "+e2e.Prefix, "restart_timeout 1", "notifications false")
+	return m.Process, m.Addr
+}
+
+func sealgate(t *stage, o options, cloud string) (*e2e.Process, string) {
+	site := e2e.NewSite(t, cloud)
+	return site.Start(t), site.Addr
+}
+
+// round runs one forwarder between its own brokers.
+func (t *stage) round(o options, devices int, start forwarder) (f figure) {
+	defer t.clean()
+	cloud := e2e.StartMosquitto(t, fmt.Sprintf("max_inflight_messages %d", o.window))
+	arrived := make(chan time.Time, 1)
+	warm := make(chan struct{})
+	go count(t, cloud.Addr, o.messages, warm, arrived)
+	way, addr := start(t, o, cloud.Addr)
+	warmUp(t, addr, warm)
+	before, cloudBefore := usage(t, way), usage(t, cloud.Process)
+	f.idle = before.RSS
+
+	begun := time.Now()
+	var all sync.WaitGroup
+	for d := range devices {
+		n := o.messages / devices
+		if d < o.messages%devices {
+			n++
+		}
+		all.Go(func() {
+			if err := device(addr, d, n, max(1, o.window/devices)); err != nil {
+				t.fail(err)
+			}
+		})
+	}
+	all.Wait()
+	f.acked = float64(o.messages) / time.Since(begun).Seconds()
+	select {
+	case end := <-arrived:
+		f.rate = float64(o.messages) / end.Sub(begun).Seconds()
+	case <-time.After(2 * time.Minute):
+		t.Fatalf("not everything arrived; the gateway says: %s", way.Log())
+	}
+	after, cloudAfter := usage(t, way), usage(t, cloud.Process)
+	f.cpu = (after.CPU - before.CPU) / time.Duration(o.messages)
+	f.cloud = (cloudAfter.CPU - cloudBefore.CPU) / time.Duration(o.messages)
+	f.top = after.Peak
+	return f
+}
+
+func usage(t *stage, p *e2e.Process) e2e.Usage {
+	u, err := p.Usage()
+	if err != nil {
+		t.Fatalf("%v", err)
+	}
+	return u
+}
+
+const warmTopic = "warm"
+
+// warmUp publishes until one message has come through.
+func warmUp(t *stage, addr string, warm <-chan struct{}) {
+	c, err := e2e.Dial(addr, e2e.ClientOptions{ID: "warm"})
+	if err != nil {
+		t.Fatalf("%v", err)
+	}
+	defer c.Close()
+	for id := uint16(1); id < 300; id++ {
+		if err := c.Publish(e2e.Message{Topic: warmTopic, Payload: []byte("{}"), QoS: 1}, id); err != nil {
+			t.Fatalf("%v", err)
+		}
+		select {
+		case <-warm:
+			time.Sleep(300 * time.Millisecond)
+			return
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
+	t.Fatalf("nothing comes through")
+}
+
+// count subscribes at the cloud and notes when the last message came.
+func count(t *stage, addr string, n int, warm chan<- struct{}, arrived chan<- time.Time) {
+	c, err := e2e.Dial(addr, e2e.ClientOptions{ID: "counter"})
+	if err == nil {
+		err = c.Subscribe("#")
+	}
+	defer func() {
+		if err != nil {
+			t.fail(fmt.Errorf("count: %w", err))
+		}
+	}()
+	if err != nil {
+		return
+	}
+	defer c.Close()
+	for warmed := false; n > 0; {
+		var p e2e.Packet
+		if p, err = c.Read(); err != nil {
+			return
+		}
+		if err = c.Ack(p.ID); err != nil {
+			return
+		}
+		switch {
+		case p.Topic != e2e.Prefix+warmTopic:
+			n--
+		case !warmed:
+			warmed = true
+			close(warm)
+		}
+	}
+	arrived <- time.Now()
+}
+
+// device publishes n messages, so many under way.
+func device(addr string, d, n, window int) error {
+	c, err := e2e.Dial(addr, e2e.ClientOptions{ID: fmt.Sprintf("device-%d", d)})
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	topic := fmt.Sprintf("fleet/%d/state", d)
+	for sent, acked := 0, 0; acked < n; {
+		for sent < n && sent-acked < window {
+			if err := c.Queue(e2e.Message{Topic: topic, Payload: payload(sent), QoS: 1}, uint16(sent%60_000)+1, false); err != nil {
+				return err
+			}
+			sent++
+		}
+		if err := c.Flush(); err != nil {
+			return err
+		}
+		for more := true; more && acked < n; more = c.Buffered() > 0 {
+			if _, err := c.Read(); err != nil {
+				return err
+			}
+			acked++
+		}
+	}
+	return nil
+}
+
+// payload is a tracker's report of about 500 bytes: a person, a place, a
+// secret, and readings that are nobody's business but the plant's.
+func payload(n int) []byte {
+	b := fmt.Appendf(nil, `{"device":"tracker-17","n":%06d,"driver":{"email":"anna.schmidt@example.org"},`+
+		`"position":{"latitude":48.137%03d,"longitude":11.575%03d},"modem":{"apn":"iot.example","password":"tR7-vq-Lw29z"},`+
+		`"engine":{"rpm":1840,"temperature":88.5,"load":0.42,"oil_pressure":3.1},"fuel":61.5,"battery":12.6,"doors":[0,0,0,1],"note":"`, n, n%1000, n%1000)
+	return append(append(b, bytes.Repeat([]byte("ok "), (498-len(b))/3)...), `"}`...)
+}
+
+// A stage stands for the test that the helpers expect.
+type stage struct {
+	mu       sync.Mutex // guards the rest
+	cleanups []func()
+	err      error
+}
+
+var errFatal = errors.New("measurement failed")
+
+func (t *stage) run(f func()) (err error) {
+	defer func() {
+		t.clean()
+		err = errors.Join(t.err, e2e.Clean())
+		if r := recover(); r != nil && r != any(errFatal) {
+			panic(r)
+		}
+	}()
+	f()
+	return nil
+}
+
+func (t *stage) fail(err error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.err = errors.Join(t.err, err)
+}
+
+func (t *stage) clean() {
+	t.mu.Lock()
+	fs := t.cleanups
+	t.cleanups = nil
+	t.mu.Unlock()
+	for _, f := range slices.Backward(fs) {
+		f()
+	}
+}
+
+func (t *stage) Helper()             {}
+func (t *stage) Logf(string, ...any) {}
+func (t *stage) Fatalf(f string, a ...any) {
+	t.fail(fmt.Errorf(f, a...))
+	panic(errFatal)
+}
+
+func (t *stage) Cleanup(f func()) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.cleanups = append(t.cleanups, f)
+}
+
+func (t *stage) TempDir() string {
+	dir, err := os.MkdirTemp("", "sealgate-bench-")
+	if err != nil {
+		t.Fatalf("%v", err)
+	}
+	t.Cleanup(func() {
+		if err := os.RemoveAll(dir); err != nil {
+			t.fail(err)
+		}
+	})
+	return dir
+}
