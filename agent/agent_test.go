@@ -25,9 +25,8 @@ import (
 
 // cloudSink is what the cloud's broker received.
 type cloudSink struct {
-	mu   sync.Mutex
-	got  []mqtt.Message
-	wake chan struct{}
+	mu  sync.Mutex
+	got []mqtt.Message
 }
 
 func (c *cloudSink) Submit(_ context.Context, _ mqtt.Source, m mqtt.Message, done func(error)) error {

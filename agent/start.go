@@ -59,25 +59,45 @@ func (a *Agent) openState() error {
 // openKeys opens the custodian and the gateway's own keys, and makes both at
 // the first start.
 func (a *Agent) openKeys() error {
-	dir := a.cfg.Keys.Directory
+	keyring, warning, err := openKeyring(a.cfg, a.opt.Machine)
+	if err != nil {
+		return err
+	}
+	if warning != "" {
+		a.raise("custody-weak", warning, "use a custody that a copy of the disk does not reveal, where the gateway has one")
+	}
+	a.keyring = keyring
+	return a.readFloor()
+}
+
+func openKeyring(cfg *config.Config, machine []byte) (k *crypto.Keyring, warning string, err error) {
+	dir := cfg.Keys.Directory
 	if err := durable.MkdirAll(dir, 0o700); err != nil {
-		return fmt.Errorf("create key directory %s: %w", dir, err)
+		return nil, "", fmt.Errorf("create key directory %s: %w", dir, err)
 	}
 	existing, err := filepath.Glob(filepath.Join(dir, "*.key"))
 	if err != nil {
-		return fmt.Errorf("list key directory %s: %w", dir, err)
+		return nil, "", fmt.Errorf("list key directory %s: %w", dir, err)
 	}
-	kek, err := custody.Open(a.cfg.Keys.Custody, custody.Options{Path: a.cfg.Keys.KEKFile, Create: len(existing) == 0})
+	kek, err := custody.Open(cfg.Keys.Custody, custody.Options{Path: cfg.Keys.KEKFile, Create: len(existing) == 0})
 	if err != nil {
-		return fmt.Errorf("open key-encryption key: %w", err)
+		return nil, "", fmt.Errorf("open key-encryption key: %w", err)
 	}
-	if kek.Warning != "" {
-		a.raise("custody-weak", kek.Warning, "use a custody that a copy of the disk does not reveal, where the gateway has one")
+	if k, err = crypto.OpenKeyring(dir, kek, cfg.Gateway, machine); err != nil {
+		return nil, "", fmt.Errorf("open keys: %w", err)
 	}
-	if a.keyring, err = crypto.OpenKeyring(dir, kek, a.cfg.Gateway, a.opt.Machine); err != nil {
-		return fmt.Errorf("open keys: %w", err)
+	return k, kek.Warning, nil
+}
+
+// PublicKey returns the public file of the key that a gateway signs with, for
+// the registry of those who open what it sends. It makes the gateway's keys if
+// there are none.
+func PublicKey(cfg *config.Config, machine []byte, now time.Time) ([]byte, error) {
+	k, _, err := openKeyring(cfg, machine)
+	if err != nil {
+		return nil, err
 	}
-	return a.readFloor()
+	return crypto.MarshalVerifier(k.Signer().Verifier(), now)
 }
 
 func (a *Agent) openSpool() error {
@@ -94,6 +114,16 @@ func (a *Agent) openSpool() error {
 	}
 	a.spool = sp
 	a.lifecycle.add("spool", func(context.Context) error { return sp.Close() })
+	if b := a.cfg.Ingress.Broker; b != nil {
+		// Sealed as JSON a message is a third longer, with its header and grant.
+		if need := int(b.Limits.Packet)*4/3 + 16<<10; need > sp.MaxRecord() {
+			return fmt.Errorf("spool.size is too small for ingress.broker.limits.packet: its largest record is %d bytes, and %d may be needed", sp.MaxRecord(), need)
+		}
+	}
+	if rec := sp.Recovery(); rec.Lost > 0 || len(rec.SetAside) > 0 {
+		a.raise("spool-damaged", fmt.Sprintf("the spool was damaged: %d acknowledged records are missing, %d segments are set aside", rec.Lost, len(rec.SetAside)),
+			"look at the medium (smartctl, dmesg); the files *.corrupt in the spool directory hold what could not be read")
+	}
 	return nil
 }
 

@@ -341,6 +341,11 @@ func UnmarshalRecipient(raw []byte) (RecipientPublic, error) {
 	return RecipientPublic{Audience: f.Audience, Created: created, Key: r}, nil
 }
 
+// MarshalVerifier returns the public file of a signer.
+func MarshalVerifier(v *Verifier, created time.Time) ([]byte, error) {
+	return marshalFile(publicFile{Format: signerFormat, Kind: signerKind, ID: v.KeyID().String(), Created: instantText(created), Public: v.Public()})
+}
+
 // UnmarshalVerifier reads a signer's public file.
 func UnmarshalVerifier(raw []byte) (*Verifier, error) {
 	f, err := readPublicFile(raw, signerFormat)

@@ -228,3 +228,18 @@ func FuzzUnmarshalRecipient(f *testing.F) {
 		}
 	})
 }
+
+func TestVerifierFile(t *testing.T) {
+	s, err := GenerateSigner()
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw, err := MarshalVerifier(s.Verifier(), time.Unix(1_767_225_600, 0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	v, err := UnmarshalVerifier(raw)
+	if err != nil || v.KeyID() != s.KeyID() {
+		t.Errorf("read back key %v: %v", v, err)
+	}
+}

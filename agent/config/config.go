@@ -33,7 +33,8 @@ type Config struct {
 	// letters, digits, '.', '_' or '-'. Keys are bound to it. Default: the host
 	// name.
 	Gateway string `yaml:"gateway"`
-	// Site is the name of the place, for topics. Same form. Default: "site".
+	// Site is the name of the place, for topics: the same in lower case, as in
+	// the trust root. Default: "site".
 	Site string `yaml:"site"`
 	// State is the directory of everything the agent writes and no other
 	// setting places elsewhere. Default: $STATE_DIRECTORY, else
@@ -396,12 +397,15 @@ func set[T comparable](p *T, v T) {
 
 var nameRule = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
 
+// siteRule is what trust roots and bundles accept as a site.
+var siteRule = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]{0,63}$`)
+
 func (c *Config) check(d *strictyaml.Document) {
 	if !nameRule.MatchString(c.Gateway) {
 		d.Errorf("gateway", "gateway must be 1 to 64 letters, digits, '.', '_' or '-', got %q", c.Gateway)
 	}
-	if !nameRule.MatchString(c.Site) {
-		d.Errorf("site", "site must be 1 to 64 letters, digits, '.', '_' or '-', got %q", c.Site)
+	if !siteRule.MatchString(c.Site) {
+		d.Errorf("site", "site must be 1 to 64 lower-case letters, digits, '.', '_' or '-', got %q", c.Site)
 	}
 	if b := c.Ingress.Broker; b != nil {
 		c.checkBroker(d, b)

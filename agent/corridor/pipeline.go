@@ -157,13 +157,10 @@ func (s *shard) request(j *job, uplink int) protect.Request {
 // bound blocks what no log can hold. It is a matter of configuration: the agent
 // refuses to start with an ingress that takes larger messages than the spool.
 func (s *shard) bound(o *protect.Output) {
-	if len(o.Payload)+recordOverhead(o) > s.c.opt.Spool.MaxRecord() {
+	if spool.Size(&spool.Record{Topic: o.Topic, Payload: o.Payload, KIDs: o.KIDs}) > s.c.opt.Spool.MaxRecord() {
 		o.Outcome, o.Reason, o.Payload = protect.OutcomeBlocked, payload.ReasonTooLarge, nil
 	}
 }
-
-// recordOverhead is more than what a record adds to its payload and topic.
-func recordOverhead(o *protect.Output) int { return len(o.Topic) + 48*len(o.KIDs) + 128 }
 
 // records turns one output into the entries of its uplink's logs: the grants
 // that the control log does not hold yet, then the message.
@@ -178,6 +175,9 @@ func (s *shard) records(dst []spool.Entry, j *job, uplink int, o *protect.Output
 		QoS: j.msg.QoS, Retain: j.msg.Retain, Topic: o.Topic, Payload: o.Payload,
 	}
 	dst = append(dst, spool.Entry{Uplink: uplink, Lane: uint8(j.route.Lane), Reservation: j.reservation, NoSync: j.msg.QoS == 0, Record: record})
+	if !j.msg.Retain {
+		return dst
+	}
 	for _, topic := range o.Also {
 		record.Topic = topic // a deletion: small, and rare enough to go without a reservation of its own
 		dst = append(dst, spool.Entry{Uplink: uplink, Lane: uint8(j.route.Lane), Record: record})

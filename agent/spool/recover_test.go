@@ -158,7 +158,7 @@ func TestDamageWhileOpen(t *testing.T) {
 		}
 	}
 	c := cursor(t, s, 0, 0)
-	ns, ps := drain(t, c)
+	ns, _ := drain(t, c)
 	want := slices.Concat(seq(0, 7), seq(9, 200), seq(201, 300))
 	if !slices.Equal(ns, want) {
 		t.Fatalf("got %v", ns)
@@ -172,8 +172,7 @@ func TestDamageWhileOpen(t *testing.T) {
 	if len(ns) != len(want)-1 || slices.Contains(ns, 100) {
 		t.Fatalf("after rewind: got %v", ns)
 	}
-	ps = again
-	for _, p := range ps {
+	for _, p := range again {
 		c.Release(p)
 	}
 	if st := s.Stats(); st.Lost != 4 || st.Records != 0 || l.acked != 300 {

@@ -46,11 +46,11 @@ losing a message; where they are refused, those in force stay.`,
 
 func runAgent(ctx context.Context, cfg *config.Config, env environment) error {
 	log := logger(cfg.Log, env.stderr)
-	machine, err := os.ReadFile("/etc/machine-id")
+	machine, err := machineID()
 	if err != nil {
 		log.Warn("this machine has no id: keys are not bound to it", "error", err)
 	}
-	a, err := agent.Start(ctx, agent.Options{Config: cfg, Logger: log, Build: build(), Machine: bytes.TrimSpace(machine)})
+	a, err := agent.Start(ctx, agent.Options{Config: cfg, Logger: log, Build: build(), Machine: machine})
 	if err != nil {
 		return err
 	}
@@ -66,6 +66,12 @@ func runAgent(ctx context.Context, cfg *config.Config, env environment) error {
 			}
 		}
 	}
+}
+
+// machineID is what the gateway's keys are bound to (machine-id(5)).
+func machineID() ([]byte, error) {
+	id, err := os.ReadFile("/etc/machine-id")
+	return bytes.TrimSpace(id), err
 }
 
 func stop(a *agent.Agent, why error) error {

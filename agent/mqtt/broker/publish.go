@@ -26,8 +26,6 @@ type waiter struct {
 	seq uint64
 }
 
-func nothing(error) {}
-
 // publish handles one PUBLISH, on the connection's reading goroutine. Anything
 // but packets.CodeSuccess ends the connection for that reason.
 func (b *Broker) publish(l *link, pk *packets.Packet) packets.Code {

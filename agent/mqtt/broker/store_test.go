@@ -124,7 +124,7 @@ func TestStateSurvivesClose(t *testing.T) {
 		t.Errorf("the will of a client that was connected: sink got %q last", last.Payload)
 	}
 	for range 2 { // and a second time, from the file that the first restart wrote
-		b, addr, _ = restart(t, dir, key)
+		b, _, _ = restart(t, dir, key)
 		closeNow(t, b)
 	}
 	b, addr, s = restart(t, dir, key)
