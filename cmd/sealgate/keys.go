@@ -11,7 +11,12 @@ import (
 )
 
 func keysCommand() *cobra.Command {
-	c := &cobra.Command{Use: "keys", Short: "the gateway's own keys"}
+	c := &cobra.Command{
+		Use:   "keys",
+		Short: "the gateway's own keys",
+		Args:  cobra.NoArgs,
+		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
 	var path string
 	export := &cobra.Command{
 		Use:   "export",
