@@ -1,0 +1,224 @@
+package config
+
+import (
+	"fmt"
+	"net"
+	"net/url"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/sealgate/sealgate/classify"
+	"github.com/sealgate/sealgate/internal/strictyaml"
+)
+
+var nameRule = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
+
+// siteRule is what trust roots and bundles accept as a site.
+var siteRule = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]{0,63}$`)
+
+func (c *Config) check(d *strictyaml.Document) {
+	if !nameRule.MatchString(c.Gateway) {
+		d.Errorf("gateway", "gateway must be 1 to 64 letters, digits, '.', '_' or '-', got %q", c.Gateway)
+	}
+	if !siteRule.MatchString(c.Site) {
+		d.Errorf("site", "site must be 1 to 64 lower-case letters, digits, '.', '_' or '-', got %q", c.Site)
+	}
+	if b := c.Ingress.Broker; b != nil {
+		c.checkBroker(d, b)
+	}
+	for i, s := range c.Ingress.Subscribe {
+		path := fmt.Sprintf("ingress.subscribe.%d", i)
+		checkURL(d, path+".url", s.URL)
+		for _, f := range s.Topics {
+			checkFilter(d, path+".topics", f)
+		}
+		checkClientTLS(d, path, s.URL, s.TLS)
+	}
+	if len(c.Uplinks) == 0 {
+		d.Errorf("uplinks", "uplinks: name at least one cloud broker, such as `city: {url: \"mqtts://broker.example.com:8883\"}`")
+	}
+	if len(c.Uplinks) > 16 {
+		d.Errorf("uplinks", "at most 16 uplinks")
+	}
+	for _, u := range c.Uplinks {
+		c.checkUplink(d, u)
+	}
+	if c.Keys.Custody != "file" {
+		d.Errorf("keys.custody", "unknown custody %q: file is the one there is", c.Keys.Custody)
+	}
+	if c.Keys.Recipients != "" && c.Keys.TrustRoot == "" {
+		d.Errorf("keys.recipients", "keys.trust_root is needed: it says whose signature on the recipients is valid")
+	}
+	c.checkGuard(d)
+	if c.Metrics.Listen != "off" {
+		if host, _, err := net.SplitHostPort(c.Metrics.Listen); err != nil || !loopback(host) {
+			d.Errorf("metrics.listen", "metrics.listen must be host:port on loopback, or \"off\"")
+		}
+	}
+	oneOf(d, "log.level", c.Log.Level, "debug", "info", "warn", "error")
+	oneOf(d, "log.format", c.Log.Format, "text", "json")
+}
+
+func (c *Config) checkBroker(d *strictyaml.Document, b *Broker) {
+	for i, l := range b.Listeners {
+		path := fmt.Sprintf("ingress.broker.listeners.%d", i)
+		host, port, err := net.SplitHostPort(l.Address)
+		if n, perr := strconv.Atoi(port); err != nil || perr != nil || n < 0 || n > 65535 {
+			d.Errorf(path+".address", "address must be host:port, got %q", l.Address)
+			continue
+		}
+		if l.TLS != nil && (l.TLS.Cert == "" || l.TLS.Key == "") {
+			d.Errorf(path+".tls", "tls needs cert and key")
+		}
+		if b.Anonymous && !loopback(host) && (l.TLS == nil || l.TLS.ClientCA == "") {
+			d.Errorf("ingress.broker.anonymous", "anonymous is permitted on loopback or with tls.client_ca only; %s is neither: set users", l.Address)
+		}
+	}
+	if !b.Anonymous && b.Users == "" {
+		certs := !slices.ContainsFunc(b.Listeners, func(l Listener) bool { return l.TLS == nil || l.TLS.ClientCA == "" })
+		if !certs {
+			d.Errorf("ingress.broker", "nobody could connect: set users to a password file, or anonymous: true on a loopback listener")
+		}
+	}
+	if b.Limits.Packet < 1<<10 || b.Limits.Packet > 16<<20 {
+		d.Errorf("ingress.broker.limits.packet", "packet must be between 1KiB and 16MiB")
+	}
+	if b.Limits.Clients < 1 || b.Limits.Clients > 100_000 {
+		d.Errorf("ingress.broker.limits.clients", "clients must be between 1 and 100000")
+	}
+	if b.Limits.Inflight < 1 || b.Limits.Inflight > 65535 {
+		d.Errorf("ingress.broker.limits.inflight", "inflight must be between 1 and 65535")
+	}
+	for _, f := range b.LocalOnly {
+		checkFilter(d, "ingress.broker.local_only", f)
+	}
+}
+
+func (c *Config) checkUplink(d *strictyaml.Document, u Uplink) {
+	path := "uplinks." + u.Name
+	if !nameRule.MatchString(u.Name) {
+		d.Errorf(path, "the name of an uplink must be 1 to 64 letters, digits, '.', '_' or '-'")
+	}
+	if p := checkURL(d, path+".url", u.URL); p != nil && p.Scheme == "mqtt" && !u.Cleartext && !loopback(p.Hostname()) {
+		d.Errorf(path+".url", "mqtt:// to another machine is readable on the way: use mqtts://, or say `cleartext: true` if that is meant")
+	}
+	checkClientTLS(d, path, u.URL, u.TLS)
+	if u.MaxQoS < 1 || u.MaxQoS > 2 {
+		d.Errorf(path+".max_qos", "max_qos must be 1 or 2")
+	}
+	if u.Window.Messages < 1 || u.Window.Messages > 65535 {
+		d.Errorf(path+".window.messages", "window.messages must be between 1 and 65535")
+	}
+	if u.Keepalive < time.Second || u.Keepalive > 65535*time.Second {
+		d.Errorf(path+".keepalive", "keepalive must be between 1s and 18h12m15s")
+	}
+	for i, t := range u.Topics {
+		tp := fmt.Sprintf("%s.topics.%d", path, i)
+		checkFilter(d, tp+".pattern", t.Pattern)
+		for key, prefix := range map[string]string{"local_prefix": t.LocalPrefix, "remote_prefix": t.RemotePrefix} {
+			if !validPrefix(prefix) {
+				d.Errorf(tp+"."+key, "%s must end in '/' and hold no wildcard", key)
+			}
+		}
+		if t.Direction != "out" {
+			d.Errorf(tp+".direction", "direction %q is not supported: only \"out\" is", t.Direction)
+		}
+	}
+}
+
+// validPrefix: whole levels, so that each of them can be graded by itself.
+func validPrefix(p string) bool {
+	return p == "" || strings.HasSuffix(p, "/") && !strings.ContainsAny(p, "+#\x00") && !strings.HasPrefix(p, "$")
+}
+
+func (c *Config) checkGuard(d *strictyaml.Document) {
+	g := c.Guard
+	if g.Profile != "" {
+		oneOf(d, "guard.profile", g.Profile, classify.Profiles()...)
+	}
+	for grade, action := range g.Minimum {
+		if _, ok := parseGrade(grade); !ok {
+			d.Errorf("guard.minimum."+grade, "unknown grade %q: L1 to L5", grade)
+		}
+		oneOf(d, "guard.minimum."+grade, action, "pass", "transform", "encrypt", "block")
+	}
+	if g.ObserveUntil != "" {
+		if _, err := time.Parse(time.DateOnly, g.ObserveUntil); err != nil {
+			d.Errorf("guard.observe_until", "observe_until must be a date such as 2026-12-31")
+		}
+	}
+	oneOf(d, "guard.observe_then", g.ObserveThen, "enforce", "keep")
+	oneOf(d, "guard.unreadable", g.Unreadable, "seal", "allow")
+	oneOf(d, "guard.unclassified", g.Unclassified, "balanced", "strict", "pass")
+}
+
+func parseGrade(s string) (classify.Grade, bool) {
+	for g := classify.L1; g <= classify.L5; g++ {
+		if s == g.String() {
+			return g, true
+		}
+	}
+	return 0, false
+}
+
+func oneOf(d *strictyaml.Document, path, got string, want ...string) {
+	if !slices.Contains(want, got) {
+		key := path[strings.LastIndexByte(path, '.')+1:]
+		d.Errorf(path, "%s must be one of %s, got %q%s", key, strings.Join(want, ", "), got, strictyaml.Suggest(got, want))
+	}
+}
+
+func checkURL(d *strictyaml.Document, path, raw string) *url.URL {
+	u, err := url.Parse(raw)
+	if err != nil || u.Hostname() == "" || (u.Scheme != "mqtt" && u.Scheme != "mqtts") || u.Path != "" || u.RawQuery != "" {
+		d.Errorf(path, "url must be mqtt://host:port or mqtts://host:port")
+		return nil
+	}
+	if u.User != nil {
+		d.Errorf(path, "no credentials in a url: use username and password_file")
+	}
+	return u
+}
+
+func checkClientTLS(d *strictyaml.Document, path, raw string, t *ClientTLS) {
+	if t == nil {
+		return
+	}
+	if !strings.HasPrefix(raw, "mqtts://") {
+		d.Errorf(path+".tls", "tls is set but the url is not mqtts://")
+	}
+	if (t.Cert == "") != (t.Key == "") {
+		d.Errorf(path+".tls", "cert and key belong together")
+	}
+}
+
+func checkFilter(d *strictyaml.Document, path, f string) {
+	if !validFilter(f) {
+		d.Errorf(path, "%q is not a valid topic filter", f)
+	}
+}
+
+// validFilter holds topic filters to MQTT 5.0 section 4.7.
+func validFilter(f string) bool {
+	if f == "" || len(f) > 65535 || strings.ContainsRune(f, 0) {
+		return false
+	}
+	levels := strings.Split(f, "/")
+	for i, l := range levels {
+		if strings.Contains(l, "#") && (l != "#" || i != len(levels)-1) || strings.Contains(l, "+") && l != "+" {
+			return false
+		}
+	}
+	return true
+}
+
+func loopback(host string) bool {
+	if host == "localhost" {
+		return true
+	}
+	ip := net.ParseIP(host)
+	return ip != nil && ip.IsLoopback()
+}
