@@ -227,3 +227,31 @@ func frame(first byte, body []byte) []byte {
 
 // Buffered is how many bytes Read has in hand.
 func (c *Client) Buffered() int { return c.r.Buffered() }
+
+// Blast publishes n messages at QoS 1 on one connection, so many under way, and
+// returns when all are acknowledged.
+func Blast(addr, id, topic string, n, window int, payload func(n int) []byte) error {
+	c, err := Dial(addr, ClientOptions{ID: id})
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	for sent, acked := 0, 0; acked < n; {
+		for sent < n && sent-acked < window {
+			if err := c.Queue(Message{Topic: topic, Payload: payload(sent), QoS: 1}, uint16(sent%60_000)+1, false); err != nil {
+				return err
+			}
+			sent++
+		}
+		if err := c.Flush(); err != nil {
+			return err
+		}
+		for more := true; more && acked < n; more = c.Buffered() > 0 {
+			if _, err := c.Read(); err != nil {
+				return err
+			}
+			acked++
+		}
+	}
+	return nil
+}
