@@ -144,7 +144,10 @@ func TestBadCloud(t *testing.T) {
 	check(t, err)
 	defer device.Close()
 	n := 0
-	for _, m := range moods {
+	for i, m := range moods {
+		if !Full() && i%3 != 0 {
+			continue
+		}
 		cloud.become(m.name, m.mood)
 		for range 50 {
 			check(t, device.Publish(Message{Topic: "line/a", Payload: fmt.Appendf(nil, `{"n":%d,"password":%q}`, n, Secret), QoS: 1}, uint16(n+1)))

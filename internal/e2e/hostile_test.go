@@ -90,6 +90,7 @@ func TestHostilePayloads(t *testing.T) {
 	cloud := StartMosquitto(t)
 	recorder := Record(t, cloud.Addr, "#")
 	site := NewSite(t, cloud.Addr)
+	site.Spool = "{size: 128MiB, volatile: true}"
 	site.Ingress = fmt.Sprintf("broker: {listeners: [{address: %q}], anonymous: true, limits: {packet: 2MiB}}", site.Addr)
 	gateway := site.Start(t)
 	device, err := Dial(site.Addr, ClientOptions{ID: "device"})

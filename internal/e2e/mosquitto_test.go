@@ -5,7 +5,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"net"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"reflect"
 	"strings"
 	"testing"
@@ -236,4 +238,60 @@ func TestLocalSide(t *testing.T) {
 			t.Errorf("%s left in clear", p.Topic)
 		}
 	}
+}
+
+// TestSealctl makes a site's keys with the operator's tool, publishes with
+// Debian's clients, and opens at the cloud with the consumer's tool: from a file
+// and from the broker itself.
+func TestSealctl(t *testing.T) {
+	t.Parallel()
+	Need(t, "mosquitto", "mosquitto_pub", "mosquitto_sub")
+	sealctl := func(args ...string) string {
+		t.Helper()
+		var out, prose bytes.Buffer
+		cmd := exec.Command(Program(t, "sealctl"), args...)
+		cmd.Stdout, cmd.Stderr = &out, &prose
+		if err := cmd.Run(); err != nil {
+			t.Fatalf("sealctl %s: %v: %s", args[0], err, prose.String())
+		}
+		return out.String()
+	}
+	cloud := StartMosquitto(t)
+	site := NewSite(t, cloud.Addr)
+	keys := filepath.Join(t.TempDir(), "keys")
+	sealctl("keys", "init", "--dir", keys, "--site", "plant", "--audience", "ops")
+	for _, name := range []string{"recipients.bundle", "root.json"} {
+		raw, err := os.ReadFile(filepath.Join(keys, name))
+		check(t, err)
+		check(t, os.WriteFile(filepath.Join(site.Dir, name), raw, 0o600))
+	}
+	gateway := site.Start(t)
+	recorder := Record(t, cloud.Addr, "#")
+	messages := map[string]string{
+		"line/config": `{"wifi":{"ssid":"plant","password":"` + Secret + `"},"port":443}`,
+		"line/broken": `{"password":"` + Secret + `",}`,
+	}
+	for topic, payload := range messages {
+		pub(t, site.Addr, "-t", topic, "-m", payload, "-q", "1", "-r")
+		p := arrived(t, recorder, Prefix+topic, 1)
+		file := filepath.Join(t.TempDir(), "message")
+		check(t, os.WriteFile(file, p.Payload, 0o600))
+		if got := sealctl("open", "--keys", keys, "--topic", p.Topic, "--protected", file); strings.TrimSuffix(got, "\n") != payload {
+			t.Errorf("%s: sealctl opened %q", topic, got)
+		}
+	}
+	got := sealctl("open", "--keys", keys, "--subscribe", "mqtt://"+cloud.Addr, "--topic", Prefix+"line/#", "--count", "2", "--protected", "--json")
+	for line := range strings.Lines(got) {
+		var m struct{ Topic, Protection, Payload string }
+		if err := json.Unmarshal([]byte(line), &m); err != nil {
+			t.Fatal(err)
+		}
+		if want := messages[strings.TrimPrefix(m.Topic, Prefix)]; m.Payload != want || m.Protection == "none" {
+			t.Errorf("opened from the broker: %+v", m)
+		}
+	}
+	if n := strings.Count(got, "\n"); n != 2 {
+		t.Errorf("%d messages opened from the broker: %s", n, got)
+	}
+	check(t, gateway.Stop(20*time.Second))
 }

@@ -180,34 +180,42 @@ func FindInFiles(dir, text string) (found []string, err error) {
 
 var build struct {
 	sync.Mutex // guards the rest
-	path       string
+	dir        string
+	paths      map[string]string
 }
 
-// Sealgate builds the program, once, and returns its path. Clean removes it.
-func Sealgate(t T) string {
+// Sealgate builds the gateway's program, once, and returns its path.
+func Sealgate(t T) string { t.Helper(); return Program(t, "sealgate") }
+
+// Program builds a program of ours, once, and returns its path. Clean removes
+// it.
+func Program(t T, name string) string {
 	t.Helper()
 	build.Lock()
 	defer build.Unlock()
-	if build.path != "" {
-		return build.path
+	if path := build.paths[name]; path != "" {
+		return path
 	}
-	dir, err := os.MkdirTemp("", "sealgate-e2e-")
-	check(t, err)
-	path := filepath.Join(dir, "sealgate")
-	out, err := exec.Command("go", "build", "-o", path, "github.com/sealgate/sealgate/cmd/sealgate").CombinedOutput()
+	if build.dir == "" {
+		dir, err := os.MkdirTemp("", "sealgate-e2e-")
+		check(t, err)
+		build.dir, build.paths = dir, map[string]string{}
+	}
+	path := filepath.Join(build.dir, name)
+	out, err := exec.Command("go", "build", "-o", path, "github.com/sealgate/sealgate/cmd/"+name).CombinedOutput()
 	if err != nil {
-		t.Fatalf("build sealgate: %v\n%s", err, out)
+		t.Fatalf("build %s: %v\n%s", name, err, out)
 	}
-	build.path = path
+	build.paths[name] = path
 	return path
 }
 
-// Clean removes what Sealgate built.
+// Clean removes what Program built.
 func Clean() error {
 	build.Lock()
 	defer build.Unlock()
-	if build.path == "" {
+	if build.dir == "" {
 		return nil
 	}
-	return os.RemoveAll(filepath.Dir(build.path))
+	return os.RemoveAll(build.dir)
 }

@@ -94,7 +94,7 @@ func TestFullDisk(t *testing.T) {
 	proxy.Cut(time.Hour)
 	site := NewSite(t, proxy.Addr)
 	site.Spool = "{size: 16MiB, volatile: true}"
-	site.Ingress = fmt.Sprintf("broker: {listeners: [{address: %q}], anonymous: true, limits: {hold: 1s}}", site.Addr)
+	site.Ingress = fmt.Sprintf("broker: {listeners: [{address: %q}], anonymous: true, limits: {hold: 1s, packet: 64KiB}}", site.Addr)
 	check(t, os.Mkdir(site.State(), 0o700))
 	if err := syscall.Mount("tmpfs", site.State(), "tmpfs", 0, "size=24m"); err != nil {
 		t.Skipf("a small disk needs the right to mount: %v", err)
