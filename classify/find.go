@@ -432,10 +432,12 @@ func (s *Scratch) array(i int32) bool {
 	return found
 }
 
-// binary reports a payload of a known binary format.
+// binary reports a payload, or bytes in one, of a known binary format.
 func (s *Scratch) binary(i int32) {
 	class := ClassMediaImage
-	switch s.doc.Media {
+	switch s.doc.MediaOf(i) {
+	case payload.MediaNone:
+		return // bytes of no known format: unclassified
 	case payload.MediaJPEG, payload.MediaPNG:
 	default:
 		class = ClassAIModel
@@ -443,7 +445,7 @@ func (s *Scratch) binary(i int32) {
 	for id := range s.owner.detectors {
 		if d := &s.owner.detectors[id]; d.on&onBinary != 0 && d.class == class {
 			s.open(&s.cand, i, payload.KindBinary, nil)
-			s.cand.bare(s.topic.about)
+			s.cand.bare(s.topic.about.union(s.mem.paths[s.paths[i]].about))
 			if m, ok := d.find(&s.cand); ok {
 				s.report(&s.cand, DetectorID(id), m)
 			}

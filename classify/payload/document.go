@@ -165,6 +165,22 @@ func (d *Document) Locate(i int32, start, end uint32) Span {
 	return f.Raw
 }
 
+// MediaOf returns what field i, of KindBinary, is by its magic number.
+func (d *Document) MediaOf(i int32) Media {
+	if i == d.Root {
+		return d.Media
+	}
+	if h, ok := d.format.(holder); ok {
+		return recognize(h.bytesIn(d.Value(i)))
+	}
+	return MediaNone
+}
+
+// A holder is a format that binary leaves stand in.
+type holder interface {
+	bytesIn(value []byte) []byte
+}
+
 // A locator is a format whose texts can differ from their raw bytes.
 type locator interface {
 	locate(raw []byte, value Span, start, end uint32) Span
@@ -173,10 +189,10 @@ type locator interface {
 // TopLevelObject reports whether the payload is one JSON object: a document
 // that a member can be appended to.
 func (d *Document) TopLevelObject() bool {
-	return d.format != nil && d.Fields[d.Root].Kind == KindObject
+	return d.name == "json" && d.Fields[d.Root].Kind == KindObject
 }
 
-// FormatName returns "json", "jsonl", "text", "jpeg", "png", "gguf",
+// FormatName returns "json", "jsonl", "cbor", "text", "jpeg", "png", "gguf",
 // "safetensors", "tflite", "empty" or "unreadable".
 func (d *Document) FormatName() string {
 	if d.name == "" {

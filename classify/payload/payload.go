@@ -49,15 +49,15 @@ type Kind uint8
 // Kinds. Object, Array and Lines are containers; all others are leaves.
 const (
 	KindNone   Kind = iota
-	KindObject      // JSON object
-	KindArray       // JSON array
+	KindObject      // JSON object, CBOR map
+	KindArray       // JSON or CBOR array
 	KindLines       // root of JSON lines: its children are the documents, in order
 	KindString
 	KindNumber
 	KindBool
 	KindNull
 	KindText   // a plain-text payload, whole
-	KindBinary // a payload of a known binary format, whole (see Document.Media)
+	KindBinary // bytes: a payload of a known binary format, whole (see Document.Media), or a leaf in another format
 	KindTopic  // one level of the topic
 )
 
@@ -166,5 +166,6 @@ func Formats() []Format { return append([]Format(nil), formats[:]...) }
 var formats = [...]Format{
 	opaqueFormat{}, // by magic number, before JSON: the length of a safetensors header may read "{"
 	jsonFormat{},
+	cborFormat{},
 	textFormat{},
 }
