@@ -22,6 +22,7 @@ type Report struct {
 	Resent      int // arrivals of a protected message that had arrived before: the uplink's resends
 	Redelivered int // arrivals that are a device's redelivery, protected anew
 	InClear     int // arrivals without an envelope that had arrived before: one or the other
+	Most        int // arrivals of the same protected message
 	Problems    []string
 }
 
@@ -32,8 +33,8 @@ func (r *Report) problem(format string, args ...any) {
 }
 
 func (r Report) String() string {
-	return fmt.Sprintf("%d acknowledged, %d arrived; duplicates: %d resent by the uplink, %d redelivered by devices, %d of either kind in clear",
-		r.Acked, r.Arrived, r.Resent, r.Redelivered, r.InClear)
+	return fmt.Sprintf("%d acknowledged, %d arrived; duplicates: %d resent by the uplink (one message at most %d times), %d redelivered by devices, %d of either kind in clear",
+		r.Acked, r.Arrived, r.Resent, r.Most, r.Redelivered, r.InClear)
 }
 
 // Read opens what arrived at the cloud. A secret in clear is a problem of the
@@ -71,13 +72,14 @@ func Check(devices []*Device, arrivals []Arrival, r *Report) {
 		account *Account
 		highest int
 		ids     []map[[16]byte]bool // by number
+		times   map[[16]byte]int    // of arrival
 		log     map[[16]byte]int    // place of first arrival
 		last    int                 // place of the last arrival
 	}
 	topics := map[string]*topicState{}
 	for _, d := range devices {
 		for name, a := range d.Topic {
-			topics[name] = &topicState{account: a, highest: -1, ids: make([]map[[16]byte]bool, len(a.Sent)), log: map[[16]byte]int{}, last: -1}
+			topics[name] = &topicState{account: a, highest: -1, ids: make([]map[[16]byte]bool, len(a.Sent)), log: map[[16]byte]int{}, times: map[[16]byte]int{}, last: -1}
 		}
 	}
 	for _, a := range arrivals {
@@ -102,6 +104,8 @@ func Check(devices []*Device, arrivals []Arrival, r *Report) {
 			t.ids[a.N][a.ID] = true
 			continue
 		}
+		t.times[a.ID]++
+		r.Most = max(r.Most, t.times[a.ID])
 		place, again := t.log[a.ID]
 		switch {
 		case again && !t.ids[a.N][a.ID]:
