@@ -1,0 +1,141 @@
+package agent
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/sealgate/sealgate/agent/config"
+	"github.com/sealgate/sealgate/classify/policy"
+	"github.com/sealgate/sealgate/crypto/protect"
+)
+
+// publishes is mosquitto's rule: the first line with a prefix whose local
+// prefix and pattern match decides, the local prefix goes where the topic has
+// it, the remote prefix comes before the rest; otherwise the topic stays. A
+// topic that no line matches is not published.
+func publishes(t *testing.T, lines [][3]string, topic string) (remote string, ok bool) {
+	t.Helper()
+	for _, l := range lines {
+		f, err := policy.ParseFilter(l[1] + l[0])
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !f.Match(topic) {
+			continue
+		}
+		ok = true
+		if l[1] != "" || l[2] != "" {
+			return l[2] + strings.TrimPrefix(topic, l[1]), true
+		}
+	}
+	return topic, ok
+}
+
+// TestImportedTopics: what a bridge publishes, an imported configuration does,
+// under the same topic; or the import says that it does not.
+func TestImportedTopics(t *testing.T) {
+	topics := []string{"a", "a/b", "a/b/c", "a/bc", "ab/c", "b", "b/c", "l", "l/a", "l/a/b", "l/ax", "l/$x/y", "$SYS/x", "x/temp", "temp", "temp/1", "la/b", "/a", "a//b"}
+	for name, tc := range map[string]struct {
+		lines  [][3]string // pattern, local prefix, remote prefix
+		remark string      // why the lines are not mapped, or not wholly
+	}{
+		"as it is":              {[][3]string{{"#", "", ""}}, ""},
+		"one topic":             {[][3]string{{"a/b", "", ""}}, ""},
+		"remote prefix":         {[][3]string{{"a/#", "", "r/"}}, ""},
+		"local prefix":          {[][3]string{{"a/#", "l/", ""}}, ""},
+		"both":                  {[][3]string{{"#", "l/", "r/s/"}}, ""},
+		"both, plus":            {[][3]string{{"+/b", "l/", "r/"}, {"+", "a/", "q/"}}, ""},
+		"single topic":          {[][3]string{{"", "x/temp", "y/temp"}}, ""},
+		"tail in both":          {[][3]string{{"b", "l/a/", "r/"}, {"c", "a/b/", ""}}, ""},
+		"tail inside a level":   {[][3]string{{"x", "l/a", "r/a"}}, ""},
+		"literal level":         {[][3]string{{"a/b", "", "pre-"}}, ""},
+		"prefixes go first":     {[][3]string{{"a/#", "", ""}, {"#", "", "r/"}}, ""},
+		"first prefix wins":     {[][3]string{{"a/b", "", "one/"}, {"a/#", "", "two/"}, {"#", "", ""}}, ""},
+		"leading slash":         {[][3]string{{"/a", "", "r"}}, ""},
+		"same twice":            {[][3]string{{"a", "", "r/"}, {"a", "", "r/"}}, ""},
+		"renamed last level":    {[][3]string{{"", "x/temp", "y/heat"}}, "last level"},
+		"prefix of every level": {[][3]string{{"#", "", "site-"}}, "must end in '/'"},
+		"prefix of a tree":      {[][3]string{{"a/#", "", "site-"}}, "not the topic a itself"},
+		"server's topics":       {[][3]string{{"#", "$SYS/", "r/"}}, "begin with $"},
+		"into server's topics":  {[][3]string{{"a", "", "$aws/"}}, "begins with $"},
+		"hole":                  {[][3]string{{"a", "", "{site}/"}}, "something else here"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			conf := "listener 1883 127.0.0.1\nallow_anonymous true\nconnection c\naddress 127.0.0.1\ntopic keep/me out 1\n"
+			for _, l := range tc.lines {
+				word := func(s string) string {
+					if s == "" {
+						return `""`
+					}
+					return s
+				}
+				conf += "topic " + word(l[0]) + " out 1 " + word(l[1]) + " " + word(l[2]) + "\n"
+			}
+			path := filepath.Join(t.TempDir(), "mosquitto.conf")
+			check(t, os.WriteFile(path, []byte(conf), 0o600))
+			im, err := config.ImportMosquitto(config.ImportOptions{Path: path, Hostname: "gw"})
+			check(t, err)
+			said := false
+			for _, r := range im.Remarks {
+				if r.Directive == "topic" {
+					said = said || tc.remark != "" && strings.Contains(r.Text, tc.remark)
+					if tc.remark == "" {
+						t.Errorf("remark: %+v", r)
+					}
+				}
+			}
+			if tc.remark != "" && !said {
+				t.Errorf("no remark in %+v", im.Remarks)
+			}
+			mapping := importedMapping(t, im)
+			for _, topic := range topics {
+				want, ok := publishes(t, tc.lines, topic)
+				m, mapped := mapping(topic)
+				got := topic
+				for range m.Strip {
+					_, got, _ = strings.Cut(got, "/")
+				}
+				got = m.Prefix + got
+				switch {
+				case mapped && !ok:
+					t.Errorf("%s leaves, as %s", topic, got)
+				case mapped && got != want:
+					t.Errorf("%s leaves as %s, with mosquitto as %s", topic, got, want)
+				case ok && !mapped && tc.remark == "":
+					t.Errorf("%s stays, with mosquitto it leaves as %s", topic, want)
+				}
+			}
+		})
+	}
+}
+
+func check(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// importedMapping compiles what the import wrote, and its policy.
+func importedMapping(t *testing.T, im *config.Imported) func(string) (protect.Mapping, bool) {
+	t.Helper()
+	for _, f := range im.Files {
+		if f.Name == "policy.yaml" {
+			_, err := policy.Compile(f.Data, policy.Vocabulary{Actions: protect.Specs(), Uplinks: []string{"c"}}, policy.Guard{Observe: true})
+			check(t, err)
+		}
+	}
+	for _, f := range im.Files {
+		if f.Name == "agent.yaml" {
+			cfg, err := config.Parse("agent.yaml", f.Data)
+			check(t, err)
+			m, err := topicMapping(cfg.Uplinks[0].Topics)
+			check(t, err)
+			return m
+		}
+	}
+	t.Fatal("no agent.yaml")
+	return nil
+}
