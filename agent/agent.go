@@ -151,8 +151,9 @@ func (a *Agent) Stop(ctx context.Context) error {
 func (a *Agent) Reload() error {
 	a.reloading.Lock()
 	defer a.reloading.Unlock()
-	gen, rules := a.build(time.Now())
-	if rules.failed != nil && a.current().usable() {
+	now := time.Now()
+	gen, rules := a.build(now)
+	if a.keeps(a.current(), rules, now) {
 		a.raise("reload-refused", "the new policy or recipients were refused; the rules in force stay", "run sealgate check, correct what it names, and reload")
 		return rules.failed
 	}
@@ -164,6 +165,14 @@ func (a *Agent) Reload() error {
 	a.clear("reload-refused")
 	a.log.Info("rules swapped", "mode", rules.mode, "policy_version", rules.policy.Version, "policy_source", rules.policy.Source, "recipients_version", rules.bundle)
 	return nil
+}
+
+// keeps says that the rules in force are better than new ones of which
+// something fell back: they have keys, or a policy of the site. Rules that
+// observe longer than they may are never better.
+func (a *Agent) keeps(current, rules rules, now time.Time) bool {
+	better := current.usable() && rules.failed != nil || current.policy.Source == "file" && rules.refused != nil
+	return better && (current.mode != "observe" || a.cfg.ObservePermitted(now))
 }
 
 // BrokerAddr is where the embedded broker's first listener listens, nil where

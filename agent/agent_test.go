@@ -16,6 +16,7 @@ import (
 
 	"github.com/sealgate/sealgate/agent"
 	"github.com/sealgate/sealgate/agent/config"
+	"github.com/sealgate/sealgate/agent/corridor"
 	"github.com/sealgate/sealgate/agent/mqtt"
 	"github.com/sealgate/sealgate/agent/mqtt/broker"
 	"github.com/sealgate/sealgate/crypto"
@@ -339,6 +340,60 @@ func TestExistingBroker(t *testing.T) {
 		}
 		if time.Now().After(end) {
 			t.Fatal("nothing arrived")
+		}
+	}
+}
+
+// TestReloadWhileObserving: without keys a gateway that observes keeps its
+// policy too when a new one is refused.
+func TestReloadWhileObserving(t *testing.T) {
+	s := newSite(t, "policy: policy.yaml\nguard: {observe_until: 2099-12-31}\n")
+	s.cfg = strings.Replace(s.cfg, "keys: {recipients: recipients.bundle, trust_root: root.json}\n", "", 1)
+	path := filepath.Join(s.dir, "policy.yaml")
+	check(t, os.WriteFile(path, []byte("schema: sealgate/policy/v1\nversion: 3\nprofile: generic\nmode: observe\nroutes: [{name: all, topics: [\"#\"]}]\n"), 0o600))
+	a := s.start(t)
+	defer stop(t, a)
+	publish(t, a, mqtt.Message{Topic: "a", Payload: []byte(`{"email":"jo.meier@example.org"}`), QoS: 1})
+	s.wait(t, "plant/gw-1/a")
+
+	check(t, os.WriteFile(path, []byte("schema: nope\n"), 0o600))
+	if err := a.Reload(); err == nil {
+		t.Error("a bad policy was accepted")
+	}
+	if st := a.Stats(); st.Policy.Version != 3 || st.Mode != "observe" || !strings.Contains(fmt.Sprint(st.Alarms), "reload-refused") {
+		t.Errorf("after a refused reload: %+v", st)
+	}
+}
+
+// TestMoving: the watchdog's check sees a corridor in which nothing moves.
+func TestMoving(t *testing.T) {
+	s := newSite(t, "")
+	stuck := make(chan struct{})
+	a, err := agent.Start(t.Context(), agent.Options{
+		Config: parse(t, s), Logger: slog.New(slog.NewTextHandler(t.Output(), nil)),
+		Observe: func(*corridor.Event) { <-stuck },
+	})
+	check(t, err)
+	defer stop(t, a)
+	moving := a.Moving()
+	if !moving() || !moving() {
+		t.Error("an idle gateway does not move")
+	}
+	conn, err := mqtt.DialPaho311(t.Context(), mqtt.Options{URL: "mqtt://" + a.BrokerAddr().String(), ClientID: "device"})
+	check(t, err)
+	defer conn.Close()
+	for range 3 {
+		check(t, conn.Publish(&mqtt.Message{Topic: "a", Payload: []byte(`{"n":1}`), QoS: 1}, func(mqtt.Ack) {}))
+	}
+	for end := time.Now().Add(10 * time.Second); moving(); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("a stuck corridor seems to move")
+		}
+	}
+	close(stuck)
+	for end := time.Now().Add(10 * time.Second); !moving(); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("a corridor that moves again seems to be stuck")
 		}
 	}
 }

@@ -77,7 +77,7 @@ func Check(cfg *config.Config, now time.Time) (notes []string, err error) {
 	} else if src, err := os.ReadFile(cfg.Policy); err != nil {
 		errs = append(errs, fmt.Errorf("read policy: %w", err))
 	} else if p, err := policy.Compile(src, Vocabulary(cfg, audiences), guard); err != nil {
-		errs = append(errs, fmt.Errorf("policy %s:\n%w", cfg.Policy, err))
+		errs = append(errs, policyError(cfg.Policy, err))
 	} else {
 		for _, r := range p.Routes() {
 			if r.Observes() {

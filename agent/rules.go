@@ -21,6 +21,7 @@ type rules struct {
 	bundle     uint64 // version of the recipients, 0 where there are none
 	bundleHash [32]byte
 	failed     error // why something fell back
+	refused    error // of that, why the policy was
 	alarms     []telemetry.Alarm
 	noKey      error // why nothing can be sealed, nil where it can
 }
@@ -49,7 +50,7 @@ func (a *Agent) build(now time.Time) (*corridor.Generation, rules) {
 	}
 	p, err := a.readPolicy(now, audiences(recipients), &r)
 	if err != nil {
-		r.failed = errors.Join(r.failed, err)
+		r.refused, r.failed = err, errors.Join(r.failed, err)
 		r.alarms = append(r.alarms, telemetry.Alarm{
 			ID:   "policy-refused",
 			Text: "the policy was refused: the built-in one is enforced",
@@ -117,10 +118,20 @@ func (a *Agent) readPolicy(now time.Time, audiences []string, r *rules) (*policy
 	}
 	p, err := policy.Compile(src, vocabulary, guard)
 	if err != nil {
-		return builtIn(), fmt.Errorf("policy %s:\n%w", a.cfg.Policy, err)
+		return builtIn(), policyError(a.cfg.Policy, err)
 	}
 	r.policy.Source = "file"
 	return p, nil
+}
+
+// policyError puts the name of the file before each place.
+func policyError(path string, err error) error {
+	var list *policy.Errors
+	if errors.As(err, &list) {
+		list.File = path
+		return list
+	}
+	return fmt.Errorf("policy %s: %w", path, err)
 }
 
 // readRecipients opens the signed bundle of recipients.

@@ -86,6 +86,7 @@ type Corridor struct {
 
 type counters struct {
 	submitted, unrouted, unmapped, dropped, held, refused, committed, commitErrors, panics atomic.Uint64
+	queued, finished                                                                       atomic.Uint64 // jobs given to the workers, and answered
 }
 
 // New starts a corridor: workers, committer and senders. Close ends it.
@@ -184,11 +185,13 @@ func (c *Corridor) Submit(ctx context.Context, src mqtt.Source, m mqtt.Message, 
 	}
 	// The queue of a shard is as long as the budget allows: sending blocks only
 	// while the worker is busy, and the worker never waits for space.
+	c.stats.queued.Add(1)
 	select {
 	case c.shardOf(route, m.Topic).in <- j:
 		return nil
 	case <-ctx.Done():
 		j.release(c)
+		c.stats.finished.Add(1)
 		c.stats.refused.Add(1)
 		return context.Cause(ctx)
 	}

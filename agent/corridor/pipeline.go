@@ -270,6 +270,7 @@ func (b *batchItem) bytes() (n int) {
 // finish acknowledges one message, or refuses to.
 func (c *Corridor) finish(item *batchItem, err error, durable time.Time) {
 	item.job.release(c)
+	c.stats.finished.Add(1)
 	if err == nil {
 		err = item.err
 	}

@@ -11,6 +11,8 @@ type Stats struct {
 	Held         uint64 // waiting now for a usable key
 	Refused      uint64 // not taken: held too long, or closing
 	Committed    uint64 // durable and acknowledged
+	Queued       uint64 // given to the workers: all that was submitted and had space
+	Finished     uint64 // of those, answered in any way; Queued - Finished are under way
 	CommitErrors uint64
 	Panics       uint64
 	Uplinks      []UplinkStats
@@ -31,6 +33,7 @@ type UplinkStats struct {
 func (c *Corridor) Stats() Stats {
 	s := Stats{
 		Submitted: c.stats.submitted.Load(), Unrouted: c.stats.unrouted.Load(), Unmapped: c.stats.unmapped.Load(), Dropped: c.stats.dropped.Load(), Held: c.stats.held.Load(),
+		Finished: c.stats.finished.Load(), Queued: c.stats.queued.Load(), // in this order: never more finished than queued
 		Refused: c.stats.refused.Load(), Committed: c.stats.committed.Load(),
 		CommitErrors: c.stats.commitErrors.Load(), Panics: c.stats.panics.Load(),
 	}

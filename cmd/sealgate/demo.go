@@ -21,7 +21,7 @@ first observed, then enforced, then with the uplink killed and restarted.
 
 Each claim is checked; the exit code is 1 if one does not hold. Nothing is left
 behind.`,
-		Args: cobra.NoArgs,
+		Args: arguments(0, "no argument"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			log := slog.New(slog.DiscardHandler)
 			if verbose {

@@ -32,7 +32,7 @@ What can't be mapped, or works in another way, is listed on standard error with
 its line. Passwords go into files that only their owner can read. Nothing that
 exists is overwritten without --force. mosquitto's own files stay as they are.`,
 		Example: "  sealgate import /etc/mosquitto/mosquitto.conf --out /etc/sealgate",
-		Args:    cobra.ExactArgs(1),
+		Args:    arguments(1, "one mosquitto.conf"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			path, err := filepath.Abs(args[0])
 			if err != nil {

@@ -54,7 +54,7 @@ protected result until the cloud has acknowledged it, and shows what left.`,
 	root.SetOut(env.stdout)
 	root.SetErr(env.stderr)
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	root.AddCommand(runCommand(env), checkCommand(), importCommand(), demoCommand(env), keysCommand(), versionCommand())
+	root.AddCommand(runCommand(env), checkCommand(), importCommand(), demoCommand(env), statusCommand(), keysCommand(), versionCommand())
 	for _, c := range root.Commands() {
 		c.Args = usageArgs(c.Args)
 	}
@@ -89,6 +89,16 @@ func usageArgs(check cobra.PositionalArgs) cobra.PositionalArgs {
 			return usageError{err}
 		}
 		return nil
+	}
+}
+
+// arguments demands a number of arguments.
+func arguments(n int, what string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) == n {
+			return nil
+		}
+		return fmt.Errorf("%s wants %s, got %d arguments", cmd.CommandPath(), what, len(args))
 	}
 }
 

@@ -31,7 +31,7 @@ func runCommand(env environment) *cobra.Command {
 SIGHUP reads the policy and the recipients again and swaps them in without
 losing a message; where they are refused, those in force stay.`,
 		Example: "  sealgate run --config /etc/sealgate/agent.yaml",
-		Args:    cobra.NoArgs,
+		Args:    arguments(0, "no argument"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, err := config.Load(path)
 			if err != nil {
@@ -54,16 +54,35 @@ func runAgent(ctx context.Context, cfg *config.Config, env environment) error {
 	if err != nil {
 		return err
 	}
+	tell := notifier{log: log, status: func() string { return statusLine(a) }}
+	tell.ready()
+	watch, stopWatch := context.WithCancel(ctx)
+	watched := make(chan struct{})
+	go func() {
+		defer close(watched)
+		tell.run(watch, a.Moving())
+	}()
+	err = serve(ctx, a, tell, env.reload)
+	stopWatch()
+	<-watched
+	tell.stopping()
+	return stop(a, err)
+}
+
+// serve runs until the gateway is to stop, or can't go on.
+func serve(ctx context.Context, a *agent.Agent, tell notifier, reload <-chan os.Signal) error {
 	for {
 		select {
 		case <-ctx.Done():
-			return stop(a, nil)
+			return nil
 		case err := <-a.Failed():
-			return stop(a, err)
-		case <-env.reload:
+			return err
+		case <-reload:
+			tell.reloading()
 			if err := a.Reload(); err != nil {
-				log.Error("reload refused; the rules in force stay", "error", err)
+				tell.log.Error("reload refused; the rules in force stay", "error", err)
 			}
+			tell.ready()
 		}
 	}
 }
@@ -101,7 +120,7 @@ func checkCommand() *cobra.Command {
 certificates. Every problem is printed with its place. Nothing is opened,
 dialled or written.`,
 		Example: "  sealgate check --config /etc/sealgate/agent.yaml",
-		Args:    cobra.NoArgs,
+		Args:    arguments(0, "no argument"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, err := config.Load(path)
 			if err != nil {

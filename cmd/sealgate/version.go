@@ -31,7 +31,7 @@ func versionCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "version",
 		Short: "print the version",
-		Args:  cobra.NoArgs,
+		Args:  arguments(0, "no argument"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			b := build()
 			if asJSON {

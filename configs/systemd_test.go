@@ -1,0 +1,74 @@
+package configs
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// analyze finds systemd-analyze, or skips; in CI it fails.
+func analyze(t *testing.T) string {
+	t.Helper()
+	path, err := exec.LookPath("systemd-analyze")
+	if err != nil {
+		const how = "systemd-analyze is not installed: apt-get install systemd"
+		if os.Getenv("SEALGATE_CI") == "1" {
+			t.Fatal(how)
+		}
+		t.Skip(how)
+	}
+	return path
+}
+
+// installed is the unit as it is installed, with a program that exists here.
+func installed(t *testing.T) string {
+	t.Helper()
+	src, err := os.ReadFile("systemd/sealgate.service")
+	if err != nil {
+		t.Fatal(err)
+	}
+	program, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "sealgate.service")
+	if err := os.WriteFile(path, []byte(strings.ReplaceAll(string(src), "/usr/bin/sealgate", program)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func TestUnitIsValid(t *testing.T) {
+	out, err := exec.Command(analyze(t), "verify", "--man=no", installed(t)).CombinedOutput()
+	if err != nil || len(out) > 0 {
+		t.Errorf("systemd-analyze verify: %v\n%s", err, out)
+	}
+}
+
+// TestUnitIsHardened: at most 1.2 of 10, without a filter of addresses.
+func TestUnitIsHardened(t *testing.T) {
+	out, err := exec.Command(analyze(t), "security", "--no-pager", "--offline=yes", "--threshold=12", installed(t)).CombinedOutput()
+	if err != nil || !strings.Contains(string(out), "Overall exposure level") {
+		t.Errorf("systemd-analyze security: %v\n%s", err, out)
+	}
+}
+
+// TestUnitAllowsWhatItNeeds: each of these stopped the service once.
+func TestUnitAllowsWhatItNeeds(t *testing.T) {
+	src, err := os.ReadFile("systemd/sealgate.service")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, line := range []string{"ExecReload=+/bin/kill -HUP $MAINPID", "RestrictAddressFamilies=AF_INET AF_INET6 AF_UNIX", "TasksMax=64", "Type=notify"} {
+		if !strings.Contains(string(src), "\n"+line+"\n") {
+			t.Errorf("the unit lacks %s", line)
+		}
+	}
+	for _, word := range []string{"\nLimitAS=", "\nDynamicUser=", "\nSupplementaryGroups="} {
+		if strings.Contains(string(src), word) {
+			t.Errorf("the unit has %s", strings.TrimSpace(word))
+		}
+	}
+}
