@@ -105,8 +105,13 @@ func (a *Agent) openSpool() error {
 	for i, u := range a.cfg.Uplinks {
 		names[i] = u.Name
 	}
+	need := 0
+	if b := a.cfg.Ingress.Broker; b != nil {
+		// Sealed as JSON a message is a third longer, with its header and grant.
+		need = int(b.Limits.Packet)*4/3 + 16<<10
+	}
 	sp, err := spool.Open(spool.Options{
-		Dir: a.cfg.Spool.Directory, Uplinks: names, Key: a.keyring.Spool(),
+		Dir: a.cfg.Spool.Directory, Uplinks: names, Key: a.keyring.Spool(), MaxRecord: max(need, 2304<<10), // at least the spool's default
 		Size: int64(a.cfg.Spool.Size), Volatile: a.cfg.Spool.Volatile, Logger: a.log,
 	})
 	if err != nil {
@@ -114,11 +119,8 @@ func (a *Agent) openSpool() error {
 	}
 	a.spool = sp
 	a.lifecycle.add("spool", func(context.Context) error { return sp.Close() })
-	if b := a.cfg.Ingress.Broker; b != nil {
-		// Sealed as JSON a message is a third longer, with its header and grant.
-		if need := int(b.Limits.Packet)*4/3 + 16<<10; need > sp.MaxRecord() {
-			return fmt.Errorf("spool.size is too small for ingress.broker.limits.packet: its largest record is %d bytes, and %d may be needed", sp.MaxRecord(), need)
-		}
+	if need > sp.MaxRecord() {
+		return fmt.Errorf("spool.size is too small for ingress.broker.limits.packet: its largest record is %d bytes, and %d may be needed", sp.MaxRecord(), need)
 	}
 	if rec := sp.Recovery(); rec.Lost > 0 || len(rec.SetAside) > 0 {
 		a.raise("spool-damaged", fmt.Sprintf("the spool was damaged: %d acknowledged records are missing, %d segments are set aside", rec.Lost, len(rec.SetAside)),

@@ -373,13 +373,14 @@ func (im *importer) bounds(clients int, unlimited bool) {
 		// The payload, and the longest topic and header.
 		packet, at, name = m.payload+65535+64, m.payloadAt, "message_size_limit"
 	}
-	switch fit := min(max(packet, 1<<10), 16<<20); {
+	// What is sealed must fit into a log: 22 times as much for each uplink.
+	switch fit := min(max(packet, 1<<10), max(8<<20/len(im.up), 1<<20)); {
 	case packet == 0:
-		m.remark(Differs, place{im.opt.Path, 0}, "max_packet_size", "mosquitto takes messages of up to 256 MiB, here packets of up to 1 MiB are taken: raise limits.packet (at most 16MiB) if devices send more")
+		m.remark(Differs, place{im.opt.Path, 0}, "max_packet_size", "mosquitto takes messages of up to 256 MiB, here packets of up to 1 MiB are taken: raise limits.packet if devices send more (at most 16MiB; spool.size must be 22 times as much for each uplink)")
 	default:
 		im.limits = append(im.limits, fmt.Sprintf("packet: %d", fit))
 		if fit != packet {
-			m.remark(Differs, at, name, "limits.packet is %d bytes: it must be between 1KiB and 16MiB", fit)
+			m.remark(Differs, at, name, "limits.packet is %d bytes here; it can be up to 16MiB where spool.size is 22 times as much for each uplink", fit)
 		}
 	}
 	if !unlimited && clients > 0 {

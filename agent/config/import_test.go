@@ -211,6 +211,27 @@ func TestImportBridge(t *testing.T) {
 	}
 }
 
+// TestImportLimits: what is larger than a spool of the usual size can hold is
+// lowered, and said.
+func TestImportLimits(t *testing.T) {
+	for conf, want := range map[string][3]int{ // packet, clients, inflight
+		"": {1 << 20, 1000, 64},
+		"max_packet_size 100000\nmax_inflight_messages 0\n":    {100_000, 1000, 65535},
+		"max_packet_size 100000000\nmax_connections 12\n":      {8 << 20, 12, 64},
+		"message_size_limit 100000\nmax_inflight_messages 9\n": {165_599, 1000, 9},
+		"max_packet_size 20\nmax_connections -1\n":             {1 << 10, 1000, 64},
+	} {
+		c, im := one(t, "listener 1883 127.0.0.1\nallow_anonymous true\n"+conf+bridge+"topic # out 1\n")
+		l := c.Ingress.Broker.Limits
+		if got := [3]int{int(l.Packet), l.Clients, l.Inflight}; got != want {
+			t.Errorf("%q: %v", conf, got)
+		}
+		if lowered := want[0] == 8<<20 || want[0] == 1<<10; lowered != remarked(im, 3, "limits.packet is") {
+			t.Errorf("%q: remarks %+v", conf, im.Remarks)
+		}
+	}
+}
+
 func TestImportInclude(t *testing.T) {
 	im, err := imports(map[string]string{
 		"mosquitto.conf": "include_dir conf.d\ninclude_dir other\n", "conf.d/B.conf": "address 127.0.0.1\n", "conf.d/a.conf": "connection c\n",

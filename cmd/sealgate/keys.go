@@ -14,7 +14,7 @@ func keysCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "keys",
 		Short: "the gateway's own keys",
-		Args:  cobra.NoArgs,
+		Args:  arguments(0, "no argument"),
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	var path string
@@ -27,7 +27,7 @@ the gateway sends needs it to verify the origin:
   sealctl open --gateway-key NAME=FILE
 
 The gateway's keys are made if there are none yet.`,
-		Args: cobra.NoArgs,
+		Args: arguments(0, "no argument"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, err := config.Load(path)
 			if err != nil {

@@ -50,7 +50,7 @@ func TestNotify(t *testing.T) {
 	conf := `gateway: gw-1
 ingress: {broker: {listeners: [{address: "127.0.0.1:0"}], anonymous: true}}
 uplinks: {city: {url: "mqtt://127.0.0.1:1"}}
-spool: {size: 16MiB, volatile: true}
+spool: {size: 32MiB, volatile: true}
 metrics: {listen: "off"}
 `
 	if err := os.WriteFile(path, []byte(conf), 0o600); err != nil {

@@ -61,7 +61,7 @@ func TestImportedBridge(t *testing.T) {
 	t.Setenv("STATE_DIRECTORY", filepath.Join(dir, "state"))
 
 	cloudA, cloudB := StartMosquitto(t), StartMosquitto(t)
-	a, b := listen(t, cloudA.Addr), listen(t, cloudB.Addr)
+	a, b := watchCloud(t, cloudA.Addr), watchCloud(t, cloudB.Addr)
 	lines := func(cloud string) string {
 		return "connection cloud\naddress " + cloud + "\nremote_username gw\nremote_password s3cret\n" + bridgeTopics
 	}
@@ -86,25 +86,25 @@ func TestImportedBridge(t *testing.T) {
 			t.Fatalf("the gateway ended: %s", gateway.Log())
 		}
 		for _, at := range []string{local.Addr, door} {
-			_ = pub(at, "sensors/probe", "p", 1, false) // until it listens
+			_ = publishTo(at, "sensors/probe", "p", 1, false) // until it listens
 		}
 		time.Sleep(50 * time.Millisecond)
 		return strings.Contains(a.Log(), "probe") && strings.Contains(b.Log(), "probe")
 	})
 
 	for _, m := range bridgeMessages {
-		check(t, pub(local.Addr, m.topic, m.payload, m.qos, m.retain))
-		check(t, pub(door, m.topic, m.payload, m.qos, m.retain))
+		check(t, publishTo(local.Addr, m.topic, m.payload, m.qos, m.retain))
+		check(t, publishTo(door, m.topic, m.payload, m.qos, m.retain))
 	}
 	for _, at := range []string{local.Addr, door} {
-		check(t, pub(at, "sensors/end", "end", 1, false))
+		check(t, publishTo(at, "sensors/end", "end", 1, false))
 	}
 	Until(t, "the last message arrives", 20*time.Second, func() bool {
 		return strings.Contains(a.Log(), "plant/sensors/end") && strings.Contains(b.Log(), "plant/sensors/end")
 	})
 	check(t, gateway.Stop(20*time.Second))
 
-	want, got := arrived(a), arrived(b)
+	want, got := atCloud(a), atCloud(b)
 	if len(want) < 15 {
 		t.Fatalf("mosquitto's bridge brought too little: %v", want)
 	}
@@ -123,9 +123,9 @@ func TestImportedBridge(t *testing.T) {
 	}
 }
 
-// listen shows topic, QoS, retain flag as published and payload of all that
+// watchCloud shows topic, QoS, retain flag as published and payload of all that
 // arrives.
-func listen(t *testing.T, addr string) *Process {
+func watchCloud(t *testing.T, addr string) *Process {
 	t.Helper()
 	host, port, err := net.SplitHostPort(addr)
 	check(t, err)
@@ -134,7 +134,7 @@ func listen(t *testing.T, addr string) *Process {
 	return Start(t, path, "-V", "5", "-h", host, "-p", port, "-q", "2", "--retain-as-published", "-t", "#", "-F", "%t %q %r %x")
 }
 
-func pub(addr, topic, payload string, qos int, retain bool) error {
+func publishTo(addr, topic, payload string, qos int, retain bool) error {
 	host, port, err := net.SplitHostPort(addr)
 	if err != nil {
 		return err
@@ -156,8 +156,8 @@ func pub(addr, topic, payload string, qos int, retain bool) error {
 	return nil
 }
 
-// arrived is what came behind the probes, in readable form and sorted.
-func arrived(p *Process) (all []string) {
+// atCloud is what came behind the probes, in readable form and sorted.
+func atCloud(p *Process) (all []string) {
 	for line := range strings.Lines(p.Log()) {
 		head, payload, _ := cutLast(strings.TrimSuffix(line, "\n"))
 		if raw, err := hex.DecodeString(payload); err == nil && !strings.Contains(head, "/probe") {
