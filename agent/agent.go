@@ -29,6 +29,7 @@ import (
 	"github.com/sealgate/sealgate/agent/telemetry"
 	"github.com/sealgate/sealgate/classify"
 	"github.com/sealgate/sealgate/crypto"
+	"github.com/sealgate/sealgate/crypto/protect"
 )
 
 // Options configures an Agent.
@@ -48,6 +49,7 @@ type Agent struct {
 	lifecycle lifecycle
 
 	boot     uint64
+	meter    protect.Meter
 	keyring  *crypto.Keyring
 	floor    Floor // of the recipients bundle; guarded by reloading
 	metrics  *telemetry.Metrics
@@ -114,10 +116,10 @@ func Start(ctx context.Context, opt Options) (_ *Agent, err error) {
 		return nil, err
 	}
 	a.adopt(rules)
+	a.metrics = telemetry.New(opt.Build, a.Stats)
 	if err := a.openSpool(); err != nil {
 		return nil, err
 	}
-	a.metrics = telemetry.New(opt.Build, a.Stats)
 	if err := a.startCorridor(gen); err != nil {
 		return nil, err
 	}
@@ -162,6 +164,7 @@ func (a *Agent) Reload() error {
 	}
 	a.corridor.Swap(gen)
 	a.adopt(rules)
+	a.metrics.ResetFlows()
 	a.clear("reload-refused")
 	a.log.Info("rules swapped", "mode", rules.mode, "policy_version", rules.policy.Version, "policy_source", rules.policy.Source, "recipients_version", rules.bundle)
 	return nil

@@ -20,6 +20,7 @@ type rules struct {
 	mode       string // observe or enforce
 	bundle     uint64 // version of the recipients, 0 where there are none
 	bundleHash [32]byte
+	bundleEnds time.Time
 	failed     error // why something fell back
 	refused    error // of that, why the policy was
 	alarms     []telemetry.Alarm
@@ -73,12 +74,13 @@ func (a *Agent) build(now time.Time) (*corridor.Generation, rules) {
 		Signer:        a.keyring.Signer(),
 		Pseudonyms:    a.keyring.Pseudonymizer,
 		Boot:          a.boot,
+		Meter:         &a.meter,
 	})
 	if err != nil {
 		// A recipient set that can't be used is like none at all.
 		r.noKey, r.failed = err, errors.Join(r.failed, err)
 		a.log.Error("protection can't be prepared; messages for uplinks wait", "error", err)
-		protector = protect.Closed(p, err)
+		protector = protect.Closed(p, err, &a.meter)
 	}
 	r.mode = "enforce"
 	for _, route := range p.Routes() {
@@ -143,7 +145,7 @@ func (a *Agent) readRecipients(now time.Time, r *rules) ([]envelope.Recipient, e
 	if err != nil {
 		return nil, err
 	}
-	r.bundle, r.bundleHash = bundle.Version, bundle.Hash
+	r.bundle, r.bundleHash, r.bundleEnds = bundle.Version, bundle.Hash, bundle.NotAfter
 	var out []envelope.Recipient
 	for _, e := range bundle.Entries {
 		if e.Status == signed.Active || e.Status == signed.Retiring {

@@ -113,6 +113,7 @@ func (a *Agent) openSpool() error {
 	sp, err := spool.Open(spool.Options{
 		Dir: a.cfg.Spool.Directory, Uplinks: names, Key: a.keyring.Spool(), MaxRecord: max(need, 2304<<10), // at least the spool's default
 		Size: int64(a.cfg.Spool.Size), Volatile: a.cfg.Spool.Volatile, Logger: a.log,
+		OnSync: a.metrics.ObserveSync,
 	})
 	if err != nil {
 		return fmt.Errorf("open spool: %w", err)

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -97,6 +98,7 @@ type Keyring struct {
 	signer  *Signer
 	kem     *RecipientKey
 	spool   *SecretKey
+	created map[string]time.Time // by purpose
 }
 
 // OpenKeyring reads the keys for spool, signing and kem in dir, and makes them
@@ -111,7 +113,7 @@ func OpenKeyring(dir string, kek KEK, gateway string, machine []byte) (*Keyring,
 	if err := durable.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("make keyring directory: %w", err)
 	}
-	k := &Keyring{dir: dir, kek: kek, gateway: gateway, machine: slices.Clone(machine)}
+	k := &Keyring{dir: dir, kek: kek, gateway: gateway, machine: slices.Clone(machine), created: map[string]time.Time{}}
 	if err := k.checkComplete(); err != nil {
 		return nil, err
 	}
@@ -122,6 +124,7 @@ func OpenKeyring(dir string, kek KEK, gateway string, machine []byte) (*Keyring,
 			return nil, err
 		}
 		raw[i] = g.Raw
+		k.created[purpose] = time.Unix(g.Created, 0)
 	}
 	var err error
 	if k.spool, err = InsecureSecretKey(raw[0]); err != nil {
@@ -166,6 +169,10 @@ func (k *Keyring) path(purpose string) string { return filepath.Join(k.dir, purp
 
 // Signer returns the gateway's signing key.
 func (k *Keyring) Signer() *Signer { return k.signer }
+
+// Created says when the newest generation of each of the keys for spool,
+// signing and kem was made, by purpose.
+func (k *Keyring) Created() map[string]time.Time { return maps.Clone(k.created) }
 
 // RecipientKey returns the gateway's own X25519 key, for what is delivered to
 // it.

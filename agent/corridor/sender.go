@@ -54,10 +54,10 @@ type sender struct {
 	strikes int
 
 	stats struct {
-		connected                                 atomic.Bool
-		acknowledged, resent, quarantined, losses atomic.Uint64
-		inFlight                                  atomic.Int64
-		roundTrip                                 atomic.Int64 // nanoseconds, smoothed
+		connected                                        atomic.Bool
+		acknowledged, bytes, resent, quarantined, losses atomic.Uint64
+		inFlight                                         atomic.Int64
+		roundTrip                                        atomic.Int64 // nanoseconds, smoothed
 	}
 	highest map[*spool.Cursor]spool.Pos // furthest position ever sent: what is below it is a resend
 }
@@ -307,6 +307,7 @@ func (s *sender) settle(w *window, a acked) (ok bool, err error) {
 	w.bytes -= f.size
 	f.cur.Release(f.pos)
 	s.stats.acknowledged.Add(1)
+	s.stats.bytes.Add(uint64(f.size))
 	s.stats.inFlight.Store(int64(len(w.flights)))
 	const weight = 8 // RFC 6298's smoothing
 	rtt, old := int64(time.Since(f.sent)), s.stats.roundTrip.Load()

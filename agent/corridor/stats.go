@@ -23,6 +23,7 @@ type UplinkStats struct {
 	Name         string
 	Connected    bool
 	Acknowledged uint64
+	Bytes        uint64 // of acknowledged messages
 	Resent       uint64
 	Quarantined  uint64
 	InFlight     int64
@@ -39,7 +40,7 @@ func (c *Corridor) Stats() Stats {
 	}
 	for _, u := range c.senders {
 		s.Uplinks = append(s.Uplinks, UplinkStats{
-			Name: u.u.Name, Connected: u.stats.connected.Load(), Acknowledged: u.stats.acknowledged.Load(),
+			Name: u.u.Name, Connected: u.stats.connected.Load(), Acknowledged: u.stats.acknowledged.Load(), Bytes: u.stats.bytes.Load(),
 			Resent: u.stats.resent.Load(), Quarantined: u.stats.quarantined.Load(),
 			InFlight: u.stats.inFlight.Load(), RoundTrip: time.Duration(u.stats.roundTrip.Load()),
 		})

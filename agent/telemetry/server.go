@@ -43,7 +43,7 @@ func (m *Metrics) Serve(ln net.Listener, stats func() Stats, log *slog.Logger) *
 		w.Header().Set("Content-Type", "application/json")
 		enc := json.NewEncoder(w)
 		enc.SetIndent("", "  ")
-		_ = enc.Encode(stats()) // the peer is gone: nobody to tell
+		_ = enc.Encode(m.leaving(stats(), time.Now())) // the peer is gone: nobody to tell
 	})
 	s := &Server{
 		ln:   ln,

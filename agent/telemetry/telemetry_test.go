@@ -28,6 +28,8 @@ func sampleStats() Stats {
 		Gateway: "gw", Ready: true, Mode: "enforce",
 		Policy:  PolicyStats{Version: 7, Hash: "00ff", Source: "file", Applied: time.Unix(1_767_225_600, 0)},
 		Uplinks: []Uplink{{Name: "city", Connected: true, Acknowledged: 5, RoundTrip: 3 * time.Millisecond}},
+		Crypto:  CryptoStats{NoKey: 2, Wraps: 4, DataKeys: 2, Messages: 9},
+		Keys:    []Key{{"signing", time.Unix(1_767_000_000, 0)}},
 		Spool:   SpoolStats{Bytes: 10, Limit: 100, Records: 1, Oldest: time.Unix(1_767_225_601, 0)},
 	}
 }
@@ -64,10 +66,10 @@ func get(t *testing.T, url string) (int, string) {
 // TestExposition holds the whole exposition to a golden file; values of the Go
 // runtime and the process are left out.
 func TestExposition(t *testing.T) {
-	m := New(Build{Version: "1.2.3", Revision: "abc", GoVersion: "go1"}, sampleStats)
+	m := New(Build{Version: "1.2.3", Revision: "abc", GoVersion: "go1", SupportEnd: time.Unix(1_800_000_000, 0)}, sampleStats)
 	m.Observe(&corridor.Event{
 		Mode: policy.Observe, Grade: classify.L4, Outcome: protect.OutcomePassed, WouldBe: protect.OutcomeSealed,
-		Classes: classify.ClassSet(0).With(classify.Classes()[1].ID), InBytes: 100, Actions: 2, Unreadable: true, Guard: true,
+		Classes: classify.ClassSet(0).With(classify.Classes()[1].ID), InBytes: 100, Actions: protect.Counts{0: 2, 5: 1}, Unreadable: true, Guard: true,
 		Judge: 3 * time.Microsecond, Protect: 4 * time.Microsecond, Commit: time.Millisecond, Queue: time.Microsecond,
 	})
 	_, body := get(t, serve(t, m, sampleStats)+"/metrics")
@@ -96,7 +98,15 @@ func TestExposition(t *testing.T) {
 		`sealgate_messages_total{grade="L5",outcome="passed"} 0`,
 		`sealgate_observed_messages_total{would_be="sealed"} 1`,
 		`sealgate_message_payload_bytes_total{grade="L4",outcome="passed"} 100`,
-		`sealgate_fields_transformed_total 2`,
+		`sealgate_fields_transformed_total{action="mask"} 2`,
+		`sealgate_fields_transformed_total{action="encrypt"} 1`,
+		`sealgate_fields_transformed_total{action="remove"} 0`,
+		`sealgate_stage_duration_seconds_bucket{stage="judge",le="2.5e-06"} 0`,
+		`sealgate_stage_duration_seconds_bucket{stage="judge",le="5e-06"} 1`,
+		`sealgate_classify_duration_seconds_count 1`,
+		`sealgate_crypto_failures_total{op="no_key"} 2`,
+		`sealgate_spool_dropped_messages_total{reason="quarantine_full"} 0`,
+		`sealgate_support_end_timestamp_seconds 1.8e+09`,
 		`sealgate_guard_corrections_total 1`,
 		`sealgate_unreadable_messages_total 1`,
 		`sealgate_policy_info{hash="00ff",source="file"} 1`,

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 	"unicode/utf8"
 
@@ -75,7 +76,16 @@ type SealerOptions struct {
 	Reference     bool           // leave grants out of the messages; they are delivered on their own
 	Alg           crypto.Alg     // 0: crypto.PreferredAlg()
 	Limits        Limits
-	Clock         Clock // nil: the system's
+	Clock         Clock  // nil: the system's
+	Meter         *Meter // may be nil
+}
+
+// A Meter counts what sealers do. Its zero value is ready, several sealers may
+// share one, and it is safe for concurrent use.
+type Meter struct {
+	Keys   atomic.Uint64 // data keys made
+	Wraps  atomic.Uint64 // wraps of data keys, one for each recipient
+	Leases atomic.Uint64 // messages
 }
 
 // A Sealer encrypts for one set of recipients. It holds one data key at a time,
@@ -147,6 +157,9 @@ func NewSealer(o SealerOptions) (*Sealer, error) {
 	if o.Clock == nil {
 		o.Clock = systemClock()
 	}
+	if o.Meter == nil {
+		o.Meter = new(Meter)
+	}
 	o.Recipients = slices.Clone(o.Recipients)
 	s := &Sealer{gateway: o.Gateway, boot: o.Boot, audiences: len(audiences), options: o}
 	s.scratch.New = func() any { return new(scratch) }
@@ -184,6 +197,7 @@ func (s *Sealer) Lease(invocations, bytes int) (*Lease, error) {
 		}
 		s.key = key
 	}
+	s.options.Meter.Leases.Add(1)
 	s.key.invocations += int64(invocations)
 	s.key.bytes += int64(bytes)
 	return &Lease{sealer: s, key: s.key, invocations: invocations, bytes: bytes, issuedAt: wall.Unix()}, nil
@@ -214,6 +228,8 @@ func (s *Sealer) newKey(now time.Duration, wall time.Time) (*sealingKey, error) 
 	if err != nil {
 		return nil, fmt.Errorf("make data key: %w", err)
 	}
+	s.options.Meter.Keys.Add(1)
+	s.options.Meter.Wraps.Add(uint64(len(s.options.Recipients)))
 	return &sealingKey{
 		dek: dek, alg: dek.Alg(), kid: kid, grant: grant,
 		inline: b64.AppendEncode(nil, appendBytes([]byte{majorArray<<5 | 1}, grant)),

@@ -45,6 +45,7 @@ func (j *job) encrypt(edited []byte) {
 		}
 		lease, err := s.Lease(n, size)
 		if err != nil {
+			j.p.meter.Lease.Add(1)
 			j.held()
 			return
 		}

@@ -68,7 +68,6 @@ func (j *job) field(actions []policy.FieldAction) bool {
 	if !j.v.Document.Fields[field].Kind.Leaf() {
 		j.outer, j.outerMark = field, mark
 	}
-	j.o.Actions += todo
 	if encrypt != nil {
 		var leave *policy.Action
 		if todo == 1 {
@@ -113,7 +112,7 @@ func (j *job) swallow(encrypt *policy.Action) bool {
 func (j *job) cipher(field int32, s *sealer, leave *policy.Action, mark int) bool {
 	doc := j.v.Document
 	f := &doc.Fields[field]
-	j.edits = j.edits[:mark]
+	j.edits, j.done = j.edits[:mark], j.done[:mark]
 	if !doc.TopLevelObject() || f.Parent < 0 || !f.Accepts.Has(payload.EditRaw) {
 		j.seal(policy.ReasonUnfit)
 		return false
@@ -121,6 +120,7 @@ func (j *job) cipher(field int32, s *sealer, leave *policy.Action, mark int) boo
 	n := len(j.ciphers)
 	switch {
 	case s == nil:
+		j.p.meter.NoKey.Add(1)
 		j.held()
 		return false
 	case n == 0 || j.ciphers[n-1].field != field:
@@ -133,11 +133,12 @@ func (j *job) cipher(field int32, s *sealer, leave *policy.Action, mark int) boo
 		// An element can't be left out: its place would name another one.
 		element := leave.Spec.Becomes == becomesAbsent && doc.Fields[f.Parent].Kind == payload.KindArray
 		if !element && j.edit(&policy.FieldAction{Field: field}, leave) {
+			j.done[len(j.done)-1] = encrypted
 			return true
 		}
 		j.tightened = ReasonTransform
 	}
-	j.edits = append(j.edits, payload.Edit{Field: field, Kind: payload.EditRaw, Value: null})
+	j.edits, j.done = append(j.edits, payload.Edit{Field: field, Kind: payload.EditRaw, Value: null}), append(j.done, encrypted)
 	return true
 }
 
@@ -184,10 +185,10 @@ func (j *job) edit(fa *policy.FieldAction, a *policy.Action) bool {
 	}
 	j.values = out
 	if f.Kind == payload.KindTopic {
-		j.topics = append(j.topics, e)
+		j.topics, j.doneTopic = append(j.topics, e), append(j.doneTopic, j.p.kinds[a.ID])
 		return true
 	}
-	j.edits = append(j.edits, e)
+	j.edits, j.done = append(j.edits, e), append(j.done, j.p.kinds[a.ID])
 	j.dropped = j.dropped || e.Kind == payload.EditRemove && f.Parent >= 0 && doc.Fields[f.Parent].Kind == payload.KindArray
 	return true
 }

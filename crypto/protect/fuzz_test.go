@@ -176,7 +176,7 @@ func FuzzProtect(f *testing.F) {
 	f.Fuzz(func(t *testing.T, topic string, raw []byte, how uint8) {
 		q, opener := *both[how>>7], openers[how>>7]
 		q.TB = t
-		route, closed := q.policy.Routes()[0], Closed(q.policy, nil)
+		route, closed := q.policy.Routes()[0], Closed(q.policy, nil, nil)
 		var s policy.Scratch
 		m := []Mapping{{}, {Prefix: "site/gw/"}, {Strip: 1, Prefix: "up/"}, {Strip: 1}}[how%4]
 		v := q.policy.Judge(&s, classify.NewState(), route, policy.Input{Topic: topic, Payload: raw})

@@ -18,6 +18,8 @@ type job struct {
 
 	edits     []payload.Edit // of the payload
 	topics    []payload.Edit
+	done      []uint8       // the action behind each of edits, in fieldActions
+	doneTopic []uint8       // and of topics
 	replaced  bool          // a topic level was replaced or removed
 	dropped   bool          // an array element is removed: pointers shift
 	tightened policy.Reason // why a field is encrypted that was to be transformed
@@ -46,7 +48,9 @@ func (p *Protector) Protect(v *policy.Verdict, d *policy.Decision, r Request) Ou
 	j := p.jobs.Get().(*job)
 	j.begin(v, d, r)
 	sound := j.try((*job).run)
-	if !sound {
+	if sound {
+		j.count()
+	} else {
 		j.o = Output{}
 		j.begin(v, d, r)
 		if !j.try((*job).rescue) {
@@ -80,6 +84,7 @@ func (j *job) begin(v *policy.Verdict, d *policy.Decision, r Request) {
 	j.v, j.d, j.r = v, d, r
 	j.o.MessageID, j.o.Residual, j.o.Reason = r.MessageID, d.Residual, d.Reason
 	j.edits, j.topics, j.values, j.ciphers = j.edits[:0], j.topics[:0], j.values[:0], j.ciphers[:0]
+	j.done, j.doneTopic = j.done[:0], j.doneTopic[:0]
 	j.replaced, j.dropped, j.tightened, j.outer = false, false, "", -1
 }
 
@@ -197,6 +202,7 @@ func (j *job) seal(reason policy.Reason) {
 	}
 	s := j.p.sealer(a)
 	if s == nil {
+		j.p.meter.NoKey.Add(1)
 		j.held()
 		return
 	}
@@ -208,6 +214,7 @@ func (j *job) seal(reason policy.Reason) {
 	raw := j.v.Document.Raw
 	lease, err := s.Lease(1, len(raw)+len(real))
 	if err != nil {
+		j.p.meter.Lease.Add(1)
 		j.held()
 		return
 	}
@@ -219,13 +226,13 @@ func (j *job) seal(reason policy.Reason) {
 	stamp.RealTopic = real
 	out, err := lease.SealMessage(nil, stamp, raw, enc)
 	if err != nil {
+		j.p.meter.Seal.Add(1)
 		j.held()
 		return
 	}
 	keys := s.keys(lease)
 	j.o.Outcome, j.o.Payload, j.o.Reason = OutcomeSealed, out, reason
 	j.o.Residual, j.o.KIDs, j.o.Grants = j.topicResidual(), keys.kids, keys.grants
-	j.o.Actions = 0
 }
 
 // stamp says about a message what its header does. What was not graded is

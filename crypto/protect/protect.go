@@ -85,7 +85,7 @@ type Output struct {
 	WouldBe   Outcome // observe mode: what the plan would have come to; else equal to Outcome
 	Reason    policy.Reason
 	Residual  classify.Grade // at most this is left of the message's grade
-	Actions   int            // actions on fields and topic levels carried out
+	Actions   Counts         // on fields and topic levels, carried out
 	KIDs      []crypto.KID   // keys that this payload needs
 	Grants    [][]byte       // the grant of each key in KIDs, in order; stored in the control log before the first record under it
 }

@@ -267,7 +267,7 @@ func TestHeld(t *testing.T) {
 		make func(p *parties) *Protector
 		want map[string]Outcome
 	}{
-		{"closed", func(p *parties) *Protector { return Closed(p.policy, errors.New("no bundle")) },
+		{"closed", func(p *parties) *Protector { return Closed(p.policy, errors.New("no bundle"), nil) },
 			map[string]Outcome{`{"a":1}`: OutcomePassed, `{"h":1}`: OutcomeHeld, `{"v":"W12345"}`: OutcomeTransformed, `{"v":[1]}`: OutcomeHeld, `{"a":`: OutcomeHeld, ``: OutcomePassed}},
 		{"no recipients", func(p *parties) *Protector {
 			o := p.options()

@@ -25,6 +25,7 @@ type Options struct {
 	Boot          uint64                                                // counter, persisted before the first seal of each start
 	Reference     bool                                                  // leave grants out of the messages
 	Limits        envelope.Limits
+	Meter         *Meter // may be nil
 }
 
 // Protector carries out the decisions of one policy. It is immutable, but for
@@ -32,10 +33,12 @@ type Options struct {
 type Protector struct {
 	policy  *policy.Policy
 	applies []apply   // by Action.ID
+	kinds   []uint8   // by Action.ID: in fieldActions
 	sealers []*sealer // by Action.ID of encrypt and seal: the one of its recipients; nil where these have no key
 	forms   []string  // every topic that a seal of the policy publishes to, with its hole
 	closed  error     // why something can't be sealed
 	jobs    sync.Pool // of *job
+	meter   *Meter
 }
 
 // A sealer is one set of recipients.
@@ -68,7 +71,7 @@ func New(o Options) (*Protector, error) {
 		return nil, errors.New("prepare protection: policy, signer, pseudonyms and gateway are required")
 	}
 	actions := o.Policy.Actions()
-	p := newProtector(o.Policy, actions)
+	p := newProtector(o.Policy, actions, o.Meter)
 	var k keys
 	var err error
 	if domains := domains(actions); len(domains) > 0 {
@@ -85,10 +88,11 @@ func New(o Options) (*Protector, error) {
 	return p, nil
 }
 
-// Closed returns a Protector with no key at all: what needs one is held.
-func Closed(p *policy.Policy, why error) *Protector {
+// Closed returns a Protector with no key at all: what needs one is held. m may
+// be nil.
+func Closed(p *policy.Policy, why error, m *Meter) *Protector {
 	actions := p.Actions()
-	c := newProtector(p, actions)
+	c := newProtector(p, actions, m)
 	c.closed = cmp.Or(why, errors.New("there is no key"))
 	c.sealers = make([]*sealer, len(actions))
 	c.applies = make([]apply, len(actions))
@@ -99,8 +103,8 @@ func Closed(p *policy.Policy, why error) *Protector {
 	return c
 }
 
-func newProtector(p *policy.Policy, actions []*policy.Action) *Protector {
-	c := &Protector{policy: p}
+func newProtector(p *policy.Policy, actions []*policy.Action, m *Meter) *Protector {
+	c := &Protector{policy: p, kinds: kinds(actions), meter: cmp.Or(m, new(Meter))}
 	c.jobs.New = func() any { return &job{p: c} }
 	for _, a := range actions {
 		if t := a.Strings["topic"]; a.Spec.Name == "seal" && t != topicHole && !slices.Contains(c.forms, t) {
@@ -145,7 +149,7 @@ func (p *Protector) prepareSealers(actions []*policy.Action, o Options) error {
 		if bySet[id.String()] == nil {
 			s, err := envelope.NewSealer(envelope.SealerOptions{
 				Gateway: o.Gateway, Recipients: set, Signer: o.Signer, Boot: o.Boot,
-				BundleVersion: o.BundleVersion, Reference: o.Reference, Limits: o.Limits,
+				BundleVersion: o.BundleVersion, Reference: o.Reference, Limits: o.Limits, Meter: &p.meter.Keys,
 			})
 			if err != nil {
 				return fmt.Errorf("prepare sealing for %s: %w", strings.Join(audiences, ", "), err)

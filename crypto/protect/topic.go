@@ -80,9 +80,9 @@ func (j *job) level(actions []policy.FieldAction) bool {
 		if a.Spec.Strength == policy.StrengthPass {
 			continue
 		}
-		j.o.Actions++
 		if whole := actions[i].End == 0 && len(actions) > 1; whole || !j.edit(&actions[i], a) {
 			j.topics = append(j.topics[:mark], payload.Edit{Field: actions[i].Field, Kind: payload.EditRemove})
+			j.doneTopic = append(j.doneTopic[:mark], removed)
 			return false
 		}
 	}

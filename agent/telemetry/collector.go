@@ -1,0 +1,209 @@
+package telemetry
+
+import (
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	dto "github.com/prometheus/client_model/go"
+
+	"github.com/sealgate/sealgate/classify"
+	"github.com/sealgate/sealgate/crypto/protect"
+)
+
+// collector turns what was counted and Stats into metrics at each scrape.
+type collector struct {
+	m     *Metrics
+	build Build
+	stats func() Stats
+	descs map[string]*prometheus.Desc
+}
+
+func newCollector(m *Metrics, b Build, stats func() Stats) *collector {
+	c := &collector{m: m, build: b, stats: stats, descs: map[string]*prometheus.Desc{}}
+	add := func(name, help string, labels ...string) {
+		c.descs[name] = prometheus.NewDesc(prometheus.BuildFQName(namespace, "", name), help, labels, nil)
+	}
+	add("messages_total", "Messages by grade before protection and effective outcome.", "grade", "outcome")
+	add("message_payload_bytes_total", "Payload bytes as published by devices, by grade before protection and effective outcome.", "grade", "outcome")
+	add("observed_messages_total", "Messages that left unchanged in observe mode, by the outcome that enforcing would have had.", "would_be")
+	add("findings_total", "Messages in which a class was found.", "class")
+	add("unreadable_messages_total", "Messages whose payload could not be read.")
+	add("guard_corrections_total", "Decisions that the guard made stricter than the policy.")
+	add("fields_transformed_total", "Actions carried out on fields and topic levels; none in messages sealed as a whole.", "action")
+	add("classify_duration_seconds", "Time to parse, classify, grade and decide one message.")
+	add("stage_duration_seconds", "Time that a message spends in one stage of the corridor; judge is classify_duration_seconds again.", "stage")
+
+	add("build_info", "The program: always 1.", "version", "revision", "goversion")
+	add("support_end_timestamp_seconds", "Until when this version gets security updates; absent where the build does not state it.")
+	add("ready", "1 where the ingress listens and the spool is recovered.")
+	add("alarms", "Alarms that stand; the status page says which, and what to do.")
+	add("mode_info", "Whether any route observes: always 1.", "mode")
+	add("clock_synchronized", "1 where the kernel says that the wall clock is synchronized; 0 where it is not, or can't tell.")
+	add("policy_version", "Version of the policy in force.")
+	add("policy_info", "The policy in force: always 1.", "hash", "source")
+	add("policy_applied_timestamp_seconds", "When the policy in force was applied.")
+	add("recipients_version", "Version of the recipients bundle in force; 0 where there is none.")
+	add("recipients_not_after_timestamp_seconds", "When the recipients bundle in force expires; 0 where there is none.")
+	add("key_created_timestamp_seconds", "When the newest generation of a key of the gateway was made.", "purpose")
+	add("crypto_failures_total", "Attempts to protect that failed; nothing left in clear. no_key: no usable recipient, once for each attempt; data_key: none could be made; seal: a message could not be sealed.", "op")
+	add("dek_keys_total", "Data keys made.")
+	add("dek_wraps_total", "Wraps of data keys, one for each recipient.")
+	add("dek_messages_total", "Messages encrypted under data keys.")
+	add("ingress_connected_clients", "Devices connected to the embedded broker.")
+	add("ingress_received_messages_total", "Messages received from devices that were meant to leave.")
+	add("ingress_acknowledged_messages_total", "Messages acknowledged to devices.")
+	add("ingress_refused_messages_total", "Messages not taken: held too long, or the agent was closing. They were not acknowledged.")
+	add("ingress_held_messages", "Messages that wait for a usable key, unacknowledged.")
+	add("ingress_unrouted_messages_total", "Messages on topics that begin with $ and have no route.")
+	add("ingress_unmapped_messages_total", "Messages on topics that no uplink takes: they stay here.")
+	add("ingress_dropped_messages_total", "Messages on routes that say offline: drop, while the uplink was down.")
+	add("uplink_connected", "1 while the uplink is connected.", "uplink")
+	add("uplink_acknowledged_messages_total", "Messages that the uplink has acknowledged.", "uplink")
+	add("uplink_acknowledged_bytes_total", "Their bytes, topics included.", "uplink")
+	add("uplink_resent_messages_total", "Messages sent again after a lost connection.", "uplink")
+	add("uplink_quarantined_messages_total", "Messages that the uplink refused again and again; kept, protected, in quarantine.", "uplink")
+	add("uplink_in_flight_messages", "Messages sent and not yet acknowledged.", "uplink")
+	add("uplink_round_trip_seconds", "Smoothed time from publish to acknowledgement.", "uplink")
+	add("spool_bytes", "Bytes in the logs that are not yet released.")
+	add("spool_limit_bytes", "Bytes that the logs may hold.")
+	add("spool_records", "Records in the logs that are not yet released.")
+	add("spool_oldest_message_timestamp_seconds", "When the oldest message in the logs was stored; 0 where they are empty.")
+	add("spool_written_bytes_total", "Bytes written to the medium: wear.")
+	add("spool_fsync_duration_seconds", "Time of one flush of the medium.")
+	add("spool_dropped_messages_total", "Messages lost from the logs. damaged: found missing or damaged; quarantine_full: the oldest ones of a full quarantine.", "reason")
+	add("spool_commit_failures_total", "Batches that the spool refused; their messages were not acknowledged.")
+	add("recovered_panics_total", "Panics that were caught; the message was sealed or refused.")
+	return c
+}
+
+func (c *collector) Describe(ch chan<- *prometheus.Desc) {
+	for _, d := range c.descs {
+		ch <- d
+	}
+}
+
+// A sink sends metrics of the collector's descriptions.
+type sink struct {
+	c  *collector
+	ch chan<- prometheus.Metric
+}
+
+func (k sink) gauge(name string, v float64, labels ...string) {
+	k.ch <- prometheus.MustNewConstMetric(k.c.descs[name], prometheus.GaugeValue, v, labels...)
+}
+
+func (k sink) count(name string, v uint64, labels ...string) {
+	k.ch <- prometheus.MustNewConstMetric(k.c.descs[name], prometheus.CounterValue, float64(v), labels...)
+}
+
+func (k sink) histogram(name string, h histogram, labels ...*dto.LabelPair) {
+	k.ch <- &histogramMetric{desc: k.c.descs[name], labels: labels, scale: k.c.m.scale, h: h}
+}
+
+func (c *collector) Collect(ch chan<- prometheus.Metric) {
+	k := sink{c, ch}
+	t := c.m.snapshot()
+	k.tally(&t)
+	s := c.stats()
+	k.rules(&s)
+	k.ways(&s)
+}
+
+// tally sends what was counted for each message.
+func (k sink) tally(t *tally) {
+	for o := range outcomes {
+		for g := range grades {
+			k.count("messages_total", t.messages[g][o], g.String(), o.String())
+			k.count("message_payload_bytes_total", t.bytes[g][o], g.String(), o.String())
+		}
+		k.count("observed_messages_total", t.observed[o], o.String())
+	}
+	for _, class := range classify.Classes() {
+		k.count("findings_total", t.findings[class.ID], class.Name)
+	}
+	for i, name := range protect.FieldActions() {
+		k.count("fields_transformed_total", t.actions[i], name)
+	}
+	k.count("unreadable_messages_total", t.unreadable)
+	k.count("guard_corrections_total", t.guard)
+	k.histogram("classify_duration_seconds", t.judge)
+	stage := func(name string, h histogram) {
+		k.histogram("stage_duration_seconds", h, &dto.LabelPair{Name: new("stage"), Value: &name})
+	}
+	stage("queue", t.queue)
+	stage("judge", t.judge)
+	stage("protect", t.protect)
+	stage("commit", t.commit)
+	k.histogram("spool_fsync_duration_seconds", t.fsync)
+}
+
+// rules sends what is in force, and the keys.
+func (k sink) rules(s *Stats) {
+	b := &k.c.build
+	k.gauge("build_info", 1, b.Version, b.Revision, b.GoVersion)
+	if !b.SupportEnd.IsZero() {
+		k.gauge("support_end_timestamp_seconds", unix(b.SupportEnd))
+	}
+	k.gauge("ready", truth(s.Ready))
+	k.gauge("alarms", float64(len(s.Alarms)))
+	k.gauge("mode_info", 1, s.Mode)
+	k.gauge("clock_synchronized", truth(s.ClockSynchronized))
+	k.gauge("policy_version", float64(s.Policy.Version))
+	k.gauge("policy_info", 1, s.Policy.Hash, s.Policy.Source)
+	k.gauge("policy_applied_timestamp_seconds", unix(s.Policy.Applied))
+	k.gauge("recipients_version", float64(s.Recipients.Version))
+	k.gauge("recipients_not_after_timestamp_seconds", unix(s.Recipients.NotAfter))
+	for _, key := range s.Keys {
+		k.gauge("key_created_timestamp_seconds", unix(key.Created), key.Purpose)
+	}
+	k.count("crypto_failures_total", s.Crypto.NoKey, "no_key")
+	k.count("crypto_failures_total", s.Crypto.DataKey, "data_key")
+	k.count("crypto_failures_total", s.Crypto.Seal, "seal")
+	k.count("dek_keys_total", s.Crypto.DataKeys)
+	k.count("dek_wraps_total", s.Crypto.Wraps)
+	k.count("dek_messages_total", s.Crypto.Messages)
+	k.count("recovered_panics_total", s.Panics)
+}
+
+// ways sends what the ingress, the uplinks and the spool report.
+func (k sink) ways(s *Stats) {
+	k.gauge("ingress_connected_clients", float64(s.Ingress.Connected))
+	k.count("ingress_received_messages_total", s.Ingress.Received)
+	k.count("ingress_acknowledged_messages_total", s.Ingress.Acknowledged)
+	k.count("ingress_refused_messages_total", s.Ingress.Refused)
+	k.gauge("ingress_held_messages", float64(s.Held))
+	k.count("ingress_unrouted_messages_total", s.Unrouted)
+	k.count("ingress_unmapped_messages_total", s.Unmapped)
+	k.count("ingress_dropped_messages_total", s.Dropped)
+	for _, u := range s.Uplinks {
+		k.gauge("uplink_connected", truth(u.Connected), u.Name)
+		k.count("uplink_acknowledged_messages_total", u.Acknowledged, u.Name)
+		k.count("uplink_acknowledged_bytes_total", u.Bytes, u.Name)
+		k.count("uplink_resent_messages_total", u.Resent, u.Name)
+		k.count("uplink_quarantined_messages_total", u.Quarantined, u.Name)
+		k.gauge("uplink_in_flight_messages", float64(u.InFlight), u.Name)
+		k.gauge("uplink_round_trip_seconds", u.RoundTrip.Seconds(), u.Name)
+	}
+	k.gauge("spool_bytes", float64(s.Spool.Bytes))
+	k.gauge("spool_limit_bytes", float64(s.Spool.Limit))
+	k.gauge("spool_records", float64(s.Spool.Records))
+	k.gauge("spool_oldest_message_timestamp_seconds", unix(s.Spool.Oldest))
+	k.count("spool_written_bytes_total", s.Spool.Written)
+	k.count("spool_dropped_messages_total", s.Spool.Damaged, "damaged")
+	k.count("spool_dropped_messages_total", s.Spool.QuarantineFull, "quarantine_full")
+	k.count("spool_commit_failures_total", s.Spool.CommitFailures)
+}
+
+func truth(b bool) float64 {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+func unix(t time.Time) float64 {
+	if t.IsZero() {
+		return 0
+	}
+	return float64(t.UnixMilli()) / 1e3
+}
