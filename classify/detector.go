@@ -68,7 +68,7 @@ const (
 	// onURL: a word that holds "://".
 	onURL
 	// onToken: at least 16 bytes of letters, digits and + / = _ - . ~ : in one
-	// word, with a digit or with both cases.
+	// word, with a digit or with both cases; 8 bytes with letters and digits.
 	onToken
 	// onArray: the key of an array means one of the detector's senses. There is
 	// no run; c.array says what the array holds. What it finds covers the array.

@@ -32,7 +32,7 @@ func findPassword(c *candidate) (match, bool) {
 	default:
 		return match{}, false
 	}
-	if placeholder(t) || len(t) < 3 || len(t) > 1024 {
+	if placeholder(t) || c.assigned && masked(t) || len(t) < 3 || len(t) > 1024 {
 		return match{}, false
 	}
 	if c.assigned && prose(c, t) {
@@ -48,7 +48,7 @@ func findSecret(c *candidate) (match, bool) {
 		ok := c.keyIs(senseSecret) && a.numbers >= 16 && a.numbers <= 64 && a.fractions == 0 && a.others == 0
 		return match{confidence: 80, why: WhyKey | WhyShape}, ok
 	}
-	if !c.isString() || placeholder(t) || len(t) < 4 || len(t) > 4096 || pathLike(t) {
+	if !c.isString() || placeholder(t) || c.assigned && masked(t) || len(t) < 4 || len(t) > 4096 || pathLike(t) {
 		return match{}, false
 	}
 	if c.keyIs(sensePass) && !c.keyIs(senseSecret) {
@@ -71,7 +71,7 @@ func findSecret(c *candidate) (match, bool) {
 
 func findToken(c *candidate) (match, bool) {
 	t := c.run()
-	if !c.isString() || placeholder(t) || len(t) < 8 || len(t) > 8192 || pathLike(t) {
+	if !c.isString() || placeholder(t) || c.assigned && masked(t) || len(t) < 8 || len(t) > 8192 || pathLike(t) {
 		return match{}, false
 	}
 	n := count(t)
@@ -87,7 +87,7 @@ func findToken(c *candidate) (match, bool) {
 
 func findPrivateKey(c *candidate) (match, bool) {
 	t := c.run()
-	if !c.isString() || placeholder(t) || len(t) < 24 || pathLike(t) {
+	if !c.isString() || placeholder(t) || c.assigned && masked(t) || len(t) < 24 || pathLike(t) {
 		return match{}, false
 	}
 	if bytes.HasPrefix(t, []byte("-----BEGIN ")) && bytes.Contains(t[:min(len(t), 64)], []byte("PRIVATE KEY-----")) {
@@ -110,6 +110,9 @@ func placeholder(t []byte) bool {
 	case first == '<' && last == '>', first == '[' && last == ']', first == '{' && last == '}',
 		first == '%' && last == '%', first == '$' && len(t) > 1 && (t[1] == '{' || t[1] == '('):
 		return true
+	}
+	if first == '$' && isName(t[1:]) && count(t).upper == count(t).letters {
+		return true // a variable of a shell
 	}
 	masked := 0
 	for _, b := range t {
@@ -152,5 +155,8 @@ func pathLike(t []byte) bool {
 // sentence: letters of one case only.
 func prose(c *candidate, t []byte) bool {
 	n := count(t)
+	if n.digits+n.letters == 0 && n.others > 0 {
+		return true // punctuation
+	}
 	return n.digits == 0 && n.others == 0 && (n.upper == 0 || n.upper == 1 && t[0]-'A' < 26)
 }

@@ -7,6 +7,7 @@ import "slices"
 func Detectors() []detector {
 	return slices.Concat(
 		credentialDetectors(),
+		secretDetectors(),
 		bodyDetectors(),
 		personDetectors(),
 		locationDetectors(),

@@ -158,8 +158,12 @@ func (s *Scratch) scan(c *candidate) {
 	}
 }
 
-// minToken is the shortest run that onToken starts.
-const minToken = 16
+// minToken is the shortest run that onToken starts, minMixed where it holds
+// both letters and digits.
+const (
+	minToken = 16
+	minMixed = 8
+)
 
 // literalAt reports whether a literal may begin at text[i].
 func (s *Scratch) literalAt(t []byte, i int) bool {
@@ -182,7 +186,7 @@ func (s *Scratch) word(c *candidate, from, to int, m uint8) {
 			}
 		}
 	}
-	if to-from >= minToken && m&isAlnum != 0 {
+	if to-from >= minToken && m&isAlnum != 0 || to-from >= minMixed && m&isDigit != 0 && m&isLetter != 0 {
 		s.tokens(c, from, to)
 	}
 	for i := from; i < to && s.work <= s.maxWork; {
@@ -207,8 +211,8 @@ func (s *Scratch) word(c *candidate, from, to int, m uint8) {
 		case k&isAt != 0:
 			s.at(c, from, to, i)
 			i++
-		case (b == ':' || b == '=') && i > from:
-			s.assign(c, from, to, i)
+		case b == ':' || b == '=':
+			s.assign(c, i)
 			i++
 		default:
 			i++
@@ -489,7 +493,7 @@ func (s *Scratch) tokens(c *candidate, from, to int) {
 			m |= byteClass[t[j]]
 			j++
 		}
-		if j-i >= minToken && (m&isDigit != 0 || m&isLetter == isLetter) {
+		if j-i >= minToken && (m&isDigit != 0 || m&isLetter == isLetter) || j-i >= minMixed && m&isDigit != 0 && m&isLetter != 0 {
 			s.try(c, s.plan.token, i, j)
 		}
 		i = j + 1
@@ -520,62 +524,6 @@ func (s *Scratch) literal(c *candidate, i, to int) {
 			}
 		}
 	}
-}
-
-// maxAssigned is the longest value of an assignment in a text.
-const maxAssigned = 160
-
-// assign handles "word = value" and "word: value" in a text: the word before
-// the sign at text[i] is the value's key.
-func (s *Scratch) assign(c *candidate, from, to, i int) {
-	t := c.text
-	a := i
-	for a > 0 && i-a < 48 && (byteClass[t[a-1]]&isAlnum != 0 || t[a-1] == '_' || t[a-1] == '-' || t[a-1] == '.' || t[a-1] >= 0x80) {
-		a--
-	}
-	if i-a < 2 || i+1 >= len(t) {
-		return
-	}
-	v := i + 1
-	for v < len(t) && v-i < 4 && (t[v] == ' ' || t[v] == '\t') {
-		v++
-	}
-	if t[i] == ':' && v < len(t) && (t[v] == '/' || t[v] == ':') || v >= len(t) {
-		return // a URL, not an assignment
-	}
-	meaning := c.dict.meaning(t[a:i])
-	if meaning.head.empty() {
-		return
-	}
-	e := v
-	var quote byte
-	if t[v] == '"' || t[v] == '\'' {
-		quote = t[v]
-		v++
-		e = v
-	}
-	for e < len(t) && e-v < maxAssigned {
-		b := t[e]
-		if quote == 0 && b == '=' && e+1 < len(t) && byteClass[t[e+1]]&isAlnum != 0 {
-			return // "a=b=c" is no assignment that anybody reads
-		}
-		if quote != 0 && b == quote || quote == 0 && (b == '&' && t[i] == '=' || b == ',' || b == ';' || b <= ' ' || b == '"' || b == '\'' || b == '<' || b == ')' || b == '}' || b == ']') || b == '\n' {
-			break
-		}
-		e++
-	}
-	if e == v {
-		return
-	}
-	key, about := c.key, c.about
-	c.key, c.about = meaning.head, c.about.union(meaning.about)
-	c.assigned = true
-	for _, id := range s.plan.key {
-		if s.owner.senses[id].meets(meaning.head) {
-			s.tryOne(c, id, v, e)
-		}
-	}
-	c.key, c.about, c.assigned = key, about, false
 }
 
 // try starts detectors on a run, until one finds something.

@@ -9,7 +9,7 @@ var senseWords = []struct {
 	sense sense
 	words string
 }{
-	{senseShield, `clienttoken requesttoken correlationtoken tokentype tokencount tokensused maxtokens
+	{senseShield, `clienttoken csrftoken xsrftoken requesttoken correlationtoken tokentype tokencount tokensused maxtokens
 		prompttokens completiontokens totaltokens passwordless keyboard plateau publickey pubkey
 		displayname devicename hostname filename topicname profilename modelname typename
 		sensorname entityname groupname tagname unitname scenename zonename roomname
