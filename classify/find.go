@@ -120,7 +120,7 @@ func (s *Scratch) read() {
 			s.noteGroup(i)
 			continue
 		}
-		key := d.Key(int32(i))
+		key := d.Name(int32(i))
 		if digitsOnly(key) {
 			s.paths[i] = up // so is a member with a number for a key
 			s.noteGroup(i)

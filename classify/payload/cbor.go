@@ -190,6 +190,7 @@ func (cborFormat) Parse(d *Document, lim Limits) Reason {
 		return r.why
 	}
 	d.Fields[d.Root].Accepts = 0
+	d.senml = d.isSenML()
 	return ReasonNone
 }
 

@@ -21,6 +21,7 @@ type Document struct {
 
 	format Format // nil for an empty or unreadable payload
 	name   string // of the format
+	senml  bool   // a SenML pack in CBOR
 	arena  []byte // the topic, then decoded keys and texts that differ from the raw bytes
 
 	edits   []Edit   // Append's memory
@@ -107,7 +108,7 @@ func (d *Document) reset() {
 		d.arena = nil
 	}
 	d.Fields, d.arena, d.members = d.Fields[:0], d.arena[:0], d.members[:0]
-	d.Root, d.Media, d.Reserved, d.format, d.name = -1, MediaNone, false, nil, ""
+	d.Root, d.Media, d.Reserved, d.format, d.name, d.senml = -1, MediaNone, false, nil, "", false
 }
 
 // add appends a field for the caller to fill in. To copy one would cost more:
