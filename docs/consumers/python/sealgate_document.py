@@ -2,7 +2,7 @@
 """Strict JSON with the place of every value, so that a document is given back byte for byte."""
 import json, re
 
-SPACE, TOKEN = " \t\r\n", re.compile(r'[ \t\r\n]*("(?:[^"\\]|\\.)*"|[{}\[\],:]|[^ \t\r\n{}\[\],:"]+)')
+SPACE, TOKEN = " \t\r\n", re.compile(r'[ \t\r\n]*("[^"\\]*(?:\\.[^"\\]*)*"|[{}\[\],:]|[^ \t\r\n{}\[\],:"]+)')
 
 
 def places(text):
