@@ -121,7 +121,10 @@ func printStatus(w io.Writer, s *telemetry.Stats, now time.Time) {
 	for _, u := range s.Uplinks {
 		link := "down"
 		if u.Connected {
-			link = "up " + u.RoundTrip.Round(100*time.Microsecond).String()
+			link = "up"
+			if u.RoundTrip > 0 {
+				link += " " + u.RoundTrip.Round(10*time.Microsecond).String()
+			}
 		}
 		fmt.Fprintf(w, "%-22.22s %-12.12s %12d %7d %11d %10d\n", printable(u.Name), link, u.Acknowledged, u.Resent, u.Quarantined, u.InFlight)
 	}
