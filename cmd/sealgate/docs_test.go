@@ -113,3 +113,28 @@ func TestNamedTests(t *testing.T) {
 		t.Errorf("only %d tests are named", n)
 	}
 }
+
+// TestFormatsAreNamed: the tools' document names every format of a payload.
+func TestFormatsAreNamed(t *testing.T) {
+	src, err := os.ReadFile("../../classify/payload/document.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	page, err := os.ReadFile("../../docs/formats-tools.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	doc := regexp.MustCompile(`(?s)// FormatName returns (.*?)\nfunc `).FindStringSubmatch(string(src))
+	if doc == nil {
+		t.Fatal("FormatName does not say what it returns")
+	}
+	names := regexp.MustCompile(`"([a-z0-9-]+)"`).FindAllStringSubmatch(doc[1], -1)
+	for _, n := range names {
+		if !strings.Contains(string(page), "`"+n[1]+"`") {
+			t.Errorf("docs/formats-tools.md does not name the format %s", n[1])
+		}
+	}
+	if len(names) < 10 {
+		t.Errorf("only %d formats", len(names))
+	}
+}
