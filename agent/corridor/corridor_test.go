@@ -297,6 +297,41 @@ func TestPoison(t *testing.T) {
 	}
 }
 
+// TestSickUplink: a broker that ends every connection at the first publish is
+// sick; no message is to blame, and none is set aside.
+func TestSickUplink(t *testing.T) {
+	var well atomic.Bool
+	c := &cloud{mood: func(int, *mqtt.Message) mood {
+		if well.Load() {
+			return acknowledge
+		}
+		return cut
+	}}
+	g := newGateway(t, c, builtIn)
+	for i := range 20 {
+		if err := g.publish(t.Context(), fmt.Sprintf("line/%d", i%3), fmt.Sprintf(`{"n":%d}`, i)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	eventually(t, "enough lost connections", func() bool {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		return c.conns > 20
+	})
+	well.Store(true)
+	eventually(t, "all delivered", func() bool { return g.spool.Stats().Records == 0 })
+	if n := g.corridor.Stats().Uplinks[0].Quarantined; n != 0 {
+		t.Errorf("%d innocent messages in quarantine", n)
+	}
+	seen := map[string]bool{}
+	for _, m := range c.messages() {
+		seen[string(m.Payload)] = true
+	}
+	if len(seen) != 20 {
+		t.Errorf("%d of 20 messages arrived", len(seen))
+	}
+}
+
 // TestSilentUplink: a broker that takes everything and acknowledges nothing is
 // left, and the message is sent again on a new connection.
 func TestSilentUplink(t *testing.T) {

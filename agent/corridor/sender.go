@@ -3,6 +3,7 @@ package corridor
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"sync"
 	"sync/atomic"
@@ -33,8 +34,8 @@ var laneWeights = [...]struct {
 }{{policy.LaneHigh, 8}, {policy.LaneNormal, 3}, {policy.LaneLow, 1}}
 
 const (
-	strikesAlone      = 3 // connections lost with the same record at the head: send it alone
-	strikesQuarantine = 5 // and lost again, twice, with nothing else in flight: the peer refuses it
+	strikesAlone = 3 // connections lost with the same record at the head: send it alone
+	strikesProbe = 5 // and lost again, twice, with nothing else in flight: see whether another one passes
 )
 
 // A sender publishes what one uplink's logs hold. It is the only reader of
@@ -135,6 +136,7 @@ func backoff(attempt int, limit time.Duration) time.Duration {
 var (
 	errDrained = errors.New("drained")
 	errSilent  = errors.New("no acknowledgement in time")
+	errProbed  = errors.New("the message at the head was set aside")
 )
 
 // flight is one record that was sent and is not yet acknowledged.
@@ -159,13 +161,17 @@ func (s *sender) send(ctx context.Context, conn mqtt.Conn) (progress bool, err e
 		cur.Rewind()
 	}
 	w := &window{flights: map[uint64]flight{}, acks: make(chan acked, s.u.Window), limit: s.u.Window, limitBytes: s.u.WindowBytes}
-	alone := s.strikes >= strikesAlone
-	if alone {
+	if s.strikes >= strikesProbe {
+		if tried, progress, err := s.probe(ctx, conn); tried {
+			return progress, err
+		}
+	}
+	if s.strikes >= strikesAlone {
 		w.limit = 1
 	}
 	defer func() {
 		if !progress {
-			s.strike(w, alone)
+			s.strike(w)
 		}
 	}()
 	settle := func(a acked) error {
@@ -287,10 +293,11 @@ func (s *sender) publish(w *window, conn mqtt.Conn, cur *spool.Cursor, rec *spoo
 	w.flights[n] = flight{cur, pos, rec.ID, len(rec.Payload), time.Now()}
 	w.bytes += len(rec.Payload)
 	s.stats.inFlight.Store(int64(len(w.flights)))
-	return conn.Publish(
-		&mqtt.Message{Topic: rec.Topic, Payload: rec.Payload, Props: rec.Props, QoS: rec.QoS, Retain: rec.Retain},
-		func(a mqtt.Ack) { w.acks <- acked{n, a} }, // never blocks: the channel is as long as the window
-	)
+	return conn.Publish(message(rec), func(a mqtt.Ack) { w.acks <- acked{n, a} }) // never blocks: the channel is as long as the window
+}
+
+func message(rec *spool.Record) *mqtt.Message {
+	return &mqtt.Message{Topic: rec.Topic, Payload: rec.Payload, Props: rec.Props, QoS: rec.QoS, Retain: rec.Retain}
 }
 
 // settle takes one acknowledgement: the record is released, or the connection
@@ -315,10 +322,8 @@ func (s *sender) settle(w *window, a acked) (ok bool, err error) {
 	return true, nil
 }
 
-// strike notes that a connection was lost without any progress. A record that
-// stands at the head each time is first sent alone, then quarantined, still
-// protected: one poison message never wedges the line.
-func (s *sender) strike(w *window, alone bool) {
+// strike notes that a connection was lost without any progress.
+func (s *sender) strike(w *window) {
 	f, ok := w.oldest()
 	if !ok {
 		return
@@ -328,16 +333,94 @@ func (s *sender) strike(w *window, alone bool) {
 	}
 	s.strikes++
 	s.stats.losses.Add(1)
-	if !alone || s.strikes < strikesQuarantine {
-		return
+}
+
+// probeDepth bounds how far a probe looks for another topic.
+const probeDepth = 4096
+
+// probe finds out whether the record at the head is the reason why connections
+// are lost, by sending another one in its place: of another topic, so that no
+// order is touched whatever comes of it. If that is acknowledged, the head goes
+// to quarantine, still protected: one poison message never wedges the line. If
+// it is not, the uplink is sick and the head is innocent. It reports whether
+// there was another record to try.
+func (s *sender) probe(ctx context.Context, conn mqtt.Conn) (tried, progress bool, err error) {
+	head, other, err := s.suspects()
+	if err != nil || head.cur == nil || other.cur == nil {
+		for _, cur := range s.lanes {
+			cur.Rewind()
+		}
+		return false, false, err
 	}
-	if err := s.c.opt.Spool.Quarantine(s.index, f.cur, f.pos, "refused_by_broker"); err != nil {
+	s.strikes = strikesAlone // if this does not settle it, begin again
+	answer := make(chan mqtt.Ack, 1)
+	if err := conn.Publish(message(other.rec), func(a mqtt.Ack) { answer <- a }); err != nil {
+		return true, false, err
+	}
+	select {
+	case a := <-answer:
+		if a.Err != nil {
+			return true, false, a.Err
+		}
+	case err := <-conn.Done():
+		return true, false, err
+	case <-time.After(s.u.AckTimeout):
+		return true, false, errSilent
+	case <-ctx.Done():
+		return true, false, ctx.Err()
+	}
+	other.cur.Release(other.pos)
+	s.stats.acknowledged.Add(1)
+	if err := s.c.opt.Spool.Quarantine(s.index, head.cur, head.pos, "refused_by_broker"); err != nil {
 		s.c.opt.Logger.Error("record can't be moved to quarantine; it stays at the head", "uplink", s.u.Name, "error", err)
-		return
+		return true, true, err
 	}
 	s.strikes = 0
 	s.stats.quarantined.Add(1)
-	s.c.opt.Logger.Error("message moved to quarantine: the uplink ended the connection each time it was sent", "uplink", s.u.Name, "message_id", f.id)
+	s.c.opt.Logger.Error("message moved to quarantine: the uplink ended the connection each time it was sent, and took another", "uplink", s.u.Name, "message_id", fmt.Sprintf("%x", head.rec.ID))
+	return true, true, errProbed
+}
+
+// suspect is a record and its place.
+type suspect struct {
+	cur *spool.Cursor
+	pos spool.Pos
+	rec *spool.Record
+}
+
+// suspects returns the record at the head and the first one of another topic.
+// Either may be missing. The cursors have moved on afterwards.
+func (s *sender) suspects() (head, other suspect, err error) {
+	var firsts []suspect
+	for _, cur := range s.lanes {
+		rec, pos, ok, err := cur.Next()
+		if err != nil {
+			return head, other, err
+		}
+		if ok && rec.ID == s.head {
+			head = suspect{cur, pos, rec}
+		} else if ok {
+			firsts = append(firsts, suspect{cur, pos, rec})
+		}
+	}
+	if head.cur == nil {
+		return head, other, nil
+	}
+	for _, f := range firsts {
+		if f.rec.Topic != head.rec.Topic {
+			return head, f, nil
+		}
+	}
+	for range probeDepth {
+		rec, pos, ok, err := head.cur.Next()
+		if err != nil || !ok {
+			return head, other, err
+		}
+		if rec.Topic != head.rec.Topic {
+			return head, suspect{head.cur, pos, rec}, nil
+		}
+	}
+	return head, other, nil
 }
 
 // drain lets the sender finish what is in flight, at most until ctx ends.
