@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/sealgate/sealgate/agent/corridor"
@@ -45,7 +46,7 @@ func (a *Agent) build(now time.Time) (*corridor.Generation, rules) {
 		r.noKey, r.failed = err, err
 		r.alarms = append(r.alarms, telemetry.Alarm{
 			ID:   "no-recipients",
-			Text: "no usable recipients: messages for uplinks wait, unacknowledged (" + err.Error() + ")",
+			Text: "no usable recipients: messages of routes that enforce wait, unacknowledged (" + err.Error() + ")",
 			Do:   "make or fetch a signed recipients bundle (sealctl keys), set keys.recipients and keys.trust_root, and reload",
 		})
 	}
@@ -83,15 +84,19 @@ func (a *Agent) build(now time.Time) (*corridor.Generation, rules) {
 		protector = protect.Closed(p, err, &a.meter)
 	}
 	r.mode = "enforce"
+	var observing []string
 	for _, route := range p.Routes() {
 		if route.Observes() {
-			r.mode = "observe"
-			r.alarms = append(r.alarms, telemetry.Alarm{
-				ID:   "observing",
-				Text: "route " + route.Name + " observes: its messages leave unprotected",
-				Do:   "look at what would happen (sealctl policy explain), then set its mode to enforce",
-			})
+			observing = append(observing, route.Name)
 		}
+	}
+	if len(observing) > 0 {
+		r.mode = "observe"
+		r.alarms = append(r.alarms, telemetry.Alarm{
+			ID:   "observing",
+			Text: "messages leave unprotected on what observes: " + strings.Join(observing, ", "),
+			Do:   "look at what would happen (sealctl policy explain), then set the mode to enforce, route by route",
+		})
 	}
 	hash := p.Hash()
 	r.policy.Version, r.policy.Hash, r.policy.Applied = p.Version(), fmt.Sprintf("%x", hash[:8]), now

@@ -4,12 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"net"
 	"os"
 	"path/filepath"
-	"strconv"
-	"strings"
 	"syscall"
 	"time"
 
@@ -40,18 +37,11 @@ func (a *Agent) openState() error {
 	a.lifecycle.add("state", func(context.Context) error { return lock.Close() })
 
 	path := filepath.Join(dir, "boot")
-	switch raw, err := os.ReadFile(path); {
-	case errors.Is(err, fs.ErrNotExist):
+	switch a.boot, err = durable.Increment(path); {
+	case errors.Is(err, durable.ErrCounter):
+		return fmt.Errorf("count this start: %w: restore %s from the backup, or enrol the gateway anew under another name", err, path)
 	case err != nil:
-		return fmt.Errorf("read boot counter: %w", err)
-	default:
-		if a.boot, err = strconv.ParseUint(strings.TrimSpace(string(raw)), 10, 64); err != nil {
-			return fmt.Errorf("boot counter %s is damaged: restore it from the backup, or write a number larger than any before", path)
-		}
-	}
-	a.boot++
-	if err := durable.WriteFile(path, []byte(strconv.FormatUint(a.boot, 10)+"\n"), 0o600); err != nil {
-		return fmt.Errorf("write boot counter: %w", err)
+		return fmt.Errorf("count this start: %w", err)
 	}
 	return nil
 }
@@ -100,6 +90,10 @@ func PublicKey(cfg *config.Config, machine []byte, now time.Time) ([]byte, error
 	return crypto.MarshalVerifier(k.Signer().Verifier(), now)
 }
 
+// checkpointEvery is how far the note of what was acknowledged may lag: what a
+// crash makes the uplink receive again. It is written without a flush.
+const checkpointEvery = 500 * time.Millisecond
+
 func (a *Agent) openSpool() error {
 	names := make([]string, len(a.cfg.Uplinks))
 	for i, u := range a.cfg.Uplinks {
@@ -113,7 +107,7 @@ func (a *Agent) openSpool() error {
 	sp, err := spool.Open(spool.Options{
 		Dir: a.cfg.Spool.Directory, Uplinks: names, Key: a.keyring.Spool(), MaxRecord: max(need, 2304<<10), // at least the spool's default
 		Size: int64(a.cfg.Spool.Size), Volatile: a.cfg.Spool.Volatile, Logger: a.log,
-		OnSync: a.metrics.ObserveSync,
+		Checkpoint: checkpointEvery, OnSync: a.metrics.ObserveSync,
 	})
 	if err != nil {
 		return fmt.Errorf("open spool: %w", err)
