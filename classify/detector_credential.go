@@ -55,9 +55,19 @@ func findSecret(c *candidate) (match, bool) {
 		if !c.assigned && (c.beside.has(senseSSID) || c.beside.has(senseUser) || c.beside.has(senseHost) || c.beside.has(sensePassword)) {
 			return c.found(80, WhyKey|WhyContext)
 		}
+		// In a log: "user=gw7 pass=sesame-77".
+		if n := count(t); c.assigned && n.digits > 0 && n.letters > 0 && len(t) >= 6 {
+			if before := c.before(); before.has(senseUser) || before.has(senseHost) || before.has(senseSSID) {
+				return c.found(70, WhyKey|WhyContext)
+			}
+		}
 		return match{}, false
 	}
 	if c.keyIs(senseKey) && !c.keyIs(senseSecret) {
+		// A device's symmetricKey has a primaryKey and a secondaryKey.
+		if c.up.has(senseSecret) && len(t) >= 16 && (isBase64(t) || isHex(t)) {
+			return c.found(85, WhyKey|WhyEntropy)
+		}
 		if len(t) >= 8 && c.beside.has(senseSSID) {
 			return c.found(75, WhyKey|WhyContext)
 		}

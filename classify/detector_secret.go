@@ -13,7 +13,10 @@ func secretDetectors() []detector {
 		{name: "url-credentials", class: ClassCredentialSecret, on: onURL, find: findURLCredentials},
 		{name: "authorization", class: ClassCredentialToken, on: onLiteral, literals: []string{"Basic", "basic", "Bearer", "bearer"}, find: findAuthorization},
 		{name: "azure-signature", class: ClassCredentialToken, on: onLiteral, literals: []string{"sig="}, find: findSignature},
-		{name: "command-line-secret", class: ClassCredentialSecret, on: onLiteral, literals: []string{"curl", "machine"}, find: findCommandLine},
+		{name: "command-line-secret", class: ClassCredentialSecret, on: onLiteral, literals: []string{"curl", "machine", "mosquitto_"}, find: findCommandLine},
+		{name: "basic-auth", class: ClassCredentialSecret, on: onKey, min: 8, max: 512, senses: []sense{senseAuth}, find: findBasicAuth},
+		{name: "wifi-code", class: ClassCredentialSecret, on: onLiteral, literals: []string{"WIFI:"}, find: findWiFiCode},
+		{name: "cluster-secret", class: ClassCredentialSecret, on: onLiteral, literals: []string{"kind: Secret", "kind: secret"}, find: findClusterSecret},
 	}
 }
 
@@ -175,4 +178,4 @@ func (c *candidate) secretHead(word []byte) (senses, bool) {
 	return m.head, m.head.meets(secretSenses)
 }
 
-var secretSenses = sensesOf([]sense{senseToken, senseSecret, sensePassword, senseAPIKey, senseAccessKey, sensePrivateKey, senseKey})
+var secretSenses = sensesOf([]sense{senseToken, senseSecret, sensePassword, senseAPIKey, senseAccessKey, sensePrivateKey, senseKey, senseAuth})

@@ -74,6 +74,7 @@ const (
 	senseAPIKey
 	senseAccessKey
 	sensePrivateKey
+	senseAuth // auth: user and password, or a mode
 	senseCertificate
 	sensePass // pass, pw: a password, or what passes
 	senseKey  // key: of anything

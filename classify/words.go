@@ -145,6 +145,7 @@ var senseWords = []struct {
 	{senseAccessKey, `accesskey accesskeyid awsaccesskeyid`},
 	{sensePrivateKey, `privatekey privkey clientkey sslkey tlskey keypem clientprivatekey devicekeypem rsaprivatekey rsakey pem pemkey serverkey signingprivatekey sshkey 私钥`},
 	{senseKey, `key`},
+	{senseAuth, `auth basicauth`},
 	{sensePass, `pass pw otapw`},
 	{senseSSID, `ssid essid wifissid networkname`},
 	{senseCertificate, `certificate cert cacert clientcert`},
