@@ -118,10 +118,11 @@ func TestReadmeFiles(t *testing.T) {
 // message, with real programs, on other ports.
 func TestReadmeRuns(t *testing.T) {
 	e2e.Need(t, "mosquitto", "mosquitto_pub")
-	for _, p := range []string{"sh", "curl"} {
-		if _, err := exec.LookPath(p); err != nil {
-			t.Skipf("%s is not installed", p)
+	if _, err := exec.LookPath("curl"); err != nil {
+		if e2e.Full() {
+			t.Fatal(err)
 		}
+		t.Skip(err)
 	}
 	bin, dir := t.TempDir(), t.TempDir()
 	if out, err := exec.Command("go", "build", "-o", bin+"/", "../sealctl", ".").CombinedOutput(); err != nil {
