@@ -1,6 +1,9 @@
 package classify
 
 import (
+	"bytes"
+	"compress/gzip"
+	"io"
 	"testing"
 
 	"github.com/sealgate/sealgate/classify/payload"
@@ -17,6 +20,7 @@ func TestFormats(t *testing.T) {
 		{"cbor float", "\xa2clat\xfb\x40\x4a\x42\x83\x68\xf0\x84\x61clon\xfb\x40\x2a\xc1\xba\x5e\x35\x3f\x7d", "/lat", ClassLocationPrecise},
 		{"cbor picture", "\xa1asD\xff\xd8\xff\x00", "/s", ClassMediaImage},
 		{"senml", "\x82\xa2\x00clat\x02\xfb\x40\x4a\x42\x83\x68\xf0\x84\x61\xa2\x00clon\x02\xfb\x40\x2a\xc1\xba\x5e\x35\x3f\x7d", "/0/2", ClassLocationPrecise},
+		{"gzip", gzipped(`{"email":"mara@example.org"}`), "/email", ClassContactEmail},
 	}
 	c, err := New(Options{})
 	if err != nil {
@@ -37,4 +41,12 @@ func TestFormats(t *testing.T) {
 			t.Errorf("%s: no %s at %s", tt.name, tt.class, tt.path)
 		}
 	}
+}
+
+func gzipped(raw string) string {
+	var b bytes.Buffer
+	w := gzip.NewWriter(&b)
+	io.WriteString(w, raw)
+	w.Close()
+	return b.String()
 }

@@ -23,6 +23,7 @@ func benchmarkInputs() map[string][]byte {
 	}
 	large.WriteByte('}')
 	return map[string][]byte{
+		"gzip":        []byte(gzipped(strings.Repeat(cameraEvent+"\n", 3))),
 		"cbor":        []byte("\x94" + strings.Repeat("\xa3eplatehB-AB 123clat\xfbAB\x10\x00\x00\x00\x00\x00esince\x1a\x65\x00\x00\x00", 20)),
 		"camera":      []byte(cameraEvent),
 		"scalar":      []byte("23.5"),

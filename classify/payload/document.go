@@ -12,7 +12,7 @@ import (
 // returned before is then invalid. A Document is not for concurrent use, except
 // that its fields may be read.
 type Document struct {
-	Raw      []byte  // the payload as received; never modified; must not change while the document is in use
+	Raw      []byte  // the payload, decompressed if it was packed; never modified; must not change while the document is in use
 	Topic    string  // as published by the device
 	Fields   []Field // topic levels, then the payload's fields
 	Root     int32   // index of the payload's root field, -1 where there is none (empty or unreadable payload)
@@ -22,6 +22,7 @@ type Document struct {
 	format Format // nil for an empty or unreadable payload
 	name   string // of the format
 	senml  bool   // a SenML pack in CBOR
+	pack   packing
 	arena  []byte // the topic, then decoded keys and texts that differ from the raw bytes
 
 	edits   []Edit   // Append's memory
@@ -69,7 +70,7 @@ func Parse(d *Document, topic string, raw []byte, lim Limits) Reason {
 
 	why := d.parsePayload(lim)
 	if why != ReasonNone {
-		d.Fields = d.Fields[:levels]
+		d.Fields, d.Raw, d.pack.received = d.Fields[:levels], raw, nil
 		d.Root, d.Media, d.format, d.name = -1, MediaNone, nil, "unreadable"
 	}
 	return why
@@ -107,8 +108,20 @@ func (d *Document) reset() {
 	if c := cap(d.arena); c > keepBytes && len(d.arena) < c/4 {
 		d.arena = nil
 	}
+	if d.pack.inflate != nil {
+		d.pack.forget()
+	}
 	d.Fields, d.arena, d.members = d.Fields[:0], d.arena[:0], d.members[:0]
 	d.Root, d.Media, d.Reserved, d.format, d.name, d.senml = -1, MediaNone, false, nil, "", false
+}
+
+// Received returns the payload as it was received. It is Raw, unless that was
+// decompressed. It must not be modified.
+func (d *Document) Received() []byte {
+	if d.pack.received != nil {
+		return d.pack.received
+	}
+	return d.Raw
 }
 
 // add appends a field for the caller to fill in. To copy one would cost more:
@@ -151,7 +164,7 @@ func (d *Document) Value(i int32) []byte {
 }
 
 // Locate returns the bytes of the payload (or the topic) that Text[start:end]
-// of field i was decoded from.
+// of field i was decoded from. Of a packed payload that is the inside.
 func (d *Document) Locate(i int32, start, end uint32) Span {
 	f := &d.Fields[i]
 	switch {
@@ -194,7 +207,8 @@ func (d *Document) TopLevelObject() bool {
 }
 
 // FormatName returns "json", "jsonl", "cbor", "text", "jpeg", "png", "gguf",
-// "safetensors", "tflite", "empty" or "unreadable".
+// "safetensors", "tflite", "gzip" or "zlib" whatever is inside, "empty" or
+// "unreadable".
 func (d *Document) FormatName() string {
 	if d.name == "" {
 		return "unreadable" // nothing was parsed yet
@@ -261,7 +275,7 @@ func (d *Document) Member(i int32, key string) int32 {
 // that does not fit the format is an error; dst is then returned as it was.
 func (d *Document) Append(dst []byte, edits []Edit) ([]byte, error) {
 	if len(edits) == 0 {
-		return append(dst, d.Raw...), nil
+		return append(dst, d.Received()...), nil
 	}
 	return d.apply(dst, edits, false)
 }
@@ -291,6 +305,8 @@ func (d *Document) apply(dst []byte, edits []Edit, topic bool) ([]byte, error) {
 	out, err := dst, error(nil)
 	if topic {
 		out, err = d.appendTopic(dst, sorted)
+	} else if d.pack.received != nil {
+		out, err = d.appendPacked(dst, sorted)
 	} else {
 		out, err = d.format.Append(dst, d, sorted)
 	}

@@ -10,7 +10,8 @@
 // The package is the only tokenizer of foreign bytes in Sealgate. It is strict:
 // what begins like JSON and is not strict JSON (RFC 8259, UTF-8, no duplicate
 // keys after unescaping) is unreadable, and says so with a [Reason]. So is every
-// payload that no [Format] recognizes. Input is bounded by [Limits], never
+// payload that no [Format] recognizes. What is compressed is decompressed first,
+// once, and its spans are places in the inside. Input is bounded by [Limits], never
 // panics, and costs time in proportion to its size whatever a sender chooses.
 //
 // It does not know what a value means (package classify), never guesses an
@@ -167,5 +168,6 @@ var formats = [...]Format{
 	opaqueFormat{}, // by magic number, before JSON: the length of a safetensors header may read "{"
 	jsonFormat{},
 	cborFormat{},
+	packedFormat{},
 	textFormat{},
 }

@@ -107,7 +107,7 @@ func (j *job) run() {
 		j.observe()
 	case j.d.Message == policy.MessageBlock || j.d.Message > policy.MessageBlock: // or one that this version does not know
 		j.block(j.d.Reason)
-	case len(j.v.Document.Raw) == 0:
+	case len(j.v.Document.Received()) == 0:
 		j.empty()
 	case !j.mapTopic():
 		j.seal(ReasonTopic)
@@ -125,8 +125,8 @@ func (j *job) rescue() {
 		return
 	}
 	j.o.Topic = j.hiddenTopic()
-	if len(j.v.Document.Raw) == 0 {
-		j.o.Payload, j.o.Outcome = j.v.Document.Raw, OutcomeTransformed
+	if len(j.v.Document.Received()) == 0 {
+		j.o.Payload, j.o.Outcome = j.v.Document.Received(), OutcomeTransformed
 		return
 	}
 	j.seal(policy.ReasonPanic)
@@ -151,7 +151,7 @@ func (j *job) empty() {
 		j.block(ReasonTopic)
 		return
 	}
-	j.o.Payload = j.v.Document.Raw
+	j.o.Payload = j.v.Document.Received()
 	j.o.Outcome = OutcomePassed
 	if j.replaced {
 		j.o.Outcome = OutcomeTransformed
@@ -170,7 +170,7 @@ func (j *job) pass() {
 	}
 	doc := j.v.Document
 	if len(j.edits) == 0 {
-		j.o.Payload, j.o.Outcome = doc.Raw, OutcomePassed
+		j.o.Payload, j.o.Outcome = doc.Received(), OutcomePassed
 		if j.replaced {
 			j.o.Outcome = OutcomeTransformed
 		}
@@ -211,7 +211,7 @@ func (j *job) seal(reason policy.Reason) {
 		j.block(ReasonTopic)
 		return
 	}
-	raw := j.v.Document.Raw
+	raw := j.v.Document.Received()
 	lease, err := s.Lease(1, len(raw)+len(real))
 	if err != nil {
 		j.p.meter.Lease.Add(1)
@@ -266,7 +266,7 @@ func (j *job) observe() {
 		j.o.WouldBe = OutcomeBlocked
 		return
 	}
-	j.o.Topic, j.o.Payload, j.o.Outcome, j.o.Residual = topic, j.v.Document.Raw, OutcomePassed, j.d.Grade
+	j.o.Topic, j.o.Payload, j.o.Outcome, j.o.Residual = topic, j.v.Document.Received(), OutcomePassed, j.d.Grade
 	switch j.d.Message {
 	case policy.MessagePass:
 		j.o.WouldBe = OutcomePassed

@@ -1,0 +1,175 @@
+package payload
+
+import (
+	"bytes"
+	"compress/flate"
+	"encoding/binary"
+	"errors"
+	"hash/adler32"
+	"hash/crc32"
+	"io"
+)
+
+// packedFormat is gzip (RFC 1952) or zlib (RFC 1950) around one document of any
+// other format, whose fields become the document's. One member and nothing
+// behind it; a gzip header with a name, a comment or extra data is refused,
+// because nobody looks at those. A bomb is refused at maxRatio, or where the
+// inside grows larger than a payload may be.
+type packedFormat struct{}
+
+const (
+	// maxRatio bounds what decompression may cost. Deflate reaches 1,032; logs
+	// and telemetry stay below 50.
+	maxRatio    = 128
+	ratioFreeOf = 4096 // bytes that may come out whatever went in
+
+	gzipHeader  = 10
+	gzipTrailer = 8
+	zlibHeader  = 2
+	zlibTrailer = 4
+)
+
+// A packing is the memory of a packed document. Raw is the inside then.
+type packing struct {
+	received []byte // the payload as received; nil if it is not packed
+	inside   []byte
+	edited   []byte
+	source   bytes.Reader
+	inflate  io.ReadCloser
+	out      bytes.Buffer
+	deflate  *flate.Writer
+}
+
+// forget gives large memory back.
+func (p *packing) forget() {
+	p.received = nil
+	if cap(p.inside) > keepBytes && len(p.inside) < cap(p.inside)/4 {
+		p.inside, p.edited, p.out = nil, nil, bytes.Buffer{}
+	}
+}
+
+// Detect claims gzip by its magic number. A zlib header is two bytes with a
+// weak check that some texts pass, so what may be text is left alone.
+func (packedFormat) Detect(_ string, raw []byte) bool {
+	return isGzip(raw) || isZlib(raw) && !isText(raw)
+}
+
+func isGzip(b []byte) bool { return len(b) >= 3 && b[0] == 0x1F && b[1] == 0x8B && b[2] == 8 }
+
+// isZlib expects a window of 32 KiB, as all common writers say, and no preset
+// dictionary.
+func isZlib(b []byte) bool {
+	return len(b) >= zlibHeader && b[0] == 0x78 && b[1]&0x20 == 0 && binary.BigEndian.Uint16(b)%31 == 0
+}
+
+func (packedFormat) Parse(d *Document, lim Limits) Reason {
+	if d.pack.received != nil {
+		return ReasonTooDeep // packed twice
+	}
+	raw, name := d.Raw, "zlib"
+	if isGzip(raw) {
+		name = "gzip"
+		if len(raw) < gzipHeader || raw[3]&0xE0 != 0 {
+			return ReasonMalformed
+		}
+		if raw[3] != 0 {
+			return ReasonUnknown
+		}
+	}
+	if why := d.unpack(name == "gzip", lim); why != ReasonNone {
+		return why
+	}
+	if len(d.pack.inside) == 0 {
+		return ReasonUnknown // an empty payload means deletion to a broker; this is none
+	}
+	d.pack.received, d.Raw = raw, d.pack.inside
+	why := d.parsePayload(lim)
+	d.name = name
+	return why
+}
+
+// unpack decompresses Raw to pack.inside.
+func (d *Document) unpack(gzip bool, lim Limits) Reason {
+	p, header, trailer := &d.pack, zlibHeader, zlibTrailer
+	if gzip {
+		header, trailer = gzipHeader, gzipTrailer
+	}
+	p.source.Reset(d.Raw[header:])
+	defer p.source.Reset(nil)
+	if p.inflate == nil {
+		p.inflate = flate.NewReader(&p.source)
+	} else if err := p.inflate.(flate.Resetter).Reset(&p.source, nil); err != nil {
+		return ReasonMalformed
+	}
+	most := min(lim.Bytes, max(ratioFreeOf, len(d.Raw)*maxRatio))
+	p.inside = p.inside[:0]
+	for {
+		if len(p.inside) == cap(p.inside) {
+			grown := make([]byte, len(p.inside), max(1024, 4*len(d.Raw), 2*cap(p.inside)))
+			copy(grown, p.inside)
+			p.inside = grown
+		}
+		n, err := p.inflate.Read(p.inside[len(p.inside):cap(p.inside)])
+		p.inside = p.inside[:len(p.inside)+n]
+		if len(p.inside) > most {
+			return ReasonTooLarge
+		}
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			return ReasonMalformed
+		}
+	}
+	end := d.Raw[len(d.Raw)-p.source.Len():]
+	switch {
+	case len(end) < trailer:
+		return ReasonMalformed
+	case gzip && (binary.LittleEndian.Uint32(end) != crc32.ChecksumIEEE(p.inside) || binary.LittleEndian.Uint32(end[4:]) != uint32(len(p.inside))),
+		!gzip && binary.BigEndian.Uint32(end) != adler32.Checksum(p.inside):
+		return ReasonMalformed
+	case len(end) > trailer:
+		return ReasonTrailing
+	}
+	return ReasonNone
+}
+
+// Append is never asked: a packed document has the format of its inside.
+func (packedFormat) Append([]byte, *Document, []Edit) ([]byte, error) {
+	return nil, errors.New("edit packed: no edit is accepted")
+}
+
+// appendPacked has the inside's format carry out edits and packs the result
+// again, behind the header that it had.
+func (d *Document) appendPacked(dst []byte, edits []Edit) ([]byte, error) {
+	p := &d.pack
+	var err error
+	if p.edited, err = d.format.Append(p.edited[:0], d, edits); err != nil {
+		return nil, err
+	}
+	p.out.Reset()
+	if p.deflate == nil {
+		if p.deflate, err = flate.NewWriter(&p.out, flate.DefaultCompression); err != nil {
+			return nil, err
+		}
+	} else {
+		p.deflate.Reset(&p.out)
+	}
+	if _, err = p.deflate.Write(p.edited); err != nil {
+		return nil, err
+	}
+	if err = p.deflate.Close(); err != nil {
+		return nil, err
+	}
+	// Who asks has memory and disk in mind that follow the payload's size.
+	if p.out.Len() > 2*len(p.received)+1024 || len(p.edited) > max(ratioFreeOf, p.out.Len()*maxRatio) {
+		return nil, errors.New("edit packed: the result grows too much, or packs too well")
+	}
+	if isGzip(p.received) {
+		dst = append(append(dst, p.received[:gzipHeader]...), p.out.Bytes()...)
+		dst = binary.LittleEndian.AppendUint32(dst, crc32.ChecksumIEEE(p.edited))
+		return binary.LittleEndian.AppendUint32(dst, uint32(len(p.edited))), nil
+	}
+	dst = append(append(dst, p.received[:zlibHeader]...), p.out.Bytes()...)
+	return binary.BigEndian.AppendUint32(dst, adler32.Checksum(p.edited)), nil
+}
