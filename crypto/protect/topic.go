@@ -144,10 +144,11 @@ func (j *job) sealTopic(form string) (real string, ok bool) {
 func (j *job) plainTopic() string {
 	t := j.v.Document.Topic
 	for range j.r.Mapping.Strip {
-		_, t, _ = strings.Cut(t, "/")
-	}
-	if t == "" {
-		return "" // a prefix alone is no place of its own
+		rest, found := "", false
+		if _, rest, found = strings.Cut(t, "/"); !found {
+			return "" // nothing is left: a prefix alone is no place of its own
+		}
+		t = rest // may be empty: the topic ended in '/'
 	}
 	return j.r.Mapping.Prefix + t
 }

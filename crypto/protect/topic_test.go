@@ -28,6 +28,7 @@ func TestTopic(t *testing.T) {
 		{"nothing to map", "pass", "a/jane", Mapping{}, "1", OutcomePassed, "", "a/jane", ""},
 		{"prefix", "pass", "a/jane/b", Mapping{Prefix: "up/"}, "1", OutcomePassed, "", "up/a/jane/b", ""},
 		{"strip", "pass", "a/jane/b", Mapping{Strip: 1, Prefix: "up/"}, "1", OutcomePassed, "", "up/jane/b", ""},
+		{"nothing behind the last slash", "pass", "a/", Mapping{Strip: 1, Prefix: "up/"}, "1", OutcomePassed, "", "up/", ""},
 		{"token", "pseudonymize", "a/jane/b", Mapping{Strip: 1, Prefix: "up/"}, "1", OutcomeTransformed, "", "up/TOKEN/b", ""},
 		{"removed", "remove", "a/jane/b", Mapping{Prefix: "up/"}, "1", OutcomeTransformed, "", "up/a/b", ""},
 		{"mask", "mask", "a/jane-doe/b", Mapping{}, "1", OutcomeTransformed, "", "a/********/b", ""},

@@ -37,6 +37,7 @@ var bridgeMessages = []struct {
 	{"sensors", "the parent of the pattern", 1, false},
 	{"sensors/$x/1", "a level that begins with $", 1, false},
 	{"line/4/status", "on", 1, true},
+	{"line/", "nothing behind the prefix", 1, false},
 	{"line/$x", "behind the prefix", 1, false},
 	{"line", "has no prefix to remove", 1, false},
 	{"a/b/alarm", "!", 2, false},
