@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
@@ -20,15 +21,42 @@ type Server struct {
 	done chan error
 }
 
-// Serve starts to answer on ln: /metrics, /-/healthy, /-/ready and
-// /api/v1/status. Close ends it.
+// Serve starts to answer on ln: the status page, /metrics, /-/healthy, /-/ready
+// and /api/v1/status. Close ends it.
 func (m *Metrics) Serve(ln net.Listener, stats func() Stats, log *slog.Logger) *Server {
+	s := &Server{
+		ln:   ln,
+		done: make(chan error, 1),
+		http: &http.Server{
+			Handler:           m.handler(stats),
+			ReadHeaderTimeout: 5 * time.Second,
+			ReadTimeout:       10 * time.Second,
+			WriteTimeout:      15 * time.Second,
+			IdleTimeout:       time.Minute,
+			MaxHeaderBytes:    16 << 10,
+			ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+		},
+	}
+	go func() { s.done <- s.http.Serve(ln) }()
+	return s
+}
+
+// handler answers GET and HEAD on the paths that there are, and nothing else.
+func (m *Metrics) handler(stats func() Stats) http.Handler {
+	page, err := newPage()
+	if err != nil {
+		panic("telemetry: " + err.Error()) // the page is part of the program
+	}
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(m.reg, promhttp.HandlerOpts{
 		EnableOpenMetrics:   true,
 		MaxRequestsInFlight: 4,
 		Timeout:             10 * time.Second,
 	}))
+	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
+		now := time.Now()
+		page.answer(w, m.leaving(stats(), now), now)
+	})
 	mux.HandleFunc("GET /-/healthy", func(w http.ResponseWriter, _ *http.Request) {
 		fmt.Fprintln(w, "healthy")
 	})
@@ -45,21 +73,7 @@ func (m *Metrics) Serve(ln net.Listener, stats func() Stats, log *slog.Logger) *
 		enc.SetIndent("", "  ")
 		_ = enc.Encode(m.leaving(stats(), time.Now())) // the peer is gone: nobody to tell
 	})
-	s := &Server{
-		ln:   ln,
-		done: make(chan error, 1),
-		http: &http.Server{
-			Handler:           headers(mux),
-			ReadHeaderTimeout: 5 * time.Second,
-			ReadTimeout:       10 * time.Second,
-			WriteTimeout:      15 * time.Second,
-			IdleTimeout:       time.Minute,
-			MaxHeaderBytes:    16 << 10,
-			ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
-		},
-	}
-	go func() { s.done <- s.http.Serve(ln) }()
-	return s
+	return headers(mux)
 }
 
 // headers sets what every answer carries: nothing here is ever cached, framed
@@ -69,8 +83,25 @@ func headers(h http.Handler) http.Handler {
 		w.Header().Set("Cache-Control", "no-store")
 		w.Header().Set("Content-Security-Policy", "default-src 'none'")
 		w.Header().Set("X-Content-Type-Options", "nosniff")
+		w.Header().Set("Referrer-Policy", "no-referrer")
+		w.Header().Set("X-Frame-Options", "DENY")
+		if !local(r.Host) {
+			http.Error(w, "ask by address or as localhost", http.StatusMisdirectedRequest)
+			return
+		}
 		h.ServeHTTP(w, r)
 	})
+}
+
+// local reports whether a Host header names an address or this machine. A
+// foreign name that was made to resolve to loopback is how a web page would
+// read this one through the browser of someone on the gateway.
+func local(host string) bool {
+	if name, _, err := net.SplitHostPort(host); err == nil {
+		host = name
+	}
+	host = strings.Trim(host, "[]")
+	return host == "localhost" || net.ParseIP(host) != nil
 }
 
 // Addr is where the server listens.
