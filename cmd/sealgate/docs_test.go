@@ -131,7 +131,7 @@ func TestFormatsAreNamed(t *testing.T) {
 	names := regexp.MustCompile(`"([a-z0-9-]+)"`).FindAllStringSubmatch(doc[1], -1)
 	for _, n := range names {
 		if !strings.Contains(string(page), "`"+n[1]+"`") {
-			t.Errorf("docs/formats-tools.md does not name the format %s", n[1])
+			t.Errorf("docs/formats-tools.md does not name the format %s: add it there, and to README.md and CHANGELOG.md", n[1])
 		}
 	}
 	if len(names) < 10 {
