@@ -149,10 +149,14 @@ func (s *shard) request(j *job, uplink int) protect.Request {
 		Stream:  envelope.Stream{Uplink: uint32(uplink), Lane: uint32(j.route.Lane), Shard: uint32(s.id)},
 		Seq:     s.seq[key],
 		Mapping: mapping,
+		Limit:   s.c.opt.Spool.MaxRecord() - len(j.msg.Topic) - recordSlack,
 	}
 	s.random.Read(r.MessageID[:])
 	return r
 }
+
+// recordSlack is more than a record adds to its payload and topic.
+const recordSlack = 4096
 
 // bound blocks what no log can hold. It is a matter of configuration: the agent
 // refuses to start with an ingress that takes larger messages than the spool.

@@ -56,6 +56,12 @@ func (j *job) encrypt(edited []byte) {
 		j.seal(ReasonShape)
 		return
 	}
+	if j.r.Limit > 0 && len(out) > j.r.Limit {
+		// Each field is padded and written in base64; sealed whole it is smaller.
+		j.o.KIDs, j.o.Grants = nil, nil
+		j.seal(payload.ReasonTooLarge)
+		return
+	}
 	j.o.Outcome, j.o.Payload = OutcomeEncrypted, out
 	if j.tightened != "" {
 		j.o.Reason = j.tightened

@@ -72,6 +72,7 @@ type Request struct {
 	Stream    envelope.Stream
 	Seq       uint64 // strictly increasing in the stream
 	MessageID [16]byte
+	Limit     int // bytes of the largest payload that can be kept; a document that grows beyond it is sealed whole. 0: none
 }
 
 // An Output is what may leave, and what effectively happened. Its slices must

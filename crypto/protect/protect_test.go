@@ -406,3 +406,20 @@ func TestOutcomeString(t *testing.T) {
 		t.Error(OutcomeHeld, OutcomeQuarantined, Outcome(99))
 	}
 }
+
+// TestTooLargeIsSealedWhole: a document whose encrypted fields outgrow what can
+// be kept is sealed whole, which takes less.
+func TestTooLargeIsSealedWhole(t *testing.T) {
+	p := newParties(t, "")
+	doc := `{"password":"` + strings.Repeat("Vq7!", 600) + `"}`
+	v := p.judge("t", doc)
+	r := Request{Seq: 1, Limit: 3500}
+	o := p.protector.Protect(&v, &v.Decisions[0], r)
+	if o.Outcome != OutcomeSealed || o.Reason != payload.ReasonTooLarge || len(o.Payload) > r.Limit || len(o.KIDs) != 1 || len(o.Grants) != 1 {
+		t.Errorf("%s because %q, %d bytes, %d keys", o.Outcome, o.Reason, len(o.Payload), len(o.KIDs))
+	}
+	r.Limit = 0
+	if o := p.protector.Protect(&v, &v.Decisions[0], r); o.Outcome != OutcomeEncrypted {
+		t.Errorf("without a limit: %s because %q", o.Outcome, o.Reason)
+	}
+}
