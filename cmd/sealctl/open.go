@@ -45,13 +45,20 @@ signing key; without one the origin is unverified. The topic belongs to what is
 authenticated: where --topic says what a file was published on, one that was
 moved there from another topic is refused.
 
+With --republish or --webhook it is a service: what a broker sends is opened and
+handed on, in order, so that nothing behind it has to know of encryption. A
+message is acknowledged to the first broker when the receiver has acknowledged
+it, so it is delivered at least once. What is refused goes to --dead-letter.
+
 --json prints a line for each message:
   {"topic","protection","payload" or "payload_b64","gateway","seq","grade",
    "origin","replay","fields",…}, or with "reason" if it was refused.
 It exits with 3 if a message did not open, and says why.`,
 		Example: `  sealctl open --keys keys sealed.bin
   mosquitto_sub -h cloud -t 'site/#' -C 1 -N | sealctl open --keys keys -
-  sealctl open --keys keys --subscribe mqtts://cloud:8883 --topic 'site/#' --json`,
+  sealctl open --keys keys --subscribe mqtts://cloud:8883 --topic 'site/#' --json
+  sealctl open --keys keys --gateway-key gw-7=gw-7.pub.json --state opened.state --client-id opener \
+    --subscribe mqtts://cloud:8883 --topic 'site/#' --republish mqtt://127.0.0.1:1883 --dead-letter refused`,
 		RunE: func(c *cobra.Command, args []string) error {
 			if o.keys == "" {
 				return usageError("say where the keys are: --keys DIR; sealctl keys init makes some")
@@ -67,6 +74,9 @@ It exits with 3 if a message did not open, and says why.`,
 			}
 			if o.sub.url == "" && len(o.topics) > 1 {
 				return usageError("a file came on one topic; say --topic once")
+			}
+			if o.sub.url == "" && (o.sub.forward.is() || o.sub.forward.deadLetters != "") {
+				return usageError("--republish, --webhook and --dead-letter go with --subscribe")
 			}
 			return e.openAll(c.Context(), &o, args)
 		},
@@ -129,7 +139,7 @@ type opening struct {
 	o       *openOptions
 	opener  *envelope.Opener
 	out     *bufio.Writer
-	opened  int
+	opened  int // handed on to a consumer
 	refused int
 }
 
@@ -196,10 +206,9 @@ func isGrant(raw []byte) bool { return bytes.HasPrefix(raw, []byte{0xD2, 0x84}) 
 // that is refused is reported and counted.
 func (s *opening) one(name, topic string, raw []byte, alone bool) error {
 	if isGrant(raw) {
-		if _, err := s.opener.AddGrant(raw); err != nil {
+		if err := s.grant(name, raw); err != nil {
 			return s.refuse(name, topic, err)
 		}
-		fmt.Fprintf(s.e.stderr, "sealctl: %s: a grant: the key of messages that follow\n", name)
 		return nil
 	}
 	m, err := s.opener.Open(topic, raw)
@@ -212,14 +221,27 @@ func (s *opening) one(name, topic string, raw []byte, alone bool) error {
 	if err != nil {
 		return s.refuse(name, topic, err)
 	}
-	s.opened++
+	return s.show(name, topic, &m, alone)
+}
+
+// grant takes the key of messages that follow.
+func (s *opening) grant(name string, raw []byte) error {
+	if _, err := s.opener.AddGrant(raw); err != nil {
+		return err
+	}
+	fmt.Fprintf(s.e.stderr, "sealctl: %s: a grant: the key of messages that follow\n", name)
+	return nil
+}
+
+// show prints a message that was opened.
+func (s *opening) show(name, topic string, m *envelope.Opened, alone bool) error {
 	if s.o.asJSON {
-		return s.print(describeOpened(topic, &m))
+		return s.print(describeOpened(topic, m))
 	}
 	if s.e.paint && !printable(m.Payload) {
 		return s.e.binary(name)
 	}
-	fmt.Fprintf(s.e.stderr, "sealctl: %s: %s\n", name, facts(&m))
+	fmt.Fprintf(s.e.stderr, "sealctl: %s: %s\n", name, facts(m))
 	s.out.Write(m.Payload)
 	if !alone && !bytes.HasSuffix(m.Payload, []byte("\n")) {
 		s.out.WriteByte('\n')

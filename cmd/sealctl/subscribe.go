@@ -20,51 +20,38 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/sealgate/sealgate/agent/mqtt"
+	"github.com/sealgate/sealgate/crypto/envelope"
 	"github.com/sealgate/sealgate/internal/durable"
 )
 
-type subscribeOptions struct {
+// A brokerOptions says how to reach a broker.
+type brokerOptions struct {
 	url          string
-	count        int
-	clientID     string
 	username     string
 	passwordFile string
 	caFile       string
 	certFile     string
 	keyFile      string
-	state        string
 }
 
-func (o *subscribeOptions) register(f *pflag.FlagSet) {
-	f.StringVar(&o.url, "subscribe", "", "open what this broker sends: `URL` mqtt://host:1883 or mqtts://host:8883")
-	f.IntVar(&o.count, "count", 0, "end after `N` messages (default: until interrupted)")
-	f.StringVar(&o.clientID, "client-id", "", "keep a session under this `ID`, so that nothing is missed in between")
-	f.StringVar(&o.username, "username", "", "`NAME` for the broker")
-	f.StringVar(&o.passwordFile, "password-file", "", "`FILE` with the password for the broker")
-	f.StringVar(&o.caFile, "ca", "", "PEM `FILE` of the authorities to trust (default: the system's)")
-	f.StringVar(&o.certFile, "cert", "", "PEM `FILE` of the client certificate")
-	f.StringVar(&o.keyFile, "key", "", "PEM `FILE` of its key")
-	f.StringVar(&o.state, "state", "", "remember in `FILE` what was opened, so that replays are told across runs (with --gateway-key)")
+// register adds the flags of credentials, with a prefix before their names.
+func (o *brokerOptions) register(f *pflag.FlagSet, prefix, whose string) {
+	f.StringVar(&o.username, prefix+"username", "", "`NAME` for "+whose)
+	f.StringVar(&o.passwordFile, prefix+"password-file", "", "`FILE` with the password for "+whose)
+	f.StringVar(&o.caFile, prefix+"ca", "", "PEM `FILE` of the authorities that "+whose+" is trusted by (default: the system's)")
+	f.StringVar(&o.certFile, prefix+"cert", "", "PEM `FILE` of the client certificate for "+whose)
+	f.StringVar(&o.keyFile, prefix+"key", "", "PEM `FILE` of its key")
 }
 
 // options translates what the user said for package mqtt.
-func (o *subscribeOptions) options() (mqtt.SubscribeOptions, error) {
-	x := mqtt.SubscribeOptions{AcceptRetainLoss: true}
-	x.URL, x.ClientID, x.Username, x.PacketBytes = o.url, o.clientID, o.username, maxMessage
-	if o.clientID == "" {
-		// A session of our own that the broker may forget as soon as we are gone.
-		var id [6]byte
-		if _, err := rand.Read(id[:]); err != nil {
-			return x, fmt.Errorf("read random bytes: %w", err)
-		}
-		x.ClientID, x.SessionExpiry = "sealctl-"+hex.EncodeToString(id[:]), time.Second
-	}
+func (o *brokerOptions) options() (mqtt.Options, error) {
+	x := mqtt.Options{URL: o.url, Username: o.username, PacketBytes: maxMessage}
 	if o.passwordFile != "" {
-		raw, err := readFile(o.passwordFile, 64<<10)
+		secret, err := readSecret(o.passwordFile)
 		if err != nil {
 			return x, fmt.Errorf("read password: %w", err)
 		}
-		x.Password = mqtt.Password(strings.TrimRight(string(raw), "\r\n"))
+		x.Password = mqtt.Password(secret)
 	}
 	if o.caFile == "" && o.certFile == "" {
 		return x, nil
@@ -91,6 +78,48 @@ func (o *subscribeOptions) options() (mqtt.SubscribeOptions, error) {
 	return x, nil
 }
 
+// readSecret reads a file that holds one line.
+func readSecret(path string) (string, error) {
+	raw, err := readFile(path, 64<<10)
+	return strings.TrimRight(string(raw), "\r\n"), err
+}
+
+type subscribeOptions struct {
+	brokerOptions
+	count    int
+	clientID string
+	state    string
+	forward  forwardOptions
+}
+
+func (o *subscribeOptions) register(f *pflag.FlagSet) {
+	f.StringVar(&o.url, "subscribe", "", "open what this broker sends: `URL` mqtt://host:1883 or mqtts://host:8883")
+	f.IntVar(&o.count, "count", 0, "end after `N` messages (default: until interrupted)")
+	f.StringVar(&o.clientID, "client-id", "", "keep a session under this `ID`, so that nothing is missed in between")
+	o.brokerOptions.register(f, "", "the broker")
+	f.StringVar(&o.state, "state", "", "remember in `FILE` what was opened, so that replays are told across runs (with --gateway-key)")
+	o.forward.register(f)
+}
+
+// options translates what the user said for package mqtt.
+func (o *subscribeOptions) options() (mqtt.SubscribeOptions, error) {
+	x := mqtt.SubscribeOptions{AcceptRetainLoss: true}
+	var err error
+	if x.Options, err = o.brokerOptions.options(); err != nil {
+		return x, err
+	}
+	x.ClientID = o.clientID
+	if o.clientID == "" {
+		// A session of our own that the broker may forget as soon as we are gone.
+		var id [6]byte
+		if _, err := rand.Read(id[:]); err != nil {
+			return x, fmt.Errorf("read random bytes: %w", err)
+		}
+		x.ClientID, x.SessionExpiry = "sealctl-"+hex.EncodeToString(id[:]), time.Second
+	}
+	return x, nil
+}
+
 // firstTries is how many connections may fail before the first that works: one
 // more than it takes to find out that a broker does not speak MQTT 5.
 const firstTries = 2
@@ -100,6 +129,9 @@ const firstTries = 2
 func (e *env) subscribe(ctx context.Context, o *openOptions, s *opening) error {
 	if len(o.topics) == 0 {
 		return usageError("say what to subscribe to: --topic FILTER")
+	}
+	if err := o.sub.forward.check(o); err != nil {
+		return err
 	}
 	x, err := o.sub.options()
 	if err != nil {
@@ -128,8 +160,22 @@ func (e *env) subscribe(ctx context.Context, o *openOptions, s *opening) error {
 	if len(o.gatewayKeys) == 0 {
 		fmt.Fprintln(e.stderr, "sealctl: without --gateway-key nobody's origin is verified, and replays are not told")
 	}
-	sink := &printSink{s: s, left: o.sub.count, memory: memory, cancel: cancel}
+	sink := &openSink{s: s, left: o.sub.count, memory: memory, cancel: cancel, out: printer{s}}
+	if sink.letters, err = openDeadLetters(o.sub.forward.deadLetters); err != nil {
+		return err
+	}
+	if o.sub.forward.is() {
+		out, stop, err := newForwarder(ctx, o, x.Logger)
+		if err != nil {
+			return err
+		}
+		defer stop()
+		sink.out, x.Drain = out, forwardDrain
+	}
 	err = mqtt.Subscribe(ctx, x, sink)
+	if o.sub.forward.is() {
+		fmt.Fprintf(e.stderr, "sealctl: %d handed on, %d refused\n", s.opened, s.refused)
+	}
 	if merr := memory.save(); merr != nil {
 		return merr
 	}
@@ -147,11 +193,34 @@ var (
 	errUnreachable = errors.New("the broker can't be reached, or refuses us: see the warnings above; check URL, credentials and TLS")
 )
 
-// A printSink opens and prints messages as they arrive.
-type printSink struct {
-	s      *opening
-	memory *replayFile
-	cancel context.CancelCauseFunc
+// A consumer takes opened messages in order. deliver may wait until ctx ends,
+// which is what stops the broker from sending more; it returns nil when it took
+// the message, and then done is called once, when what was made of the message
+// is out. An error that wraps errUnfit says that it can't take this message;
+// any other ends the program.
+type consumer interface {
+	deliver(ctx context.Context, in mqtt.Message, m *envelope.Opened, done func(error)) error
+}
+
+// A printer prints messages.
+type printer struct{ s *opening }
+
+func (p printer) deliver(_ context.Context, in mqtt.Message, m *envelope.Opened, done func(error)) error {
+	if err := p.s.show(visible(in.Topic), in.Topic, m, false); err != nil {
+		return err
+	}
+	done(nil)
+	return nil
+}
+
+// An openSink opens messages as they arrive, and hands them on. What is refused
+// is acknowledged once it is among the dead letters, if these are kept.
+type openSink struct {
+	s       *opening
+	out     consumer
+	letters *deadLetters // nil: not kept
+	memory  *replayFile
+	cancel  context.CancelCauseFunc
 
 	mu   sync.Mutex
 	left int // guarded by mu; 0: no bound
@@ -159,30 +228,68 @@ type printSink struct {
 }
 
 // Submit takes one message.
-func (p *printSink) Submit(_ context.Context, _ mqtt.Source, m mqtt.Message, done func(error)) error {
+func (p *openSink) Submit(ctx context.Context, _ mqtt.Source, in mqtt.Message, done func(error)) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.over {
 		return errEnough
 	}
-	grant := isGrant(m.Payload)
-	if err := p.s.one(visible(m.Topic), m.Topic, m.Payload, false); err != nil {
+	grant := isGrant(in.Payload)
+	err := p.take(ctx, in, grant, done)
+	if err == nil {
+		err = p.memory.sometimes()
+	}
+	if err != nil {
 		p.over = true
 		p.cancel(err)
 		return err
 	}
-	if err := p.memory.sometimes(); err != nil {
-		p.over = true
-		p.cancel(err)
-		return err
-	}
-	done(nil)
 	if !grant && p.left > 0 {
 		if p.left--; p.left == 0 {
 			p.over = true
 			p.cancel(errEnough)
 		}
 	}
+	return nil
+}
+
+func (p *openSink) take(ctx context.Context, in mqtt.Message, grant bool, done func(error)) error {
+	name := visible(in.Topic)
+	if grant {
+		if err := p.s.grant(name, in.Payload); err != nil {
+			return p.refuse(in, err, done)
+		}
+		done(nil)
+		return nil
+	}
+	m, err := p.s.opener.Open(in.Topic, in.Payload)
+	if err != nil {
+		return p.refuse(in, err, done)
+	}
+	err = p.out.deliver(ctx, in, &m, done)
+	if unfit := new(unfitError); errors.As(err, &unfit) {
+		p.s.refused++
+		fmt.Fprintf(p.s.e.stderr, "sealctl: %s: %v\n", name, err)
+		return p.bury(in, unfit.reason, done)
+	}
+	if err == nil {
+		p.s.opened++
+	}
+	return err
+}
+
+func (p *openSink) refuse(in mqtt.Message, why error, done func(error)) error {
+	if err := p.s.refuse(visible(in.Topic), in.Topic, why); err != nil {
+		return err
+	}
+	return p.bury(in, string(envelope.ReasonOf(why)), done)
+}
+
+func (p *openSink) bury(in mqtt.Message, reason string, done func(error)) error {
+	if err := p.letters.add(in, reason); err != nil {
+		return err
+	}
+	done(nil)
 	return nil
 }
 
