@@ -27,6 +27,9 @@ type detector struct {
 	// topic, a sibling's key or one of the five words before says one of them.
 	senses []sense
 	needs  bool
+	// gate, where it is set, says without find where find can match on digits
+	// and words; nil: anywhere.
+	gate *gate
 
 	// find looks at one candidate. It must not keep c or its slices, must not
 	// allocate, and must run in time bounded by the run's length.
@@ -95,6 +98,28 @@ type match struct {
 	special    bool // the class's raised grade applies (a public address, a personal device)
 }
 
+// gate is what must hold for a run (onDigits, onWords) before find is worth a
+// look: one of the meanings or words is near, or the run is written in one of
+// the ways.
+type gate struct {
+	senses senses   // of the key, what is around it, or the five words before
+	words  hint     // of the five words before
+	groups []uint64 // the lengths of the run's groups: see form.groups
+	plain  bool     // the run is in one piece
+}
+
+func (g *gate) prints(groups uint64, plain bool) bool {
+	if plain && g.plain {
+		return true
+	}
+	for _, x := range g.groups {
+		if x == groups {
+			return true
+		}
+	}
+	return false
+}
+
 // candidate is a place that may hold sensitive data, and what is known about
 // its surroundings.
 type candidate struct {
@@ -104,7 +129,8 @@ type candidate struct {
 	digits     []byte // onDigits: its digits
 	array      arrayShape
 	flat       compacted // the run last asked for
-	hinted     hints     // of the run last asked for
+	hinted     hints     // of the places last asked for
+	edges      edges
 	kind       payload.Kind
 	assigned   bool // onKey: the run is a value in a text, behind "word =" or "word:"
 	root       bool // the value is the whole payload
@@ -126,17 +152,24 @@ func (c *candidate) run() []byte { return c.text[c.start:c.end] }
 // whole reports whether the run is all of the value but surrounding space and
 // punctuation.
 func (c *candidate) whole() bool {
-	for _, b := range c.text[:c.start] {
-		if alnum(b) {
-			return false
+	e := &c.edges
+	if !e.known {
+		t := c.text
+		e.known, e.first, e.last = true, 0, len(t)
+		for e.first < len(t) && !alnum(t[e.first]) {
+			e.first++
+		}
+		for e.last > e.first && !alnum(t[e.last-1]) {
+			e.last--
 		}
 	}
-	for _, b := range c.text[c.end:] {
-		if alnum(b) {
-			return false
-		}
-	}
-	return true
+	return c.start <= e.first && c.end >= e.last
+}
+
+// edges are where a text's letters and digits begin and end.
+type edges struct {
+	known       bool
+	first, last int
 }
 
 // keyIs reports whether the field's key means s: {"phone": …}.

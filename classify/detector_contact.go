@@ -41,7 +41,7 @@ func phoneDetector() detector {
 			if (c.kind == payload.KindTopic || c.kind == payload.KindNumber && !c.root) && !c.international() {
 				return m, false // a key decides
 			}
-			confirmed := c.key.has(sensePhone) || c.hints().before&hintPhone != 0
+			confirmed := c.key.has(sensePhone) || c.hintsBefore()&hintPhone != 0
 			m.confidence = c.phone(confirmed)
 			if m.confidence == 0 {
 				return m, false

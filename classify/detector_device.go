@@ -22,7 +22,7 @@ func (f form) imei() detector {
 		if !f.verify(c.digits) {
 			return match{}, false
 		}
-		groups, sep := grouping(c.run())
+		groups, sep := c.grouping()
 		switch {
 		case sep != 0 && !f.prints(groups):
 		case c.confirms(said, f.hint) == confirmedHere:
@@ -44,12 +44,11 @@ func hardwareDetector() detector {
 	return detector{
 		name: "mac", class: ClassIDDevice, on: onColons, min: 14, max: 23,
 		find: func(c *candidate) (match, bool) {
-			r := c.run()
 			b := c.compact()
 			if !hardwareAddress(b) {
 				return match{}, false
 			}
-			switch groups, sep := grouping(r); {
+			switch groups, sep := c.grouping(); {
 			case (sep == ':' || sep == '-') && (groups == 0x222222 || groups == 0x22222222):
 			case sep == '.' && groups == 0x444:
 			default:
@@ -95,7 +94,7 @@ func ipv4Detector() detector {
 		name: "ipv4", class: ClassNetIP, on: onDotted, min: 7, max: 15,
 		find: func(c *candidate) (match, bool) {
 			scope := ipv4(c.run())
-			if scope == ipInvalid || c.key.meets(version) || c.hints().before&hintVersion != 0 {
+			if scope == ipInvalid || c.key.meets(version) || c.hintsBefore()&hintVersion != 0 {
 				return match{}, false
 			}
 			m, ok := c.found(90, WhyShape)

@@ -48,7 +48,7 @@ func namedDocument(name string, class ClassID, said []sense, words hint, shape f
 			if c.kind == payload.KindTopic || c.kind == payload.KindNumber || !c.separate() || c.whole() {
 				return match{}, false
 			}
-			if h := c.hints(); (h.before|h.after)&words != 0 {
+			if (c.hintsBefore()|c.hintsAfter())&words != 0 {
 				return c.found(72, WhyShape|WhyContext)
 			}
 			return match{}, false
@@ -75,11 +75,14 @@ func plateDetector() detector {
 				return match{start: s, end: c.end, confidence: 90, why: WhyShape}, true
 			}
 			r, b := c.run(), c.compact()
+			if len(b) < 4 {
+				return match{}, false
+			}
 			mask, ok := letterMask(b)
 			if !ok || mask == 0 || c.kind == payload.KindNumber || c.kind == payload.KindTopic || c.key.meets(machineSenses) {
 				return match{}, false
 			}
-			groups, sep := grouping(r)
+			groups, sep := c.grouping()
 			conf := uint8(0)
 			switch {
 			case mask == 0b1110011 && ukPlate(b) && (sep == 0 || groups == 0x43):

@@ -18,7 +18,7 @@ func financeDetectors() []detector {
 // check digits leave no room for chance.
 func findIBAN(c *candidate) (match, bool) {
 	r := c.run()
-	if len(r) < 15 || len(r) > 42 || !allDigits(r[2:3]) {
+	if len(r) < 15 || len(r) > 42 || r[2]-'0' > 9 || byteClass[r[0]]&isLetter == 0 || byteClass[r[1]]&isLetter == 0 {
 		return match{}, false
 	}
 	b := c.compact()
@@ -35,6 +35,7 @@ func accountDetector() detector {
 	set := sensesOf(said)
 	return detector{
 		name: "account-by-name", class: ClassFinanceAccount, on: onKey | onDigits, min: 6, max: 24, senses: said,
+		gate: &gate{senses: set, words: hintAccount | hintRouting},
 		find: func(c *candidate) (match, bool) {
 			b := c.compact()
 			if len(b) < 6 || len(b) > 20 || !allDigits(b[len(b)-4:]) || sameBytes(b) {
@@ -43,7 +44,7 @@ func accountDetector() detector {
 			if c.key.meets(set) {
 				return c.trimmed(80, WhyKey)
 			}
-			if c.hints().before&(hintAccount|hintRouting) != 0 && allDigits(b) {
+			if c.hintsBefore()&(hintAccount|hintRouting) != 0 && allDigits(b) {
 				return c.found(70, WhyContext)
 			}
 			return match{}, false

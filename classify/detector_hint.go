@@ -54,55 +54,90 @@ var hintWords = func() map[string]hint {
 	return m
 }()
 
-// hints are the hints before and after a run, kept until another is asked for.
-type hints struct {
-	before, after hint
-	start, end    int // of the run; end 0: none
+// hintLengths is, by the first byte of the words, the set of their lengths.
+var hintLengths = wordLengths(hintWords)
+
+// wordLengths is, by their first byte, the set of the lengths of words: one bit
+// each, the last for all that are longer.
+func wordLengths[V any](words map[string]V) (t [256]uint64) {
+	for w := range words {
+		t[w[0]] |= 1 << min(len(w), 63)
+	}
+	return t
 }
 
-// hints looks at five words before the run and five after it, in its line.
-func (c *candidate) hints() hints {
-	h := &c.hinted
-	if h.start == c.start && h.end == c.end && c.end != 0 {
-		return *h
+// hints are the hints before and after a run, kept until other places are asked
+// for.
+type hints struct {
+	before, after hint
+	from, to      int // where before ends and after begins; -1: not known
+}
+
+// How far hints look: five words, in the line.
+const (
+	hintReach   = 5
+	longestHint = 32
+)
+
+// hintsBefore looks at the words before the run.
+func (c *candidate) hintsBefore() hint {
+	h, t := &c.hinted, c.text
+	if h.from == c.start {
+		return h.before
 	}
-	*h = hints{start: c.start, end: c.end}
-	const words, longest = 5, 32
-	for i, n := c.start, 0; n < words; n++ {
-		for i > 0 && !alnum(c.text[i-1]) {
-			if i--; c.text[i] == '\n' {
-				n = words
+	h.from, h.before = c.start, 0
+	for i, n := c.start, 0; n < hintReach; n++ {
+		for i > 0 && !alnum(t[i-1]) {
+			if i--; t[i] == '\n' {
+				n = hintReach
 			}
 		}
 		end := i
-		for i > 0 && alnum(c.text[i-1]) && end-i < longest {
+		for i > 0 && alnum(t[i-1]) && end-i < longestHint {
 			i--
 		}
-		if end == i || n >= words {
+		if end == i || n >= hintReach {
 			break
 		}
-		h.before |= lookHint(c.text[i:end])
+		h.before |= lookHint(t[i:end])
 	}
-	for i, n := c.end, 0; n < words; n++ {
-		for i < len(c.text) && !alnum(c.text[i]) {
-			if i++; c.text[i-1] == '\n' {
-				n = words
+	return h.before
+}
+
+// hintsAfter looks at the words after the run.
+func (c *candidate) hintsAfter() hint {
+	h, t := &c.hinted, c.text
+	if h.to == c.end {
+		return h.after
+	}
+	h.to, h.after = c.end, 0
+	for i, n := c.end, 0; n < hintReach; n++ {
+		for i < len(t) && !alnum(t[i]) {
+			if i++; t[i-1] == '\n' {
+				n = hintReach
 			}
 		}
 		start := i
-		for i < len(c.text) && alnum(c.text[i]) && i-start < longest {
+		for i < len(t) && alnum(t[i]) && i-start < longestHint {
 			i++
 		}
-		if start == i || n >= words {
+		if start == i || n >= hintReach {
 			break
 		}
-		h.after |= lookHint(c.text[start:i])
+		h.after |= lookHint(t[start:i])
 	}
-	return *h
+	return h.after
 }
 
 func lookHint(w []byte) hint {
-	var b [32]byte
+	first := w[0]
+	if first-'A' <= 25 {
+		first |= 0x20
+	}
+	if hintLengths[first]>>len(w)&1 == 0 {
+		return 0 // most words, and all numbers
+	}
+	var b [longestHint]byte
 	for i, x := range w {
 		if x-'A' <= 25 {
 			x |= 0x20

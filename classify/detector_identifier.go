@@ -46,6 +46,7 @@ func (f form) detector() detector {
 	said := sensesOf(f.senses)
 	return detector{
 		name: f.name, class: f.class, on: f.on, min: f.min, max: f.max,
+		gate: &gate{senses: said, words: f.hint, groups: f.groups, plain: f.alone|f.weakAlone != 0},
 		find: func(c *candidate) (match, bool) { return f.find(c, said) },
 	}
 }
@@ -55,6 +56,11 @@ func (f *form) find(c *candidate, said senses) (match, bool) {
 	if len(b) < f.min || len(b) > f.max {
 		return match{}, false
 	}
+	groups, sep := c.grouping()
+	plain := sep == 0
+	if plain && !f.strong && !f.telling && c.confirms(said, f.hint) == unconfirmed && !c.spoken() {
+		return match{}, false // cheaper to know than the verifier
+	}
 	why, verified := WhyShape|WhyChecksum, f.verify(b)
 	if !verified {
 		if f.weak == nil || !f.weak(b) {
@@ -62,8 +68,6 @@ func (f *form) find(c *candidate, said senses) (match, bool) {
 		}
 		why = WhyShape
 	}
-	groups, sep := grouping(c.run())
-	plain := sep == 0
 	printed := !plain && (f.mixed || sep != sepMixed) && within(c.run(), f.seps) && f.prints(groups)
 	conf := uint8(0)
 	switch confirmed := c.confirms(said, f.hint); {
@@ -115,7 +119,7 @@ const (
 
 func (c *candidate) confirms(said senses, words hint) int {
 	switch {
-	case c.key.meets(said), c.hints().before&words != 0, c.before().meets(said):
+	case c.key.meets(said), c.hintsBefore()&words != 0, c.before().meets(said):
 		return confirmedHere
 	case c.about.meets(said):
 		return confirmedNear
@@ -128,6 +132,14 @@ func (c *candidate) confirms(said senses, words hint) int {
 // punctuation on either side and words around it. A bare value of a document,
 // a column or an assignment is not.
 func (c *candidate) spoken() bool {
+	f := c.flatten()
+	if !f.asked {
+		f.said, f.asked = c.isSpoken(), true
+	}
+	return f.said
+}
+
+func (c *candidate) isSpoken() bool {
 	if c.kind == payload.KindTopic || c.key.meets(machineSenses) || c.timestamp() || c.before().meets(machineSenses) {
 		return false
 	}
@@ -248,6 +260,12 @@ type compacted struct {
 	n          int
 	mixed      bool // letters that stand together differ in case
 	start, end int  // of the run; 0, 0: none
+
+	groups  uint64 // grouping of the run
+	sep     byte
+	grouped bool // these are known
+	said    bool // spoken, of the run
+	asked   bool // said is known
 }
 
 // compact returns the run without its separators and with letters in upper
@@ -263,12 +281,28 @@ func (c *candidate) compact() []byte {
 
 // compactAnyCase is compact for what people write without care.
 func (c *candidate) compactAnyCase() []byte {
+	f := c.flatten()
+	return f.buf[:f.n]
+}
+
+// flatten returns what is known of the run.
+func (c *candidate) flatten() *compacted {
 	f := &c.flat
 	if f.start != c.start || f.end != c.end || c.end == 0 {
-		f.start, f.end = c.start, c.end
+		f.start, f.end, f.grouped, f.asked = c.start, c.end, false, false
 		f.set(c.run())
 	}
-	return f.buf[:f.n]
+	return f
+}
+
+// grouping is how the run is written: see the function of the name.
+func (c *candidate) grouping() (groups uint64, sep byte) {
+	f := c.flatten()
+	if !f.grouped {
+		f.groups, f.sep = grouping(c.run())
+		f.grouped = true
+	}
+	return f.groups, f.sep
 }
 
 func (f *compacted) set(run []byte) {

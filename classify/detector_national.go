@@ -140,6 +140,7 @@ func namedNumberDetector(said []sense) detector {
 	set := sensesOf(said)
 	return detector{
 		name: "national-id-by-name", class: ClassIDNational, on: onKey | onDigits | onWord, min: 6, max: 24, senses: said,
+		gate: &gate{senses: set, words: hintNumber},
 		find: func(c *candidate) (match, bool) {
 			b := c.compact()
 			if len(b) < 6 || len(b) > 20 || sameBytes(b) {
@@ -159,7 +160,7 @@ func namedNumberDetector(said []sense) detector {
 			if c.key.meets(set) {
 				return c.trimmed(80, WhyKey)
 			}
-			if len(b) >= 7 && c.hints().before&hintNumber != 0 {
+			if len(b) >= 7 && c.hintsBefore()&hintNumber != 0 {
 				return c.found(55, WhyContext)
 			}
 			return match{}, false

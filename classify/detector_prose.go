@@ -174,6 +174,8 @@ var streetWords = func() map[string]streetWord {
 	return m
 }()
 
+var streetLengths = wordLengths(streetWords)
+
 var streetEndings = [...]string{"straße", "strasse", "gasse", "vegen", "veien", "vägen", "gatan", "gata", "gade", "vej", "straat", "laan", "katu", "tie", "utca", "str."}
 
 // numberThenStreet accepts "221 Baker Street" and "12 rue de la Paix".
@@ -267,7 +269,7 @@ func (c *candidate) streetThenNumber(start *int) bool {
 // words before it say that an address follows.
 func (c *candidate) addressedNumber() bool {
 	j := skipGap(c.text, c.end, false)
-	return j > c.end && j < len(c.text) && isCapital(c.text[j:]) && c.hints().before&hintAddress != 0 &&
+	return j > c.end && j < len(c.text) && isCapital(c.text[j:]) && c.hintsBefore()&hintAddress != 0 &&
 		c.addressEnd(c.end) > wordEnd(c.text, j)
 }
 
@@ -385,11 +387,21 @@ func wordEnd(text []byte, i int) int {
 // lookStreet looks w up in streetWords, in lower case and without a dot at its
 // end.
 func lookStreet(w []byte) streetWord {
+	if len(w) == 0 || w[0]-'0' <= 9 {
+		return 0
+	}
 	var b [16]byte
 	for len(w) > 0 && w[len(w)-1] == '.' {
 		w = w[:len(w)-1]
 	}
 	if len(w) == 0 || len(w) > len(b) {
+		return 0
+	}
+	first := w[0]
+	if first-'A' <= 25 {
+		first |= 0x20
+	}
+	if streetLengths[first]>>len(w)&1 == 0 {
 		return 0
 	}
 	for i, x := range w {

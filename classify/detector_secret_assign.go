@@ -74,6 +74,7 @@ func (s *Scratch) assign(c *candidate, i int) {
 		}
 	}
 	c.key, c.about, c.assigned = key, about, false
+	c.flat.end = 0 // what it knows was asked with the other key
 }
 
 // expression reports whether an unquoted value is a piece of a program: the

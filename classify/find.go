@@ -310,7 +310,7 @@ func (s *Scratch) leaf(i int32, f *payload.Field, p *path, text []byte) {
 			s.try(c, s.plan.word[len(text)], 0, len(text))
 			copy(s.digits[:], text)
 			c.digits = s.digits[:len(text)]
-			s.try(c, s.plan.digits[len(text)], 0, len(text))
+			s.tryGated(c, &s.plan.digits[len(text)], min(uint64(len(text)), 15), true, 0, len(text))
 		} else if c.root && exponential(text) {
 			s.scan(c)
 		}
@@ -330,7 +330,7 @@ func (s *Scratch) open(c *candidate, i int32, kind payload.Kind, text []byte) {
 	c.raw, c.kind, c.nearFrom = text, kind, -1
 	c.assigned, c.root, c.digits = false, false, nil
 	c.start, c.end, c.array = 0, 0, arrayShape{}
-	c.flat.end, c.hinted.end = 0, 0
+	c.flat.end, c.hinted.from, c.hinted.to, c.edges.known = 0, -1, -1, false
 	s.digitsDone, s.literalDone = 0, 0
 }
 

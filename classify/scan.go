@@ -42,9 +42,9 @@ var byteClass = func() (t [256]uint8) {
 
 // plan is the detectors by what starts them, made once for a classifier.
 type plan struct {
-	digits    [maxDigits + 1][]DetectorID // by number of digits
+	digits    [maxDigits + 1]gated // by number of digits
 	word      [maxPlanned + 1][]DetectorID
-	words     [maxWords + 1][]DetectorID // by number of letters and digits
+	words     [maxWords + 1]gated // by number of letters and digits
 	dotted    []DetectorID
 	colons    []DetectorID
 	at        []DetectorID
@@ -88,7 +88,7 @@ func newPlan(ds []detector) *plan {
 		}
 		if d.on&onDigits != 0 {
 			for n := d.min; n <= hi(maxDigits); n++ {
-				p.digits[n] = append(p.digits[n], id)
+				p.digits[n].add(id, d)
 			}
 		}
 		if d.on&onWord != 0 {
@@ -98,7 +98,7 @@ func newPlan(ds []detector) *plan {
 		}
 		if d.on&onWords != 0 {
 			for n := d.min; n <= hi(maxWords); n++ {
-				p.words[n] = append(p.words[n], id)
+				p.words[n].add(id, d)
 			}
 			p.anyWords = true
 			if d.needs {
@@ -120,6 +120,12 @@ func newPlan(ds []detector) *plan {
 				p.literals = append(p.literals, literal{l, id})
 			}
 		}
+	}
+	for n := range p.digits {
+		p.digits[n].close(ds)
+	}
+	for n := range p.words {
+		p.words[n].close(ds)
 	}
 	bucket := func(l literal) uint32 { return literalBucket(l.text[0], l.text[1], l.text[2]) }
 	slices.SortStableFunc(p.literals, func(a, b literal) int { return int(bucket(a)) - int(bucket(b)) })
@@ -255,9 +261,11 @@ const maxPrefixes = 6
 // groups, a table of numbers, it is the end of the row.
 func (s *Scratch) digitGroups(c *candidate, i int) int {
 	t, p := c.text, s.plan
-	var ends [maxGroups]int  // of each group in t
-	var sizes [maxGroups]int // digits up to there
+	var ends [maxGroups]int       // of each group in t
+	var sizes [maxGroups]int      // digits up to there
+	var written [maxGroups]uint64 // the lengths of the groups up to there
 	n, groups, short := 0, 0, 0
+	way := uint64(0)
 	var sep byte
 	j := i
 	start := i
@@ -278,10 +286,15 @@ func (s *Scratch) digitGroups(c *candidate, i int) int {
 		if j < len(t) && byteClass[t[j]]&isAlnum != 0 {
 			break // a letter touches it, or it is too long
 		}
-		ends[groups], sizes[groups] = j, n
-		if before := groups - 1; before < 0 && n < 3 || before >= 0 && n-sizes[before] < 3 {
+		size := n
+		if groups > 0 {
+			size -= sizes[groups-1]
+		}
+		if size < 3 {
 			short++
 		}
+		way = way<<4 | min(uint64(size), 15)
+		ends[groups], sizes[groups], written[groups] = j, n, way
 		groups++
 		k := j
 		for k < len(t) && k-j < 3 && isSeparator(t[k], &sep, phone || n <= 5) {
@@ -297,12 +310,13 @@ func (s *Scratch) digitGroups(c *candidate, i int) int {
 		done = ends[groups-1]
 	}
 	for g, tried := groups-1, 0; g >= 0 && tried < maxPrefixes; g-- {
-		if sizes[g] < minDigits || len(p.digits[sizes[g]]) == 0 {
+		list := &p.digits[sizes[g]]
+		if sizes[g] < minDigits || len(list.all) == 0 {
 			continue
 		}
 		tried++
 		c.digits = s.digits[:sizes[g]]
-		if s.try(c, p.digits[sizes[g]], start, ends[g]) {
+		if s.tryGated(c, list, written[g], g == 0 && start == i, start, ends[g]) {
 			done = ends[g]
 			break
 		}
@@ -357,15 +371,15 @@ func (s *Scratch) wordGroups(c *candidate, i, j int) {
 		}
 		from = k
 	}
-	var ends [12]int
+	var ends, sizes [12]int // of the words from text[i] on, and how long each is
 	n := 0
-	for k := j; n < len(ends) && k-from <= maxWords; {
-		ends[n] = k
+	for k, w := j, i; n < len(ends) && k-from <= maxWords; {
+		ends[n], sizes[n] = k, k-w
 		n++
 		if k+1 >= len(t) || !joins(t[k]) || byteClass[t[k+1]]&isAlnum == 0 {
 			break
 		}
-		w := k + 1
+		w = k + 1
 		for k = w; k < len(t) && byteClass[t[k]]&isAlnum != 0; k++ {
 		}
 		if plainWord(t[w:k]) {
@@ -373,9 +387,27 @@ func (s *Scratch) wordGroups(c *candidate, i, j int) {
 		}
 	}
 	for start := from; ; joints-- {
+		// The lengths of the words from start on.
+		var written [12]uint64
+		way := uint64(0)
+		for k := start; k < i; {
+			w := k
+			for k < i && byteClass[t[k]]&isAlnum != 0 {
+				k++
+			}
+			way = way<<4 | min(uint64(k-w), 15)
+			k++
+		}
+		for g := range n {
+			way = way<<4 | min(uint64(sizes[g]), 15)
+			written[g] = way
+		}
 		for g := n - 1; g >= 0; g-- {
 			size := ends[g] - start - joints - g
-			if size <= maxWords && s.tryAll(c, s.plan.words[size], start, ends[g]) {
+			if size > maxWords || len(s.plan.words[size].all) == 0 {
+				continue
+			}
+			if s.tryGated(c, &s.plan.words[size], written[g], g == 0 && start == i, start, ends[g]) {
 				return
 			}
 		}
