@@ -56,7 +56,8 @@ const (
 	onWord
 	// onWords: words of letters and digits joined by single spaces, dashes or
 	// dots, the first of which holds at least one upper-case letter or digit,
-	// up to 40 bytes, at least one digit in it
+	// up to 40 bytes, at least one digit and, unless onDigits is set, too, one
+	// letter in it
 	// ("DE89 3704 0044 0532 0130 00", "B-MA 1234"). Also started for every
 	// leading part, longest first, until one matches.
 	onWords
@@ -104,8 +105,10 @@ type match struct {
 type gate struct {
 	senses senses   // of the key, what is around it, or the five words before
 	words  hint     // of the five words before
+	after  hint     // of the five words after
 	groups []uint64 // the lengths of the run's groups: see form.groups
 	plain  bool     // the run is in one piece
+	lead   bool     // the digits begin with 0, or the run with + or (
 }
 
 func (g *gate) prints(groups uint64, plain bool) bool {
@@ -127,6 +130,8 @@ type candidate struct {
 	raw        []byte // the value before folding
 	start, end int    // the run in text
 	digits     []byte // onDigits: its digits
+	rest       int    // onDigits: groups behind the run that belonged to it
+	last       int    // the end of the last of these
 	array      arrayShape
 	flat       compacted // the run last asked for
 	hinted     hints     // of the places last asked for

@@ -38,6 +38,7 @@ func namedDocument(name string, class ClassID, said []sense, words hint, shape f
 	set := sensesOf(said)
 	return detector{
 		name: name, class: class, on: onKey | onWord | onDigits, min: 5, max: 24, senses: said,
+		gate: &gate{senses: set, words: words, after: words},
 		find: func(c *candidate) (match, bool) {
 			if b := c.compactAnyCase(); !shape(b) || sameBytes(b) {
 				return match{}, false

@@ -69,8 +69,9 @@ func wordLengths[V any](words map[string]V) (t [256]uint64) {
 // hints are the hints before and after a run, kept until other places are asked
 // for.
 type hints struct {
-	before, after hint
-	from, to      int // where before ends and after begins; -1: not known
+	before   hint
+	after    [hintReach]hint // of the first word, the first two, …
+	from, to int             // where before ends and after begins; -1: not known
 }
 
 // How far hints look: five words, in the line.
@@ -104,29 +105,40 @@ func (c *candidate) hintsBefore() hint {
 	return h.before
 }
 
-// hintsAfter looks at the words after the run.
+// hintsAfter looks at the words after the run. Groups of digits that belonged
+// to the run are words, too, and tell nothing.
 func (c *candidate) hintsAfter() hint {
 	h, t := &c.hinted, c.text
-	if h.to == c.end {
-		return h.after
+	from, reach := c.end, hintReach
+	if c.rest > 0 {
+		if from, reach = c.last, hintReach-c.rest; reach <= 0 {
+			return 0
+		}
 	}
-	h.to, h.after = c.end, 0
-	for i, n := c.end, 0; n < hintReach; n++ {
+	if h.to == from {
+		return h.after[reach-1]
+	}
+	h.to, h.after = from, [hintReach]hint{}
+	i := from
+	for n := range hintReach {
+		line := true
 		for i < len(t) && !alnum(t[i]) {
-			if i++; t[i-1] == '\n' {
-				n = hintReach
-			}
+			line = line && t[i] != '\n'
+			i++
 		}
 		start := i
 		for i < len(t) && alnum(t[i]) && i-start < longestHint {
 			i++
 		}
-		if start == i || n >= hintReach {
+		if start == i || !line {
 			break
 		}
-		h.after |= lookHint(t[start:i])
+		said := lookHint(t[start:i])
+		for k := n; k < hintReach; k++ {
+			h.after[k] |= said
+		}
 	}
-	return h.after
+	return h.after[reach-1]
 }
 
 func lookHint(w []byte) hint {

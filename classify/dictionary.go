@@ -7,7 +7,22 @@ import "unicode/utf8"
 // "License Plate" are one word. Immutable.
 type dictionary struct {
 	words   map[string]senses
-	longest int // bytes of the longest word
+	longest int              // bytes of the longest word
+	begin   [beginnings]bool // by two bytes: a word, or one byte, begins so
+}
+
+// beginnings is how many groups words are put in by their first two bytes.
+const beginnings = 1 << 12
+
+func beginning(a, b byte) uint16 { return (uint16(a)<<5 ^ uint16(b)) & (beginnings - 1) }
+
+// begins reports whether a phrase from p[i] on may be a word of the dictionary.
+func (d *dictionary) begins(p []byte, i int) bool {
+	b := byte(0)
+	if i+1 < len(p) {
+		b = p[i+1]
+	}
+	return d.begin[beginning(p[i], b)]
 }
 
 func newDictionary() *dictionary {
@@ -17,6 +32,13 @@ func newDictionary() *dictionary {
 		for _, w := range splitWords(e.words) {
 			folded, _ := f.fold([]byte(w))
 			d.words[string(folded)] = d.words[string(folded)].with(e.sense)
+			if b := folded[0]; len(folded) == 1 || b >= 0x80 { // more may follow: a digit, the next word, the rest of a run
+				for x := range 256 {
+					d.begin[beginning(b, byte(x))] = true
+				}
+			} else {
+				d.begin[beginning(b, folded[1])] = true
+			}
 			d.longest = max(d.longest, len(folded))
 		}
 	}
@@ -185,7 +207,12 @@ func (d *dictionary) meaning(key []byte) meaning {
 	var k keyWords
 	k.split(key)
 	var m meaning
+	buf := k.buf[:k.start[k.n]]
 	for i := 0; i < k.n; {
+		if at := int(k.start[i]); at < len(buf) && buf[at] < 0x80 && !d.begins(buf, at) {
+			i++
+			continue
+		}
 		step := 1
 		for j := min(k.n, i+maxPhrase); j > i; j-- {
 			if s := d.look(k.phrase(i, j)); !s.empty() {
@@ -244,6 +271,7 @@ func (d *dictionary) before(text []byte) senses {
 		text = text[len(text)-bytes:]
 	}
 	i, n := len(text), 0
+	letters := false
 	for i > 0 && n < words {
 		for i > 0 && !alnum(text[i-1]) {
 			if text[i-1] == '\n' {
@@ -256,10 +284,11 @@ func (d *dictionary) before(text []byte) senses {
 		}
 		for i > 0 && alnum(text[i-1]) {
 			i--
+			letters = letters || text[i]-'0' > 9
 		}
 		n++
 	}
-	if len(text[i:]) == 0 {
+	if !letters {
 		return senses{}
 	}
 	return d.meaning(text[i:]).about

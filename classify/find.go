@@ -328,7 +328,7 @@ func (s *Scratch) open(c *candidate, i int32, kind payload.Kind, text []byte) {
 	s.field, s.first = i, len(s.findings)
 	c.text, s.mapped = s.text.fold(text)
 	c.raw, c.kind, c.nearFrom = text, kind, -1
-	c.assigned, c.root, c.digits = false, false, nil
+	c.assigned, c.root, c.digits, c.rest = false, false, nil, 0
 	c.start, c.end, c.array = 0, 0, arrayShape{}
 	c.flat.end, c.hinted.from, c.hinted.to, c.edges.known = 0, -1, -1, false
 	s.digitsDone, s.literalDone = 0, 0

@@ -8,8 +8,10 @@ type gated struct {
 	open    []DetectorID // those without a gate
 	plain   []DetectorID // these, and those whose gates let runs in one piece through
 	printed []printing
-	senses  senses // what opens any of the gates
+	leading []DetectorID // those that leading zeros, plus signs and brackets start, too
+	senses  senses       // what opens any of the gates
 	words   hint
+	after   hint
 }
 
 // printing is the detectors that a way of writing starts, those without a gate
@@ -24,7 +26,7 @@ func (g *gated) add(id DetectorID, d *detector) {
 	if d.gate == nil {
 		return
 	}
-	g.senses, g.words = g.senses.union(d.gate.senses), g.words|d.gate.words
+	g.senses, g.words, g.after = g.senses.union(d.gate.senses), g.words|d.gate.words, g.after|d.gate.after
 	for _, x := range d.gate.groups {
 		if !g.knows(x) {
 			g.printed = append(g.printed, printing{groups: x})
@@ -48,11 +50,14 @@ func (g *gated) close(ds []detector) {
 		if k == nil {
 			g.open = append(g.open, id)
 		}
+		if k == nil || k.lead {
+			g.leading = append(g.leading, id)
+		}
 		if k == nil || k.plain {
 			g.plain = append(g.plain, id)
 		}
 		for i := range g.printed {
-			if p := &g.printed[i]; k == nil || k.prints(p.groups, false) {
+			if p := &g.printed[i]; k == nil || k.lead || k.prints(p.groups, false) {
 				p.ids = append(p.ids, id)
 			}
 		}
@@ -60,7 +65,7 @@ func (g *gated) close(ds []detector) {
 }
 
 // of returns the detectors that a run starts when no word speaks of it.
-func (g *gated) of(groups uint64, plain bool) []DetectorID {
+func (g *gated) of(groups uint64, plain, lead bool) []DetectorID {
 	if plain {
 		return g.plain
 	}
@@ -68,6 +73,9 @@ func (g *gated) of(groups uint64, plain bool) []DetectorID {
 		if g.printed[i].groups == groups {
 			return g.printed[i].ids
 		}
+	}
+	if lead {
+		return g.leading
 	}
 	return g.open
 }
@@ -77,13 +85,19 @@ func (g *gated) of(groups uint64, plain bool) []DetectorID {
 func (s *Scratch) tryGated(c *candidate, g *gated, groups uint64, plain bool, from, to int) bool {
 	c.start, c.end = from, to
 	near, words := c.context(), c.hintsBefore()
-	if g.words&words == 0 && !g.senses.meets(near) {
-		return s.tryAll(c, g.of(groups, plain), from, to)
+	after := hint(0)
+	if g.after != 0 {
+		after = c.hintsAfter()
+	}
+	b := c.text[from]
+	lead := b == '0' || b == '+' || b == '('
+	if g.words&words|g.after&after == 0 && !g.senses.meets(near) {
+		return s.tryAll(c, g.of(groups, plain, lead), from, to)
 	}
 	hit := false
 	for _, id := range g.all {
 		k := s.owner.detectors[id].gate
-		if k == nil || k.words&words != 0 || k.senses.meets(near) || k.prints(groups, plain) {
+		if k == nil || k.words&words|k.after&after != 0 || k.senses.meets(near) || k.lead && lead || k.prints(groups, plain) {
 			if _, ok := s.startFrom(c, id, from, to); ok {
 				hit = true
 			}

@@ -45,6 +45,7 @@ type plan struct {
 	digits    [maxDigits + 1]gated // by number of digits
 	word      [maxPlanned + 1][]DetectorID
 	words     [maxWords + 1]gated // by number of letters and digits
+	numbers   [maxWords + 1]gated // of these, what digits alone can be, too
 	dotted    []DetectorID
 	colons    []DetectorID
 	at        []DetectorID
@@ -99,6 +100,9 @@ func newPlan(ds []detector) *plan {
 		if d.on&onWords != 0 {
 			for n := d.min; n <= hi(maxWords); n++ {
 				p.words[n].add(id, d)
+				if d.on&onDigits != 0 {
+					p.numbers[n].add(id, d)
+				}
 			}
 			p.anyWords = true
 			if d.needs {
@@ -126,6 +130,7 @@ func newPlan(ds []detector) *plan {
 	}
 	for n := range p.words {
 		p.words[n].close(ds)
+		p.numbers[n].close(ds)
 	}
 	bucket := func(l literal) uint32 { return literalBucket(l.text[0], l.text[1], l.text[2]) }
 	slices.SortStableFunc(p.literals, func(a, b literal) int { return int(bucket(a)) - int(bucket(b)) })
@@ -315,13 +320,13 @@ func (s *Scratch) digitGroups(c *candidate, i int) int {
 			continue
 		}
 		tried++
-		c.digits = s.digits[:sizes[g]]
+		c.digits, c.rest, c.last = s.digits[:sizes[g]], groups-1-g, ends[groups-1]
 		if s.tryGated(c, list, written[g], g == 0 && start == i, start, ends[g]) {
 			done = ends[g]
 			break
 		}
 	}
-	c.digits = nil
+	c.digits, c.rest = nil, 0
 	return done
 }
 
@@ -371,6 +376,13 @@ func (s *Scratch) wordGroups(c *candidate, i, j int) {
 		}
 		from = k
 	}
+	letter := -1 // where the first letter stands
+	for k := from; k < j; k++ {
+		if byteClass[t[k]]&isLetter != 0 {
+			letter = k
+			break
+		}
+	}
 	var ends, sizes [12]int // of the words from text[i] on, and how long each is
 	n := 0
 	for k, w := j, i; n < len(ends) && k-from <= maxWords; {
@@ -381,6 +393,9 @@ func (s *Scratch) wordGroups(c *candidate, i, j int) {
 		}
 		w = k + 1
 		for k = w; k < len(t) && byteClass[t[k]]&isAlnum != 0; k++ {
+			if letter < 0 && byteClass[t[k]]&isLetter != 0 {
+				letter = k
+			}
 		}
 		if plainWord(t[w:k]) {
 			break
@@ -404,10 +419,17 @@ func (s *Scratch) wordGroups(c *candidate, i, j int) {
 		}
 		for g := n - 1; g >= 0; g-- {
 			size := ends[g] - start - joints - g
-			if size > maxWords || len(s.plan.words[size].all) == 0 {
+			if size > maxWords {
 				continue
 			}
-			if s.tryGated(c, &s.plan.words[size], written[g], g == 0 && start == i, start, ends[g]) {
+			list := &s.plan.words[size]
+			if letter < 0 || ends[g] <= letter {
+				list = &s.plan.numbers[size]
+			}
+			if len(list.all) == 0 {
+				continue
+			}
+			if s.tryGated(c, list, written[g], g == 0 && start == i, start, ends[g]) {
 				return
 			}
 		}
