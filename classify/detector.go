@@ -146,6 +146,7 @@ type candidate struct {
 	beside senses // what the keys beside it, and labels like {"type": "face"}, speak of
 	about  senses // all of these, and the rest of its own key
 
+	quiet    int    // words of digits alone stand before the run, at least as many, and a few in it
 	near     senses // what the words before the run mean, once looked up
 	nearFrom int    // start that near was computed for, -1: not yet
 	dict     *dictionary
@@ -198,8 +199,15 @@ func (c *candidate) found(confidence uint8, why Why) (match, bool) {
 	return match{start: c.start, end: c.end, confidence: confidence, why: why}, true
 }
 
+// quietWords is how many words of digits alone there must be before a place for
+// nothing before it to say anything: five, and those that a run may begin with.
+const quietWords = hintReach + 2
+
 // before is what the five words before the run mean.
 func (c *candidate) before() senses {
+	if c.quiet >= quietWords {
+		return senses{}
+	}
 	if c.nearFrom != c.start {
 		c.nearFrom, c.near = c.start, c.dict.before(c.text[:c.start])
 	}

@@ -82,6 +82,9 @@ const (
 
 // hintsBefore looks at the words before the run.
 func (c *candidate) hintsBefore() hint {
+	if c.quiet >= quietWords {
+		return 0
+	}
 	h, t := &c.hinted, c.text
 	if h.from == c.start {
 		return h.before

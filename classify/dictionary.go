@@ -7,22 +7,45 @@ import "unicode/utf8"
 // "License Plate" are one word. Immutable.
 type dictionary struct {
 	words   map[string]senses
-	longest int              // bytes of the longest word
-	begin   [beginnings]bool // by two bytes: a word, or one byte, begins so
+	longest int                // bytes of the longest word
+	lengths [beginnings]uint32 // by a word's first two bytes: how long such words are, one bit each
 }
 
 // beginnings is how many groups words are put in by their first two bytes.
-const beginnings = 1 << 12
+const beginnings = 1 << 10
 
 func beginning(a, b byte) uint16 { return (uint16(a)<<5 ^ uint16(b)) & (beginnings - 1) }
 
-// begins reports whether a phrase from p[i] on may be a word of the dictionary.
+// note puts a word's length in the table. A word of one byte is noted for
+// whatever follows it.
+func (d *dictionary) note(word []byte) {
+	if len(word) == 1 {
+		for b := range 256 {
+			d.lengths[beginning(word[0], byte(b))] |= 1 << 1
+		}
+		return
+	}
+	d.lengths[beginning(word[0], word[1])] |= 1 << min(len(word), 31)
+}
+
+// begins reports whether a phrase that begins at p[i] may be in the dictionary.
 func (d *dictionary) begins(p []byte, i int) bool {
 	b := byte(0)
 	if i+1 < len(p) {
 		b = p[i+1]
 	}
-	return d.begin[beginning(p[i], b)]
+	return p[i] >= 0x80 || d.lengths[beginning(p[i], b)] != 0
+}
+
+// known reports whether p, its singular or p without digits at its end may be
+// in the dictionary: one look for most phrases.
+func (d *dictionary) known(p []byte) bool {
+	n := len(p)
+	if n < 3 || n > 31 || p[0] >= 0x80 {
+		return true
+	}
+	m := d.lengths[beginning(p[0], p[1])]
+	return m>>(n-2)&7 != 0 || m != 0 && p[n-1]-'0' <= 9
 }
 
 func newDictionary() *dictionary {
@@ -32,13 +55,7 @@ func newDictionary() *dictionary {
 		for _, w := range splitWords(e.words) {
 			folded, _ := f.fold([]byte(w))
 			d.words[string(folded)] = d.words[string(folded)].with(e.sense)
-			if b := folded[0]; len(folded) == 1 || b >= 0x80 { // more may follow: a digit, the next word, the rest of a run
-				for x := range 256 {
-					d.begin[beginning(b, byte(x))] = true
-				}
-			} else {
-				d.begin[beginning(b, folded[1])] = true
-			}
+			d.note(folded)
 			d.longest = max(d.longest, len(folded))
 		}
 	}
@@ -146,7 +163,7 @@ func digitsOnly(b []byte) bool {
 // look is the meaning of one normalized phrase: as it stands, without digits at
 // its end, or in the singular.
 func (d *dictionary) look(p []byte) senses {
-	if len(p) == 0 || len(p) > d.longest+8 {
+	if len(p) == 0 || len(p) > d.longest+8 || !d.known(p) {
 		return senses{}
 	}
 	if s, ok := d.words[string(p)]; ok {
@@ -201,28 +218,33 @@ type meaning struct {
 	transparent bool   // it says nothing of its own (value, data, 0): the value is what its container is
 }
 
-// meaning reads a folded key. English, like most languages that keys are
-// written in, puts the head last: a passwordLength is a length.
-func (d *dictionary) meaning(key []byte) meaning {
-	var k keyWords
-	k.split(key)
-	var m meaning
+// about is what the words of a key or a text speak of.
+func (d *dictionary) about(k *keyWords) (all senses) {
 	buf := k.buf[:k.start[k.n]]
 	for i := 0; i < k.n; {
-		if at := int(k.start[i]); at < len(buf) && buf[at] < 0x80 && !d.begins(buf, at) {
+		if at := int(k.start[i]); at < len(buf) && !d.begins(buf, at) {
 			i++
 			continue
 		}
 		step := 1
 		for j := min(k.n, i+maxPhrase); j > i; j-- {
 			if s := d.look(k.phrase(i, j)); !s.empty() {
-				m.about = m.about.union(s)
+				all = all.union(s)
 				step = j - i
 				break
 			}
 		}
 		i += step
 	}
+	return all
+}
+
+// meaning reads a folded key. English, like most languages that keys are
+// written in, puts the head last: a passwordLength is a length.
+func (d *dictionary) meaning(key []byte) meaning {
+	var k keyWords
+	k.split(key)
+	m := meaning{about: d.about(&k)}
 	end := k.n
 	for end > 0 && digitsOnly(k.phrase(end-1, end)) {
 		end--
@@ -291,5 +313,7 @@ func (d *dictionary) before(text []byte) senses {
 	if !letters {
 		return senses{}
 	}
-	return d.meaning(text[i:]).about
+	var k keyWords
+	k.split(text[i:])
+	return d.about(&k)
 }

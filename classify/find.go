@@ -30,6 +30,7 @@ type Scratch struct {
 	doc                     *payload.Document
 	work, maxWork           int     // detectors started in this document, and how many may be
 	digitsDone, literalDone int     // up to where in the text digits and literals were looked at already
+	quiet                   int     // words of digits alone before the place that is looked at
 	field                   int32   // that is being looked at
 	first                   int     // its first finding
 	labels                  bool    // a container has a label
@@ -307,7 +308,7 @@ func (s *Scratch) leaf(i int32, f *payload.Field, p *path, text []byte) {
 	case payload.KindNumber:
 		// Only whole numbers can be identifiers.
 		if len(text) >= minDigits && len(text) <= maxDigits && digitsOnly(text) && !(c.key.has(senseTime) && isTime(text)) {
-			s.try(c, s.plan.word[len(text)], 0, len(text))
+			s.tryGated(c, &s.plan.word[len(text)], min(uint64(len(text)), 15), true, 0, len(text))
 			copy(s.digits[:], text)
 			c.digits = s.digits[:len(text)]
 			s.tryGated(c, &s.plan.digits[len(text)], min(uint64(len(text)), 15), true, 0, len(text))

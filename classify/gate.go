@@ -83,6 +83,9 @@ func (g *gated) of(groups uint64, plain, lead bool) []DetectorID {
 // tryGated starts the detectors of a list whose gates are open for the run
 // text[from:to], written in groups, or plain: in one piece.
 func (s *Scratch) tryGated(c *candidate, g *gated, groups uint64, plain bool, from, to int) bool {
+	if len(g.open) == len(g.all) {
+		return s.tryAll(c, g.all, from, to)
+	}
 	c.start, c.end = from, to
 	near, words := c.context(), c.hintsBefore()
 	after := hint(0)

@@ -42,10 +42,10 @@ var byteClass = func() (t [256]uint8) {
 
 // plan is the detectors by what starts them, made once for a classifier.
 type plan struct {
-	digits    [maxDigits + 1]gated // by number of digits
-	word      [maxPlanned + 1][]DetectorID
-	words     [maxWords + 1]gated // by number of letters and digits
-	numbers   [maxWords + 1]gated // of these, what digits alone can be, too
+	digits    [maxDigits + 1]gated  // by number of digits
+	word      [maxPlanned + 1]gated // by length
+	words     [maxWords + 1]gated   // by number of letters and digits
+	numbers   [maxWords + 1]gated   // of these, what digits alone can be, too
 	dotted    []DetectorID
 	colons    []DetectorID
 	at        []DetectorID
@@ -94,7 +94,7 @@ func newPlan(ds []detector) *plan {
 		}
 		if d.on&onWord != 0 {
 			for n := d.min; n <= hi(maxPlanned); n++ {
-				p.word[n] = append(p.word[n], id)
+				p.word[n].add(id, d)
 			}
 		}
 		if d.on&onWords != 0 {
@@ -128,6 +128,9 @@ func newPlan(ds []detector) *plan {
 	for n := range p.digits {
 		p.digits[n].close(ds)
 	}
+	for n := range p.word {
+		p.word[n].close(ds)
+	}
 	for n := range p.words {
 		p.words[n].close(ds)
 		p.numbers[n].close(ds)
@@ -148,8 +151,12 @@ func newPlan(ds []detector) *plan {
 // by constants.
 func (s *Scratch) scan(c *candidate) {
 	t := c.text
+	s.quiet = 0
 	for i := 0; i < len(t) && s.work <= s.maxWork; {
 		if byteClass[t[i]]&isBreak != 0 {
+			if t[i] >= 0x80 {
+				s.quiet = 0
+			}
 			i++
 			continue
 		}
@@ -164,6 +171,8 @@ func (s *Scratch) scan(c *candidate) {
 		}
 		if m&(isDigit|isAt|isColon|isEquals) != 0 || j-i >= minToken || lit {
 			s.word(c, i, j, m)
+		} else if m&isAlnum != 0 {
+			s.quiet = 0
 		}
 		i = j
 	}
@@ -216,7 +225,12 @@ func (s *Scratch) word(c *candidate, from, to int, m uint8) {
 				j++
 			}
 			if am&isDigit != 0 {
+				c.quiet = s.quiet
 				s.alnum(c, from, to, i, j, am)
+				c.quiet = 0
+			}
+			if s.quiet++; am&isLetter != 0 {
+				s.quiet = 0
 			}
 			i = j
 		case k&isAt != 0:
@@ -237,8 +251,8 @@ func (s *Scratch) word(c *candidate, from, to int, m uint8) {
 // alnum looks at a run of letters and digits, at least one digit, in a word.
 func (s *Scratch) alnum(c *candidate, from, to, i, j int, m uint8) {
 	t, p := c.text, s.plan
-	if n := j - i; n <= maxPlanned {
-		s.try(c, p.word[n], i, j)
+	if n := j - i; n <= maxPlanned && len(p.word[n].all) > 0 {
+		s.tryGated(c, &p.word[n], min(uint64(n), 15), true, i, j)
 	}
 	if m&isLetter == 0 && i >= s.digitsDone && (i == 0 || byteClass[t[i-1]]&isAlnum == 0) && !insideDigits(t, i) {
 		s.digitsDone = s.digitGroups(c, i)
