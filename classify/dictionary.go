@@ -8,48 +8,43 @@ import "unicode/utf8"
 type dictionary struct {
 	words   map[string]senses
 	longest int                // bytes of the longest word
-	lengths [beginnings]uint32 // by a word's first two bytes: how long such words are, one bit each
+	lengths [beginnings]uint32 // by a word's first three bytes: how long such words are, one bit each
+	first   [256]bool          // bytes that words begin with; those beyond ASCII all
 }
 
-// beginnings is how many groups words are put in by their first two bytes.
-const beginnings = 1 << 10
+// beginnings is how many groups words are put in by their first three bytes.
+const beginnings = 1 << 12
 
-func beginning(a, b byte) uint16 { return (uint16(a)<<5 ^ uint16(b)) & (beginnings - 1) }
-
-// note puts a word's length in the table. A word of one byte is noted for
-// whatever follows it.
-func (d *dictionary) note(word []byte) {
-	if len(word) == 1 {
-		for b := range 256 {
-			d.lengths[beginning(word[0], byte(b))] |= 1 << 1
-		}
-		return
-	}
-	d.lengths[beginning(word[0], word[1])] |= 1 << min(len(word), 31)
+func beginning(w []byte) uint32 {
+	return (uint32(w[0]) | uint32(w[1])<<8 | uint32(w[2])<<16) * 0x9E3779B1 >> 20
 }
 
-// begins reports whether a phrase that begins at p[i] may be in the dictionary.
-func (d *dictionary) begins(p []byte, i int) bool {
-	b := byte(0)
-	if i+1 < len(p) {
-		b = p[i+1]
+// note puts a word's length in the tables.
+func (d *dictionary) note(w []byte) {
+	d.first[w[0]] = true
+	if len(w) >= 3 {
+		d.lengths[beginning(w)] |= 1 << min(len(w), 31)
 	}
-	return p[i] >= 0x80 || d.lengths[beginning(p[i], b)] != 0
 }
 
 // known reports whether p, its singular or p without digits at its end may be
 // in the dictionary: one look for most phrases.
 func (d *dictionary) known(p []byte) bool {
 	n := len(p)
-	if n < 3 || n > 31 || p[0] >= 0x80 {
-		return true
+	if p[0] >= 0x80 {
+		return true // words are sought inside, too
 	}
-	m := d.lengths[beginning(p[0], p[1])]
-	return m>>(n-2)&7 != 0 || m != 0 && p[n-1]-'0' <= 9
+	if n < 3 || n > 31 || p[n-1]-'0' <= 9 {
+		return d.first[p[0]]
+	}
+	return d.lengths[beginning(p)]>>(n-2)&7 != 0
 }
 
 func newDictionary() *dictionary {
 	d := &dictionary{words: make(map[string]senses, 2048)}
+	for b := 0x80; b < len(d.first); b++ {
+		d.first[b] = true
+	}
 	var f folder
 	for _, e := range senseWords {
 		for _, w := range splitWords(e.words) {
@@ -220,10 +215,9 @@ type meaning struct {
 
 // about is what the words of a key or a text speak of.
 func (d *dictionary) about(k *keyWords) (all senses) {
-	buf := k.buf[:k.start[k.n]]
 	for i := 0; i < k.n; {
-		if at := int(k.start[i]); at < len(buf) && !d.begins(buf, at) {
-			i++
+		if at := k.start[i]; at < k.start[k.n] && !d.first[k.buf[at]] {
+			i++ // a number, as a rule
 			continue
 		}
 		step := 1

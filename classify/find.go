@@ -21,8 +21,10 @@ type Scratch struct {
 	mem   memory
 
 	findings []Finding
-	paths    []int32  // of each field
-	siblings []senses // of each container: what its members' keys and labels mean
+	merged   []Finding     // findings and declared ones, while they are put together
+	declared []Declaration // in order, where the policy's are not
+	paths    []int32       // of each field
+	siblings []senses      // of each container: what its members' keys and labels mean
 
 	grouped []int32    // fields that detectors on groups want to see, in no order where labels name values
 	pairs   [][2]int32 // precise positions: the fields of latitude and longitude

@@ -1,6 +1,10 @@
 package classify
 
-import "github.com/sealgate/sealgate/classify/payload"
+import (
+	"slices"
+
+	"github.com/sealgate/sealgate/classify/payload"
+)
 
 func (c *Classifier) gradeOf(class ClassID, special bool) Grade {
 	if special {
@@ -12,34 +16,68 @@ func (c *Classifier) gradeOf(class ClassID, special bool) Grade {
 const declaredDetector = DetectorID(1<<16 - 1)
 
 // declare puts in the classes that the policy declares. A declared class wins
-// over what was detected in its field, unless that is graded higher.
+// over what was detected in its field, unless that is graded higher. It merges
+// two lists in the order of their fields.
 func (s *Scratch) declare(ds []Declaration) {
-	for _, x := range ds {
-		if x.Field < 0 || int(x.Field) >= len(s.doc.Fields) {
+	if len(ds) == 0 {
+		return
+	}
+	s.settle()
+	if !slices.IsSortedFunc(ds, byField) {
+		s.declared = append(s.declared[:0], ds...)
+		slices.SortStableFunc(s.declared, byField)
+		ds = s.declared
+	}
+	s.merged = s.merged[:0]
+	i := 0
+	for k := 0; k < len(ds); {
+		field := ds[k].Field
+		if field < 0 || int(field) >= len(s.doc.Fields) {
+			k++
 			continue
 		}
-		f := Finding{Field: x.Field, Class: x.Class, Grade: s.owner.base[x.Class], Confidence: 100, Detector: declaredDetector, Why: WhyDeclared}
-		if x.Grade != Ungraded {
-			f.Grade = x.Grade
+		for i < len(s.findings) && s.findings[i].Field < field {
+			s.merged = append(s.merged, s.findings[i])
+			i++
 		}
-		higher := false
-		n := 0
-		for _, g := range s.findings {
-			if g.Field == x.Field && g.Why&WhyInKey == 0 {
-				if s.owner.gradeOf(g.Class, g.special) <= f.Grade {
-					continue
-				}
-				higher = true
-			}
-			s.findings[n] = g
-			n++
+		from := len(s.merged) // what is about the field
+		for i < len(s.findings) && s.findings[i].Field == field {
+			s.merged = append(s.merged, s.findings[i])
+			i++
 		}
-		s.findings = s.findings[:n]
-		if !higher {
-			s.findings = append(s.findings, f)
+		for ; k < len(ds) && ds[k].Field == field; k++ {
+			s.declareOne(from, &ds[k])
 		}
 	}
+	s.merged = append(s.merged, s.findings[i:]...)
+	s.findings, s.merged = s.merged, s.findings
 }
+
+// declareOne puts a class in beside the findings about its field, which are
+// s.merged[from:].
+func (s *Scratch) declareOne(from int, x *Declaration) {
+	f := Finding{Field: x.Field, Class: x.Class, Grade: s.owner.base[x.Class], Confidence: 100, Detector: declaredDetector, Why: WhyDeclared}
+	if x.Grade != Ungraded {
+		f.Grade = x.Grade
+	}
+	higher, n := false, from
+	for _, g := range s.merged[from:] {
+		if g.Why&WhyInKey == 0 {
+			if s.owner.gradeOf(g.Class, g.special) <= f.Grade {
+				continue
+			}
+			higher = true
+		}
+		s.merged[n] = g
+		n++
+	}
+	s.merged = s.merged[:n]
+	if !higher {
+		s.merged = append(s.merged, f)
+	}
+}
+
+func byField(a, b Declaration) int { return int(a.Field) - int(b.Field) }
 
 // grade grades the findings and the message.
 func (c *Classifier) grade(s *Scratch, st *State, ctx Context) Result {
