@@ -58,7 +58,7 @@ func (f *form) find(c *candidate, said senses) (match, bool) {
 	}
 	groups, sep := c.grouping()
 	plain := sep == 0
-	if plain && !f.strong && !f.telling && c.confirms(said, f.hint) == unconfirmed && !c.spoken() {
+	if plain && c.digits != nil && !f.strong && !f.telling && c.confirms(said, f.hint) == unconfirmed && !c.spoken() {
 		return match{}, false // cheaper to know than the verifier
 	}
 	why, verified := WhyShape|WhyChecksum, f.verify(b)

@@ -310,7 +310,7 @@ func (s *Scratch) leaf(i int32, f *payload.Field, p *path, text []byte) {
 	case payload.KindNumber:
 		// Only whole numbers can be identifiers.
 		if len(text) >= minDigits && len(text) <= maxDigits && digitsOnly(text) && !(c.key.has(senseTime) && isTime(text)) {
-			s.tryGated(c, &s.plan.word[len(text)], min(uint64(len(text)), 15), true, 0, len(text))
+			s.tryAll(c, s.plan.word[len(text)].all, 0, len(text))
 			copy(s.digits[:], text)
 			c.digits = s.digits[:len(text)]
 			s.tryGated(c, &s.plan.digits[len(text)], min(uint64(len(text)), 15), true, 0, len(text))

@@ -252,7 +252,11 @@ func (s *Scratch) word(c *candidate, from, to int, m uint8) {
 func (s *Scratch) alnum(c *candidate, from, to, i, j int, m uint8) {
 	t, p := c.text, s.plan
 	if n := j - i; n <= maxPlanned && len(p.word[n].all) > 0 {
-		s.tryGated(c, &p.word[n], min(uint64(n), 15), true, i, j)
+		if c.quiet >= quietWords {
+			s.tryGated(c, &p.word[n], min(uint64(n), 15), true, i, j)
+		} else { // most refuse a word by its letters, before they ask what is near
+			s.tryAll(c, p.word[n].all, i, j)
+		}
 	}
 	if m&isLetter == 0 && i >= s.digitsDone && (i == 0 || byteClass[t[i-1]]&isAlnum == 0) && !insideDigits(t, i) {
 		s.digitsDone = s.digitGroups(c, i)
