@@ -296,6 +296,22 @@ func (s *Scratch) leaf(i int32, f *payload.Field, p *path, text []byte) {
 		}
 	}
 	c.about = c.beside.union(s.topic.about).union(p.all)
+	if f.Kind != payload.KindString || c.root || len(text) > maxCalm {
+		s.value(c, f, p, text)
+		return
+	}
+	now := calm{hash: maphash.Bytes(s.mem.seed, text), size: uint32(len(text)), beside: c.beside, topic: s.topic.about}
+	if p.calm == now {
+		return
+	}
+	s.value(c, f, p, text)
+	if len(s.findings) == s.first && s.work <= s.maxWork {
+		p.calm = now
+	}
+}
+
+// value runs detectors over one value.
+func (s *Scratch) value(c *candidate, f *payload.Field, p *path, text []byte) {
 	if len(p.detectors) > 0 {
 		from, to := trim(c.text)
 		if from < to {

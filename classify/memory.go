@@ -29,9 +29,22 @@ type path struct {
 	grouped   bool         // a detector on groups wants to see the field
 	detectors []DetectorID // started by the key, on leaves
 	arrays    []DetectorID // started by the key, on arrays
+	calm      calm         // the last value in which nothing was found
 	inKey     match        // what stands in the key itself; confidence 0: nothing
 	inKeyBy   DetectorID
 }
+
+// calm is a value in which nothing was found, and what stood around it. Devices
+// repeat most of their strings; no text is kept, and a hash with a key that
+// nobody outside knows can't be met on purpose.
+type calm struct {
+	hash          uint64
+	size          uint32
+	beside, topic senses
+}
+
+// maxCalm is the longest value that is remembered so.
+const maxCalm = 128
 
 // topicMeaning is what a topic says of its message.
 type topicMeaning struct {

@@ -57,6 +57,7 @@ type plan struct {
 	key       []DetectorID               // onKey
 	wordsFor  senses                     // what the detectors of words need
 	groupsFor senses                     // of detectors on groups
+	minWords  int                        // the shortest run that any of them takes
 	anyWords  bool                       // there are detectors of words
 	wordsAny  bool                       // one of them needs nothing
 }
@@ -103,6 +104,9 @@ func newPlan(ds []detector) *plan {
 				if d.on&onDigits != 0 {
 					p.numbers[n].add(id, d)
 				}
+			}
+			if !p.anyWords || d.min < p.minWords {
+				p.minWords = d.min
 			}
 			p.anyWords = true
 			if d.needs {
@@ -418,6 +422,9 @@ func (s *Scratch) wordGroups(c *candidate, i, j int) {
 		if plainWord(t[w:k]) {
 			break
 		}
+	}
+	if n == 0 || ends[n-1]-from-joints-n+1 < s.plan.minWords {
+		return
 	}
 	for start := from; ; joints-- {
 		// The lengths of the words from start on.

@@ -149,7 +149,7 @@ func equalFold(t []byte, lower string) bool {
 // oneOf reports whether t is one of words, whatever its case.
 func oneOf(t []byte, words ...string) bool {
 	for _, w := range words {
-		if equalFold(t, w) {
+		if len(w) == len(t) && equalFold(t, w) {
 			return true
 		}
 	}
@@ -158,7 +158,13 @@ func oneOf(t []byte, words ...string) bool {
 
 // nothing reports whether t says that there is no value.
 func nothing(t []byte) bool {
-	return len(t) == 0 || oneOf(t, "null", "none", "nil", "n/a", "na", "nan", "-", "--", "unknown", "undefined", "unset", "unavailable",
+	if len(t) == 0 {
+		return true
+	}
+	if len(t) > 11 || t[0]-'0' <= 9 {
+		return false // longer than any of these words, or a number
+	}
+	return oneOf(t, "null", "none", "nil", "n/a", "na", "nan", "-", "--", "unknown", "undefined", "unset", "unavailable",
 		"true", "false", "empty", "default", "not set", "invalid", "error", "ok", "yes", "no", "on", "off", "string", "void", "无", "未知")
 }
 
