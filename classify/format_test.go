@@ -20,6 +20,7 @@ func TestFormats(t *testing.T) {
 		{"cbor float", "\xa2clat\xfb\x40\x4a\x42\x83\x68\xf0\x84\x61clon\xfb\x40\x2a\xc1\xba\x5e\x35\x3f\x7d", "/lat", ClassLocationPrecise},
 		{"cbor picture", "\xa1asD\xff\xd8\xff\x00", "/s", ClassMediaImage},
 		{"senml", "\x82\xa2\x00clat\x02\xfb\x40\x4a\x42\x83\x68\xf0\x84\x61\xa2\x00clon\x02\xfb\x40\x2a\xc1\xba\x5e\x35\x3f\x7d", "/0/2", ClassLocationPrecise},
+		{"form", "id=7&email=mara%40example.org", "/email", ClassContactEmail},
 		{"gzip", gzipped(`{"email":"mara@example.org"}`), "/email", ClassContactEmail},
 	}
 	c, err := New(Options{})

@@ -41,6 +41,9 @@ func samples() []sample {
 	for _, raw := range cborSamples {
 		s = append(s, sample{"cbor", "plant/1", raw})
 	}
+	for _, raw := range formSamples {
+		s = append(s, sample{"form", "plant/1", raw})
+	}
 	for _, raw := range []string{cameraEvent, "ON", "{\"a\":1}\n{\"a\":\"x\"}", cborSamples[1], jpeg} {
 		s = append(s, sample{"gzip", "plant/1", gzipped(raw)}, sample{"zlib", "plant/1", zlibbed(raw)})
 	}
@@ -385,7 +388,7 @@ func TestContract(t *testing.T) {
 			checkRandom(t, d)
 		})
 	}
-	for _, f := range []string{"json", "jsonl", "cbor", "gzip", "zlib", "text", "jpeg", "png", "gguf", "safetensors", "tflite", "empty"} {
+	for _, f := range []string{"json", "jsonl", "cbor", "form", "gzip", "zlib", "text", "jpeg", "png", "gguf", "safetensors", "tflite", "empty"} {
 		if !seen[f] {
 			t.Errorf("no sample of %s", f)
 		}
@@ -433,6 +436,9 @@ func isInside(d *Document, inner, outer int32) bool {
 
 // mayEmpty reports an edit that may leave too little to be recognized.
 func mayEmpty(d *Document, e Edit) bool {
+	if d.format == Format(formFormat{}) {
+		return e.Kind == EditRemove || len(payloadFields(d)) == 2
+	}
 	return d.format == Format(cborFormat{}) && (e.Kind == EditRemove || len(d.Raw) < 2*ambiguousBelow)
 }
 

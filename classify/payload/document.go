@@ -206,7 +206,7 @@ func (d *Document) TopLevelObject() bool {
 	return d.name == "json" && d.Fields[d.Root].Kind == KindObject
 }
 
-// FormatName returns "json", "jsonl", "cbor", "text", "jpeg", "png", "gguf",
+// FormatName returns "json", "jsonl", "cbor", "form", "text", "jpeg", "png", "gguf",
 // "safetensors", "tflite", "gzip" or "zlib" whatever is inside, "empty" or
 // "unreadable".
 func (d *Document) FormatName() string {
@@ -261,7 +261,7 @@ func (d *Document) Member(i int32, key string) int32 {
 		return -1
 	}
 	end := d.Fields[i].Raw.End
-	for j := i + 1; int(j) < len(d.Fields) && d.Fields[j].Raw.Start < end; j++ {
+	for j := i + 1; int(j) < len(d.Fields) && d.Fields[j].Raw.Start <= end; j++ { // a last value may be empty
 		if d.Fields[j].Parent == i && string(d.Key(j)) == key {
 			return j
 		}

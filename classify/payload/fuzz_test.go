@@ -17,7 +17,7 @@ func seeds() (raws []string) {
 		"{\x00\"\x00", `{"_sg":1}`, strings.Repeat("[", 65), "\xff\xfea\x00", "Stra\xdfe", "a\x00", jpeg[:9], png+"x",
 		`"\ud83d\ude00`, `"\ud800"`, `{"a":[1,{"b":"c"}],"d":{"e":null}} `, "[1]\n[\n2]",
 		"\xa2aa\x01aa\x02", "\xa2\x01\x01a1\x02", "\x9f\xff", "\xbfaa", "\x82\x1c", strings.Repeat("\x81", 70)+"\x01", "\xa1ax\x5f\x41a\x61b\xff",
-		gzipped("{"), gzipped(""), gzipped(gzipped("1")), gzipped("{}")[:20], zlibbed("[1]")+"x")
+		"a=1&a=%61", "a=%C3", gzipped("{"), gzipped(""), gzipped(gzipped("1")), gzipped("{}")[:20], zlibbed("[1]")+"x")
 }
 
 // FuzzParse: never a panic; what is read holds together and comes out again as

@@ -169,5 +169,6 @@ var formats = [...]Format{
 	jsonFormat{},
 	cborFormat{},
 	packedFormat{},
+	formFormat{},
 	textFormat{},
 }
