@@ -453,19 +453,24 @@ func (s *Scratch) array(i int32) bool {
 
 // binary reports a payload, or bytes in one, of a known binary format.
 func (s *Scratch) binary(i int32) {
-	class := ClassMediaImage
+	class, by := ClassMediaImage, ClassMediaImage // what it is, and whose detector says so
 	switch s.doc.MediaOf(i) {
 	case payload.MediaNone:
 		return // bytes of no known format: unclassified
-	case payload.MediaJPEG, payload.MediaPNG:
+	case payload.MediaJPEG, payload.MediaPNG, payload.MediaWebP, payload.MediaGIF, payload.MediaHEIF:
+	case payload.MediaMP4, payload.MediaTS:
+		class = ClassMediaVideo
+	case payload.MediaWAV, payload.MediaMP3, payload.MediaOgg:
+		class = ClassMediaAudio
 	default:
-		class = ClassAIModel
+		class, by = ClassAIModel, ClassAIModel
 	}
 	for id := range s.owner.detectors {
-		if d := &s.owner.detectors[id]; d.on&onBinary != 0 && d.class == class {
+		if d := &s.owner.detectors[id]; d.on&onBinary != 0 && d.class == by {
 			s.open(&s.cand, i, payload.KindBinary, nil)
 			s.cand.bare(s.topic.about.union(s.mem.paths[s.paths[i]].about))
 			if m, ok := d.find(&s.cand); ok {
+				m.class = class
 				s.report(&s.cand, DetectorID(id), m)
 			}
 		}

@@ -21,6 +21,10 @@ func TestFormats(t *testing.T) {
 		{"cbor picture", "\xa1asD\xff\xd8\xff\x00", "/s", ClassMediaImage},
 		{"senml", "\x82\xa2\x00clat\x02\xfb\x40\x4a\x42\x83\x68\xf0\x84\x61\xa2\x00clon\x02\xfb\x40\x2a\xc1\xba\x5e\x35\x3f\x7d", "/0/2", ClassLocationPrecise},
 		{"form", "id=7&email=mara%40example.org", "/email", ClassContactEmail},
+		{"mp4", "\x00\x00\x00\x0cftypisom", "", ClassMediaVideo},
+		{"wav", "RIFF\x04\x00\x00\x00WAVE", "", ClassMediaAudio},
+		{"webp", "RIFF\x04\x00\x00\x00WEBP", "", ClassMediaImage},
+		{"numpy", "\x93NUMPY\x01\x00", "", ClassAIModel},
 		{"gzip", gzipped(`{"email":"mara@example.org"}`), "/email", ClassContactEmail},
 	}
 	c, err := New(Options{})

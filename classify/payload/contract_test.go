@@ -47,6 +47,9 @@ func samples() []sample {
 	for _, raw := range []string{cameraEvent, "ON", "{\"a\":1}\n{\"a\":\"x\"}", cborSamples[1], jpeg} {
 		s = append(s, sample{"gzip", "plant/1", gzipped(raw)}, sample{"zlib", "plant/1", zlibbed(raw)})
 	}
+	for format, raw := range mediaSamples {
+		s = append(s, sample{format, "cam", raw})
+	}
 	return append(s,
 		sample{"jpeg", "cam", jpeg}, sample{"png", "cam", png}, sample{"gguf", "m", "GGUF\x03\x00\x00\x00"},
 		sample{"tflite", "m", "\x1c\x00\x00\x00TFL3\x14\x00"}, sample{"safetensors", "m", "\x02\x00\x00\x00\x00\x00\x00\x00{}\x00"})
@@ -387,6 +390,11 @@ func TestContract(t *testing.T) {
 			checkPairs(t, d)
 			checkRandom(t, d)
 		})
+	}
+	for f := range mediaSamples {
+		if !seen[f] {
+			t.Errorf("no sample of %s", f)
+		}
 	}
 	for _, f := range []string{"json", "jsonl", "cbor", "form", "gzip", "zlib", "text", "jpeg", "png", "gguf", "safetensors", "tflite", "empty"} {
 		if !seen[f] {

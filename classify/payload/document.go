@@ -206,8 +206,8 @@ func (d *Document) TopLevelObject() bool {
 	return d.name == "json" && d.Fields[d.Root].Kind == KindObject
 }
 
-// FormatName returns "json", "jsonl", "cbor", "form", "text", "jpeg", "png", "gguf",
-// "safetensors", "tflite", "gzip" or "zlib" whatever is inside, "empty" or
+// FormatName returns "json", "jsonl", "cbor", "form", "text", the name of a
+// medium ("jpeg", "gguf"), "gzip" or "zlib" whatever is inside, "empty" or
 // "unreadable".
 func (d *Document) FormatName() string {
 	if d.name == "" {

@@ -9,8 +9,8 @@ import (
 // opaqueFormat is a binary payload that is known by its magic number. It is one
 // field without text, and accepts no edit.
 //
-// Images are walked to their end, so that nothing hides behind it; the contents
-// of model files are not looked at.
+// Images and videos that say where they end are walked to there, so that nothing
+// hides behind it; the contents of model files are not looked at.
 type opaqueFormat struct{}
 
 var mediaNames = [...]string{
@@ -19,6 +19,19 @@ var mediaNames = [...]string{
 	MediaGGUF:        "gguf",
 	MediaSafetensors: "safetensors",
 	MediaTFLite:      "tflite",
+	MediaWebP:        "webp",
+	MediaGIF:         "gif",
+	MediaHEIF:        "heif",
+	MediaMP4:         "mp4",
+	MediaTS:          "mpegts",
+	MediaWAV:         "wav",
+	MediaMP3:         "mp3",
+	MediaOgg:         "ogg",
+	MediaExecuTorch:  "executorch",
+	MediaPyTorch:     "pytorch",
+	MediaHDF5:        "hdf5",
+	MediaNumPy:       "numpy",
+	MediaPickle:      "pickle",
 }
 
 // recognize tells a medium by its magic number.
@@ -37,8 +50,10 @@ func recognize(b []byte) Media {
 		return MediaTFLite
 	case isSafetensors(b):
 		return MediaSafetensors
+	case b[0] == '{' || b[0] == '[': // what most payloads begin with
+		return MediaNone
 	}
-	return MediaNone
+	return recognizeMore(b)
 }
 
 // isSafetensors expects the length of a JSON header, in eight bytes, little
@@ -64,6 +79,10 @@ func (opaqueFormat) Parse(d *Document, lim Limits) Reason {
 		end, ok = jpegEnd(d.Raw)
 	case MediaPNG:
 		end, ok = pngEnd(d.Raw)
+	case MediaWebP, MediaWAV:
+		end, ok = riffEnd(d.Raw)
+	case MediaHEIF, MediaMP4:
+		end, ok = boxesEnd(d.Raw)
 	}
 	if !ok {
 		return ReasonMalformed

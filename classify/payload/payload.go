@@ -76,6 +76,19 @@ const (
 	MediaGGUF
 	MediaSafetensors
 	MediaTFLite
+	MediaWebP
+	MediaGIF
+	MediaHEIF // AVIF too
+	MediaMP4
+	MediaTS
+	MediaWAV
+	MediaMP3
+	MediaOgg
+	MediaExecuTorch
+	MediaPyTorch
+	MediaHDF5
+	MediaNumPy
+	MediaPickle
 )
 
 // EditKind is one way of changing a field.
