@@ -295,10 +295,26 @@ func secretCount(all []sample) (n int) {
 	return n
 }
 
+// settled waits until the uplink has acknowledged all there is: a message that
+// only arrived would be sent again after a kill.
+func (d *demo) settled(ctx context.Context) error {
+	for d.agent.Stats().Spool.Records > 0 {
+		select {
+		case <-time.After(5 * time.Millisecond):
+		case <-ctx.Done():
+			return fmt.Errorf("wait for the uplink: %w", ctx.Err())
+		}
+	}
+	return nil
+}
+
 // restart kills the cloud's broker while devices go on publishing.
 func (d *demo) restart(ctx context.Context) error {
 	d.show.section("3  Lose the uplink", "The cloud's broker is killed; the devices go on. Then it comes back.")
 	const topics, each = 4, 50
+	if err := d.settled(ctx); err != nil {
+		return err
+	}
 	if err := d.cloud.kill(); err != nil {
 		return err
 	}
