@@ -116,25 +116,30 @@ func TestNamedTests(t *testing.T) {
 
 // TestFormatsAreNamed: the tools' document names every format of a payload.
 func TestFormatsAreNamed(t *testing.T) {
-	src, err := os.ReadFile("../../classify/payload/document.go")
-	if err != nil {
-		t.Fatal(err)
-	}
 	page, err := os.ReadFile("../../docs/formats-tools.md")
 	if err != nil {
 		t.Fatal(err)
 	}
-	doc := regexp.MustCompile(`(?s)// FormatName returns (.*?)\nfunc `).FindStringSubmatch(string(src))
-	if doc == nil {
-		t.Fatal("FormatName does not say what it returns")
-	}
-	names := regexp.MustCompile(`"([a-z0-9-]+)"`).FindAllStringSubmatch(doc[1], -1)
-	for _, n := range names {
-		if !strings.Contains(string(page), "`"+n[1]+"`") {
-			t.Errorf("docs/formats-tools.md does not name the format %s: add it there, and to README.md and CHANGELOG.md", n[1])
+	for path, names := range map[string]*regexp.Regexp{
+		"../../classify/payload/document.go": regexp.MustCompile(`(?s)// FormatName returns (.*?)\nfunc `),
+		"../../classify/payload/magic.go":    regexp.MustCompile(`(?s)mediaNames = \[\.\.\.\]string\{(.*?)\n\}`),
+	} {
+		src, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
 		}
-	}
-	if len(names) < 10 {
-		t.Errorf("only %d formats", len(names))
+		list := names.FindSubmatch(src)
+		if list == nil {
+			t.Fatalf("%s does not list names of formats", path)
+		}
+		found := regexp.MustCompile(`"([a-z0-9-]+)"`).FindAllSubmatch(list[1], -1)
+		for _, n := range found {
+			if !strings.Contains(string(page), "`"+string(n[1])+"`") {
+				t.Errorf("docs/formats-tools.md does not name the format %s: add it there, and to README.md and CHANGELOG.md", n[1])
+			}
+		}
+		if len(found) < 10 {
+			t.Errorf("%s: only %d formats", path, len(found))
+		}
 	}
 }
