@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT-0
-// Opens what Sealgate gateways send, as docs/formats.md says, in archive mode: replay is unchecked.
+// Opens what Sealgate gateways send, as docs/formats-envelope.md says, in archive mode: replay is unchecked.
 import { createDecipheriv, createHash, createHmac, createPublicKey, timingSafeEqual, verify } from "node:crypto";
 import * as cborg from "cborg";
 import { places, restore } from "./document.mjs";

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT-0
-"""Opens what Sealgate gateways send, as docs/formats.md says, in archive mode: replay is unchecked."""
+"""Opens what Sealgate gateways send, as docs/formats-envelope.md says, in archive mode: replay is unchecked."""
 import base64, hashlib, hmac, json, re
 from cbor2 import dumps, loads
 from cryptography.exceptions import InvalidSignature, InvalidTag
