@@ -7,7 +7,7 @@ VERSION ?= $(shell git describe --tags --always 2>/dev/null || echo devel)
 LDFLAGS := -s -w -buildid= -X main.version=$(VERSION)
 TARGETS := linux/amd64 linux/arm64 linux/arm/7 linux/arm/6 linux/riscv64 linux/mipsle
 
-.PHONY: help build test check fmt vet lint race fuzz cross vuln licences bench demo clean
+.PHONY: help build test check fmt vet lint race fuzz cross vuln licences bench demo monitoring clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -49,6 +49,9 @@ bench: ## benchmarks beside the code, with allocations
 
 demo: ## the main job, on embedded brokers
 	$(GO) run ./cmd/sealgate demo
+
+monitoring: ## Prometheus with our rules, a gateway and sample traffic
+	GO=$(GO) internal/tools/monitoring
 
 clean: ## remove what was built
 	rm -rf bin dist

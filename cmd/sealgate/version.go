@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"runtime"
 	"runtime/debug"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -14,8 +15,13 @@ import (
 // version is set by the release build with -ldflags "-X main.version=…".
 var version = "devel"
 
+// supportEnd is until when this version gets security updates, as 2006-01-02,
+// set by the release build like version; empty: not stated.
+var supportEnd = ""
+
 func build() telemetry.Build {
 	b := telemetry.Build{Version: version, GoVersion: runtime.Version()}
+	b.SupportEnd, _ = time.Parse(time.DateOnly, supportEnd) // zero where it is not stated
 	if info, ok := debug.ReadBuildInfo(); ok {
 		for _, s := range info.Settings {
 			if s.Key == "vcs.revision" {

@@ -24,14 +24,6 @@ func FieldActions() []string { return slices.Clone(fieldActions[:]) }
 // message that was sealed as a whole has none.
 type Counts [len(fieldActions)]uint16
 
-// Total is the sum.
-func (c *Counts) Total() (n int) {
-	for _, v := range c {
-		n += int(v)
-	}
-	return n
-}
-
 // A Meter counts across the generations of a gateway's rules. Its zero value is
 // ready, and safe for concurrent use.
 type Meter struct {

@@ -186,3 +186,31 @@ func query(t *testing.T, prom, expr string) int {
 	}
 	return len(a.Data.Result)
 }
+
+// TestMonitoringScript brings up what `make monitoring` does, and asks its
+// Prometheus for the sample traffic.
+func TestMonitoringScript(t *testing.T) {
+	if !Full() {
+		t.Skip("builds and runs everything: run with SEALGATE_CI=1")
+	}
+	addr := FreeAddr(t)
+	cmd := exec.Command("../tools/monitoring")
+	cmd.Env = append(os.Environ(), "PROMETHEUS_ADDRESS="+addr)
+	cmd.Stderr = t.Output()
+	check(t, cmd.Start())
+	ask := func() bool {
+		resp, err := http.Get("http://" + addr + "/api/v1/query?query=" + url.QueryEscape(`sum(increase(sealgate_messages_total{outcome="encrypted"}[1m])) > 0`))
+		if err != nil {
+			return false
+		}
+		defer resp.Body.Close()
+		body, err := io.ReadAll(resp.Body)
+		return err == nil && strings.Contains(string(body), `"value"`)
+	}
+	Until(t, "sample traffic in Prometheus", 2*time.Minute, ask)
+	check(t, cmd.Process.Signal(os.Interrupt))
+	check(t, cmd.Wait())
+	if _, err := http.Get("http://" + addr + "/-/ready"); err == nil {
+		t.Error("Prometheus is still there")
+	}
+}
