@@ -181,12 +181,6 @@ type edges struct {
 // keyIs reports whether the field's key means s: {"phone": …}.
 func (c *candidate) keyIs(s sense) bool { return c.key.has(s) }
 
-// hint reports whether anything near says s: the key, its path, the topic, a
-// sibling's key, or one of the five words before the run.
-func (c *candidate) hint(s sense) bool {
-	return c.key.has(s) || c.about.has(s) || c.before().has(s)
-}
-
 // context is the union of all that is near.
 func (c *candidate) context() senses { return c.key.union(c.about).union(c.before()) }
 

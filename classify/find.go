@@ -152,7 +152,6 @@ func (s *Scratch) read() {
 			if f.Kind == payload.KindString && p.head.has(senseType) {
 				if t := d.Text(int32(i)); len(t) <= 24 {
 					label := s.meaningOf(t)
-					p = &s.mem.paths[id] // meaningOf may have moved it
 					if label.has(senseFace) || label.has(sensePerson) {
 						label = label.with(senseLabelled)
 					}

@@ -2,6 +2,7 @@ package corridor
 
 import (
 	"errors"
+	"hash/maphash"
 	"math/rand/v2"
 	"time"
 
@@ -102,7 +103,7 @@ func (s *shard) process(j *job) *batchItem {
 		Payload: j.msg.Payload,
 		Retain:  j.msg.Retain,
 		Now:     int64(start.Sub(processStart)),
-		Subject: j.src.Client,
+		Subject: s.subject(j),
 	})
 	judged := time.Now()
 
@@ -133,6 +134,15 @@ func (s *shard) process(j *job) *batchItem {
 	}
 	item.ready = time.Now()
 	return item
+}
+
+// subject is who speaks, for tracks: the client, or the topic where an existing
+// broker does not tell.
+func (s *shard) subject(j *job) uint64 {
+	if j.src.Client != 0 {
+		return j.src.Client
+	}
+	return maphash.String(s.c.seed, j.msg.Topic)
 }
 
 // processStart anchors the boot-time clock of Input.Now: monotonic, so that a
