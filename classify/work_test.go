@@ -1,0 +1,158 @@
+package classify
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/sealgate/sealgate/classify/payload"
+)
+
+// A value in which nothing was found is looked at again when something else
+// stands around it.
+func TestCalmValueIsLookedAtInNewCompany(t *testing.T) {
+	f := newFinder(t, Options{})
+	for round := range 3 {
+		if r := f.find("x", `{"name":"Anna Berg"}`, Context{}); len(r.Findings) != 0 {
+			t.Errorf("round %d: alone: found %v", round, f.describe(r))
+		}
+		if r := f.find("x", `{"name":"Anna Berg","type":"person"}`, Context{}); !r.Classes.Has(ClassPersonName) {
+			t.Errorf("round %d: beside a label: found %v", round, f.describe(r))
+		}
+	}
+	// A repeated value starts nothing, another one does.
+	if f.find("x", `{"note":"door 4 opened"}`, Context{}); f.s.work == 0 {
+		t.Error("a new value started no detector")
+	}
+	if f.find("x", `{"note":"door 4 opened"}`, Context{}); f.s.work != 0 {
+		t.Errorf("a value that was seen before started %d detectors", f.s.work)
+	}
+	if r := f.find("x", `{"note":"write to a.b@example.org"}`, Context{}); !r.Classes.Has(ClassContactEmail) {
+		t.Errorf("found %v", f.describe(r))
+	}
+	if r := f.find("x", `{"note":"write to a.b@example.org"}`, Context{}); !r.Classes.Has(ClassContactEmail) {
+		t.Errorf("again: found %v", f.describe(r))
+	}
+}
+
+// rows are texts of numbers, as a device could send them to keep us busy.
+var rows = []string{"1234567 ", "17 42.5 1013 88 3 4 2291 0 77 61 ", "123456789 234567891 3456789123 123456789012345 ", "12-34-56-78 ", "c0a8012f 77ab12 A12 B34 "}
+
+// Starting detectors is in proportion to the text, whatever its size, and
+// numbers without a word near them start few.
+func TestWorkIsLinear(t *testing.T) {
+	f := newFinder(t, Options{})
+	work := func(row string, size int) int {
+		f.find("t", strings.Repeat(row, size/len(row)), Context{})
+		return f.s.work
+	}
+	for _, row := range rows {
+		small, large := work(row, 4<<10), work(row, 32<<10)
+		if large > 9*small {
+			t.Errorf("%q: %d detectors were started in 4 KiB, %d in 32 KiB", row, small, large)
+		}
+		if large > 3*32<<10 {
+			t.Errorf("%q: %d detectors were started in 32 KiB", row, large)
+		}
+	}
+}
+
+// Declared fields are merged with what was found, in whatever order they come.
+func TestDeclareMerges(t *testing.T) {
+	f := newFinder(t, Options{})
+	raw := `{"a":["x",` + strings.Repeat(`"write to a.b@example.org",`, 4000) + `"y"],"password":"hunter-22"}`
+	if why := payload.Parse(&f.d, "t", []byte(raw), payload.Limits{}); why != "" {
+		t.Fatal(why)
+	}
+	var ds []Declaration
+	var want []int32
+	for i := range f.d.Fields {
+		if k := f.d.Fields[i].Kind; k == payload.KindString {
+			ds = append(ds, Declaration{Field: int32(i), Class: ClassHealth, Grade: L3}, Declaration{Field: -1}, Declaration{Field: 1 << 30})
+			want = append(want, int32(i))
+		}
+	}
+	for _, order := range []string{"sorted", "reversed"} {
+		r := f.c.Find(&f.s, f.st, &f.d, Context{Declared: ds})
+		if len(r.Findings) != len(want) {
+			t.Fatalf("%s: %d findings, want %d", order, len(r.Findings), len(want))
+		}
+		for i, x := range r.Findings {
+			class := ClassHealth
+			if i == len(want)-1 {
+				class = ClassCredentialSecret // graded higher than what is declared
+			}
+			if x.Field != want[i] || x.Class != class {
+				t.Fatalf("%s: finding %d is %+v, want field %d, class %v", order, i, x, want[i], class)
+			}
+		}
+		slices.Reverse(ds)
+	}
+}
+
+// BenchmarkFindDeclared is linear in the number of declared fields.
+func BenchmarkFindDeclared(b *testing.B) {
+	c, err := New(Options{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	for _, n := range []int{15_000, 30_000, 60_000} {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			raw := []byte("[1" + strings.Repeat(",1", n-1) + "]")
+			var d payload.Document
+			if why := payload.Parse(&d, "t", raw, payload.Limits{}); why != "" {
+				b.Fatal(why)
+			}
+			var ds []Declaration
+			for i := range d.Fields {
+				if d.Fields[i].Kind == payload.KindNumber {
+					ds = append(ds, Declaration{Field: int32(i), Class: ClassHealth})
+				}
+			}
+			var s Scratch
+			for b.Loop() {
+				c.Find(&s, nil, &d, Context{Declared: ds})
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(n), "ns/field")
+		})
+	}
+}
+
+// BenchmarkFindRows is texts of numbers in doubling sizes.
+func BenchmarkFindRows(b *testing.B) {
+	c, err := New(Options{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	for k, row := range rows {
+		for _, size := range []int{8 << 10, 16 << 10, 32 << 10} {
+			b.Run(fmt.Sprintf("%d/%dKiB", k, size>>10), func(b *testing.B) {
+				var d payload.Document
+				if why := payload.Parse(&d, "t", []byte(strings.Repeat(row, size/len(row))), payload.Limits{}); why != "" {
+					b.Fatal(why)
+				}
+				var s Scratch
+				b.SetBytes(int64(size))
+				for b.Loop() {
+					c.Find(&s, nil, &d, Context{})
+				}
+			})
+		}
+	}
+}
+
+// BenchmarkFindDoubled is BenchmarkFind with every detector twice.
+func BenchmarkFindDoubled(b *testing.B) {
+	_, d := benchDocument(b)
+	c, err := compile(Options{}, slices.Concat(Detectors(), Detectors()))
+	if err != nil {
+		b.Fatal(err)
+	}
+	var s Scratch
+	st := NewState()
+	b.ReportAllocs()
+	for b.Loop() {
+		c.Find(&s, st, d, Context{Now: 1, Subject: 7})
+	}
+}
