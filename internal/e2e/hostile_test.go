@@ -173,7 +173,7 @@ func TestHostilePayloads(t *testing.T) {
 		t.Errorf("%q on %s", last.Payload, last.Topic)
 	}
 
-	settled(t, site)
+	settled(t, site, recorder)
 	values, counted := site.Values(t), 0.0
 	for name, v := range values {
 		if strings.HasPrefix(name, "sealgate_messages_total{") {

@@ -78,7 +78,7 @@ func TestKillAndCut(t *testing.T) {
 		gateway = site.Start(t)
 	}
 	running.Wait()
-	settled(t, site)
+	settled(t, site, recorder)
 	values := site.Values(t)
 	if err := gateway.Stop(30 * time.Second); err != nil {
 		t.Errorf("the gateway at its end: %v", err)
@@ -123,13 +123,23 @@ func clean(t *testing.T, site *Site) {
 	}
 }
 
-// settled waits until the cloud has acknowledged everything.
-func settled(t *testing.T, site *Site) {
+// settled waits until the gateway has delivered its backlog, and the recorders
+// what the cloud's broker still had in hand for them.
+func settled(t *testing.T, site *Site, recorders ...*Recorder) {
 	t.Helper()
 	Until(t, "the backlog is delivered", 60*time.Second, func() bool {
 		v := site.Values(t)
 		return v["sealgate_spool_records"] == 0 && v[`sealgate_uplink_in_flight_messages{uplink="cloud"}`] == 0
 	})
+	for _, r := range recorders {
+		seen, since := r.Len(), time.Now()
+		Until(t, "the recorder has caught up", 60*time.Second, func() bool {
+			if n := r.Len(); n != seen {
+				seen, since = n, time.Now()
+			}
+			return time.Since(since) > time.Second
+		})
+	}
 }
 
 // TestCheckerCanFail doctors a good log in every way that the checker is there

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/fxamacker/cbor/v2"
@@ -422,7 +423,14 @@ func (s *store) open() error {
 		}
 		s.b.restore(cs)
 	}
-	if err := s.compact(); err != nil {
+	switch err := s.compact(); {
+	case errors.Is(err, syscall.ENOSPC):
+		// Devices are served on a full disk, too; what changes is written when
+		// there is room.
+		s.b.log.Error("write broker state", "error", err)
+		s.b.stats.storeErrors.Add(1)
+		s.failed = true
+	case err != nil:
 		return fmt.Errorf("write broker state: %w", err)
 	}
 	return nil
