@@ -44,8 +44,9 @@ vuln: ## known vulnerabilities, with a canary
 licences: ## licences of what is linked into the programs
 	GO=$(GO) internal/tools/licences
 
-bench: ## benchmarks beside the code, with allocations
+bench: ## benchmarks beside the code, and the gateway beside a plain bridge
 	$(GO) test -run '^$$' -bench . -benchmem ./...
+	$(GO) -C bench run ./bridge
 
 demo: ## the main job, on embedded brokers
 	$(GO) run ./cmd/sealgate demo

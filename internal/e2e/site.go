@@ -202,7 +202,11 @@ func Program(t T, name string) string {
 		build.dir, build.paths = dir, map[string]string{}
 	}
 	path := filepath.Join(build.dir, name)
-	out, err := exec.Command("go", "build", "-o", path, "github.com/sealgate/sealgate/cmd/"+name).CombinedOutput()
+	root, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", "github.com/sealgate/sealgate").Output()
+	check(t, err)
+	cmd := exec.Command("go", "build", "-o", path, "./cmd/"+name)
+	cmd.Dir = strings.TrimSpace(string(root)) // the benchmarks' module has another go.sum
+	out, err := cmd.CombinedOutput()
 	if err != nil {
 		t.Fatalf("build %s: %v\n%s", name, err, out)
 	}
