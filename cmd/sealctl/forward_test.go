@@ -58,11 +58,14 @@ type receiver struct {
 }
 
 func (*receiver) ID() string           { return "receiver" }
-func (*receiver) Provides(b byte) bool { return b == mochi.OnPublished }
-func (r *receiver) OnPublished(_ *mochi.Client, p packets.Packet) {
+func (*receiver) Provides(b byte) bool { return b == mochi.OnPublish }
+
+// OnPublish runs before the broker acknowledges: what is acknowledged is in got.
+func (r *receiver) OnPublish(_ *mochi.Client, p packets.Packet) (packets.Packet, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.got = append(r.got, p.Copy(false))
+	return p, nil
 }
 
 func (r *receiver) all() []packets.Packet {
