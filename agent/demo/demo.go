@@ -379,7 +379,7 @@ func (d *demo) inspect(ctx context.Context) error {
 		files++
 		for i := range all {
 			for _, secret := range all[i].secrets {
-				if len(secret) > 5 && bytes.Contains(content, []byte(secret)) {
+				if bytes.Contains(content, []byte(secret)) {
 					found++
 				}
 			}

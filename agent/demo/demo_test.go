@@ -37,6 +37,9 @@ func TestTwelveKinds(t *testing.T) {
 			if !bytes.Contains(s.payload, []byte(secret)) {
 				t.Errorf("%s: %q is not in the message, so its absence would prove nothing", s.title, secret)
 			}
+			if len(secret) < 6 {
+				t.Errorf("%s: %q is so short that ciphertext may spell it by chance", s.title, secret)
+			}
 		}
 	}
 }

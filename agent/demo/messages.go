@@ -14,7 +14,8 @@ import (
 // A sample is one message as a device would publish it. secrets are values in
 // it that must not be readable on the cloud's side once a policy is enforced;
 // they are written down here by hand, so that the demo does not take the
-// classifier's word for what is sensitive.
+// classifier's word for what is sensitive. Each is long enough, or holds a
+// byte that base64 has not, that ciphertext does not spell it by chance.
 type sample struct {
 	title   string
 	topic   string
@@ -60,13 +61,13 @@ func samples() []sample {
 			title:   "wearable",
 			topic:   "wearables/wb-19/vitals",
 			payload: []byte(`{"user":{"first_name":"Jonas","last_name":"Okafor"},"heart_rate":128,"spo2":91,"unit":"bpm","steps":4120}`),
-			secrets: []string{"Jonas", "Okafor", "128", `"spo2":91`},
+			secrets: []string{`"Jonas"`, "Okafor", `"heart_rate":128`, `"spo2":91`},
 		},
 		{
 			title:   "access badge",
 			topic:   "access/door-2/anna.schmidt@example.org/event",
 			payload: []byte(`{"door":"door-2","holder":"Anna Schmidt","email":"anna.schmidt@example.org","result":"granted"}`),
-			secrets: []string{"Anna", "Schmidt", "anna.schmidt@example.org"},
+			secrets: []string{`"Anna `, "Schmidt", "anna.schmidt@example.org"},
 		},
 		{
 			title:   "LoRaWAN uplink",
@@ -97,13 +98,13 @@ func samples() []sample {
 			title:   "camera snapshot, JPEG",
 			topic:   "cameras/gate-1/snapshot",
 			payload: snapshot(),
-			secrets: []string{"\xff\xd8\xff"},
+			secrets: []string{"\xff\xd8\xff\xdb\x00\x84"},
 		},
 		{
 			title:   "model file, GGUF",
 			topic:   "edge-ai/models/detector",
 			payload: model(),
-			secrets: []string{"GGUF", "general.name"},
+			secrets: []string{"GGUF\x03\x00", "general.name"},
 		},
 		{
 			title:   "unreadable bytes",
