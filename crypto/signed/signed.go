@@ -44,6 +44,8 @@ var (
 	ErrType      = fmt.Errorf("%w: it is of another type", ErrRefused)
 	ErrThreshold = fmt.Errorf("%w: too few of the role's keys signed it", ErrRefused)
 	ErrTarget    = fmt.Errorf("%w: it is meant for another site", ErrRefused)
+	ErrStream    = fmt.Errorf("%w: it belongs to another stream", ErrRefused)
+	ErrEpoch     = fmt.Errorf("%w: it was made under another trust root", ErrRefused)
 	ErrRollback  = fmt.Errorf("%w: it is older than, or differs from, what was accepted before", ErrRefused)
 	ErrNotYet    = fmt.Errorf("%w: it is not valid yet", ErrRefused)
 	ErrExpired   = fmt.Errorf("%w: it has expired", ErrRefused)
@@ -52,9 +54,14 @@ var (
 
 // Role is who may sign a kind of document, and how many must.
 type Role struct {
-	name     string
-	envelope *dsse.EnvelopeVerifier
+	name      string
+	threshold int
+	keys      []*crypto.Verifier
+	envelope  *dsse.EnvelopeVerifier
 }
+
+// AtLeast returns the role with a threshold of at least n of its keys.
+func (r *Role) AtLeast(n int) (*Role, error) { return NewRole(r.name, max(n, r.threshold), r.keys) }
 
 // NewRole makes a role of the given keys. Keys given twice count once, and
 // threshold must be between 1 and the number of distinct keys.
@@ -74,7 +81,7 @@ func NewRole(name string, threshold int, keys []*crypto.Verifier) (*Role, error)
 	if err != nil {
 		return nil, fmt.Errorf("role %s: %w", name, err)
 	}
-	return &Role{name: name, envelope: ev}, nil
+	return &Role{name: name, threshold: threshold, keys: keys, envelope: ev}, nil
 }
 
 // Verify returns the payload of a DSSE envelope of that payload type, if at
