@@ -35,7 +35,10 @@ func (a *Agent) uplink(cfg *config.Uplink) (corridor.Uplink, error) {
 			if err != nil {
 				return nil, err
 			}
-			return mqtt.DialPaho311(ctx, opt)
+			if cfg.Client == "paho" {
+				return mqtt.DialPaho311(ctx, opt)
+			}
+			return mqtt.Dial(ctx, opt)
 		},
 	}, nil
 }
@@ -52,6 +55,7 @@ func (a *Agent) dialOptions(cfg *config.Uplink) (mqtt.Options, error) {
 	return mqtt.Options{
 		URL: cfg.URL, ClientID: cfg.ClientID, Username: cfg.Username, Password: password,
 		TLS: tlsConfig, KeepAlive: cfg.Keepalive, MaxQoS: byte(cfg.MaxQoS),
+		Version: map[string]byte{"3.1.1": 4, "5": 5}[cfg.Protocol],
 	}, nil
 }
 

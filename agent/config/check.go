@@ -109,6 +109,11 @@ func (c *Config) checkUplink(d *strictyaml.Document, u Uplink) {
 	if u.MaxQoS < 1 || u.MaxQoS > 2 {
 		d.Errorf(path+".max_qos", "max_qos must be 1 or 2")
 	}
+	oneOf(d, path+".protocol", u.Protocol, "3.1.1", "5")
+	oneOf(d, path+".client", u.Client, "lean", "paho")
+	if u.Client == "paho" && u.Protocol == "5" {
+		d.Errorf(path+".client", "client paho speaks 3.1.1: leave client out for protocol 5")
+	}
 	if u.Window.Messages < 1 || u.Window.Messages > 65535 {
 		d.Errorf(path+".window.messages", "window.messages must be between 1 and 65535")
 	}

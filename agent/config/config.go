@@ -161,6 +161,14 @@ type Uplink struct {
 	Window Window  `yaml:"window"`
 	// MaxQoS caps the QoS of published messages: 1 or 2. Default: 1.
 	MaxQoS int `yaml:"max_qos"`
+	// Protocol is "3.1.1" or "5". With 5, grade, policy version, message id and
+	// key ids go along as user properties, and the broker says why it refuses a
+	// message. Default: "3.1.1", which every broker takes.
+	Protocol string `yaml:"protocol"`
+	// Client is what speaks it: lean, our own writer, or paho, the Eclipse
+	// library (3.1.1 only), which costs about 15 µs of CPU a message more.
+	// Default: lean.
+	Client string `yaml:"client"`
 }
 
 // Topic maps local topics to published ones.
@@ -342,6 +350,8 @@ func (c *Config) defaults(dir string) {
 		set(&u.Window.Messages, 100)
 		set(&u.Window.Bytes, 4<<20)
 		set(&u.MaxQoS, 1)
+		set(&u.Protocol, "3.1.1")
+		set(&u.Client, "lean")
 		if len(u.Topics) == 0 {
 			u.Topics = []Topic{{Pattern: "#"}}
 		}

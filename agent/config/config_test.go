@@ -91,7 +91,7 @@ ingress:
     limits: {packet: 1GiB, clients: 0, inflight: 70000}
 uplinks:
   one: {url: "mqtt://broker.example.com:1883", max_qos: 3, tls: {cert: a}}
-  two: {url: "http://x", topics: [{pattern: "a/b#", local_prefix: x, direction: in}]}
+  two: {url: "http://x", client: paho, protocol: "5", topics: [{pattern: "a/b#", local_prefix: x, direction: in}]}
   "bad name": {url: "mqtts://u:p@h:1"}
 keys: {custody: tpm, recipients: r}
 guard: {profile: uk, minimum: {L9: encrypt, L3: nothing}, observe_until: soon, observe_then: maybe}
@@ -111,7 +111,7 @@ typo: 1
 		"packet must be between", "inflight must be between",
 		"use mqtts://", "max_qos must be", "the url is not mqtts://", "cert and key belong together",
 		"url must be mqtt://host:port", `"a/b#" is not a valid topic filter`, "local_prefix must end in '/'", `direction "in" is not supported`,
-		"no credentials in a url", "the name of an uplink",
+		"client paho speaks 3.1.1", "no credentials in a url", "the name of an uplink",
 		`unknown custody "tpm"`, "keys.trust_root is needed",
 		"profile must be one of", `unknown grade "L9"`, "L3 must be one of", "observe_until must be a date", "observe_then must be one of",
 		"metrics.listen must be", "level must be one of", `16:1: unknown key "typo"`,

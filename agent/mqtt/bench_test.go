@@ -2,6 +2,7 @@ package mqtt
 
 import (
 	"bufio"
+	"context"
 	"io"
 	"net"
 	"syscall"
@@ -13,8 +14,13 @@ import (
 // of 1,000 to a broker in this process that only acknowledges, over loopback.
 // CPU is the whole process: both ends.
 func BenchmarkUplink(b *testing.B) {
-	for _, window := range []int{64, 1000} {
-		b.Run(map[int]string{64: "window64", 1000: "window1000"}[window], func(b *testing.B) {
+	for _, client := range []struct {
+		name   string
+		dial   func(context.Context, Options) (Conn, error)
+		window int
+	}{{"lean/window64", Dial, 64}, {"lean/window1000", Dial, 1000}, {"paho/window64", DialPaho311, 64}, {"paho/window1000", DialPaho311, 1000}} {
+		window := client.window
+		b.Run(client.name, func(b *testing.B) {
 			ln, err := net.Listen("tcp", "127.0.0.1:0")
 			if err != nil {
 				b.Fatal(err)
@@ -22,7 +28,7 @@ func BenchmarkUplink(b *testing.B) {
 			defer ln.Close()
 			go acknowledge(ln)
 			stats := new(ConnStats)
-			c, err := DialPaho311(b.Context(), Options{URL: "mqtt://" + ln.Addr().String(), Stats: stats})
+			c, err := client.dial(b.Context(), Options{URL: "mqtt://" + ln.Addr().String(), Stats: stats})
 			if err != nil {
 				b.Fatal(err)
 			}

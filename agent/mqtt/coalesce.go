@@ -3,6 +3,7 @@ package mqtt
 import (
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -21,10 +22,12 @@ type coalescer struct {
 	over    chan struct{} // closed when the writer has ended
 	eof     chan struct{} // closed when a read failed
 	eofOnce sync.Once
+	writes  atomic.Uint64 // system calls
 
 	mu     sync.Mutex // guards below
 	buf    []byte
-	err    error // first error of a write, or net.ErrClosed
+	notes  []func() // to call when buf has been written
+	err    error    // first error of a write, or net.ErrClosed
 	closed bool
 	bye    bool // DISCONNECT was written
 }
@@ -68,6 +71,13 @@ func (w *coalescer) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
+// failure is why no more is written, nil while it is.
+func (w *coalescer) failure() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.err
+}
+
 func (w *coalescer) signal() {
 	select {
 	case w.wake <- struct{}{}:
@@ -79,10 +89,11 @@ func (w *coalescer) signal() {
 func (w *coalescer) run() {
 	defer close(w.over)
 	var spare []byte
+	var spareNotes []func()
 	for range w.wake {
 		w.mu.Lock()
-		p, closed, bye := w.buf, w.closed, w.bye
-		w.buf = spare[:0]
+		p, notes, closed, bye := w.buf, w.notes, w.closed, w.bye
+		w.buf, w.notes = spare[:0], spareNotes[:0]
 		w.mu.Unlock()
 		var err error
 		if len(p) > 0 {
@@ -95,6 +106,12 @@ func (w *coalescer) run() {
 			n, err = w.Conn.Write(p)
 			w.stats.BytesOut.Add(uint64(n))
 			w.stats.Writes.Add(1)
+			w.writes.Add(1)
+		}
+		if err == nil {
+			for _, note := range notes {
+				note()
+			}
 		}
 		if err != nil || closed {
 			if err == nil {
@@ -118,6 +135,8 @@ func (w *coalescer) run() {
 		if spare = p; cap(spare) > 4*w.limit {
 			spare = nil
 		}
+		clear(notes)
+		spareNotes = notes
 	}
 }
 

@@ -44,6 +44,9 @@ type Options struct {
 	// and mosquitto ends a connection with more than 20 of them under way.)
 	MaxQoS byte
 
+	// Version is the protocol of Dial: 4 is MQTT 3.1.1, 5 is MQTT 5; 0: 4.
+	Version byte
+
 	Will *Message // published by the broker when the connection is lost; nil: none
 
 	// Dial opens the connection below TLS; nil: net.Dialer.
@@ -64,11 +67,15 @@ type ConnectError struct {
 }
 
 func (e *ConnectError) Error() string {
-	name := connectCodes[[2]byte{e.Version, e.Code}]
-	if name == "" {
-		name = "unknown reason"
+	return fmt.Sprintf("broker refused the connection: %s (0x%02x)", reason(e.Version, e.Code), e.Code)
+}
+
+// reason is the name of a code in the standard.
+func reason(version, code byte) string {
+	if name := codes[[2]byte{version, code}]; name != "" {
+		return name
 	}
-	return fmt.Sprintf("broker refused the connection: %s (0x%02x)", name, e.Code)
+	return "unknown reason"
 }
 
 // Final says that trying again with the same settings can't help: credentials,
@@ -84,14 +91,16 @@ func (e *ConnectError) Final() bool {
 	return false
 }
 
-var connectCodes = map[[2]byte]string{
+var codes = map[[2]byte]string{
 	{4, 1}: "protocol version not supported", {4, 2}: "client id rejected", {4, 3}: "server unavailable",
 	{4, 4}: "bad user name or password", {4, 5}: "not authorized",
 	{5, 0x80}: "unspecified error", {5, 0x81}: "malformed packet", {5, 0x82}: "protocol error",
 	{5, 0x83}: "implementation specific error", {5, 0x84}: "protocol version not supported",
 	{5, 0x85}: "client id not valid", {5, 0x86}: "bad user name or password", {5, 0x87}: "not authorized",
 	{5, 0x88}: "server unavailable", {5, 0x89}: "server busy", {5, 0x8a}: "banned",
-	{5, 0x8c}: "bad authentication method", {5, 0x90}: "topic name invalid", {5, 0x95}: "packet too large",
+	{5, 0x8b}: "server shutting down", {5, 0x8c}: "bad authentication method", {5, 0x8d}: "keep alive timeout",
+	{5, 0x8e}: "session taken over", {5, 0x93}: "receive maximum exceeded", {5, 0x96}: "message rate too high",
+	{5, 0x98}: "administrative action", {5, 0x90}: "topic name invalid", {5, 0x95}: "packet too large",
 	{5, 0x97}: "quota exceeded", {5, 0x99}: "payload format invalid", {5, 0x9a}: "retain not supported",
 	{5, 0x9b}: "QoS not supported", {5, 0x9c}: "use another server", {5, 0x9d}: "server moved",
 	{5, 0x9f}: "connection rate exceeded",
@@ -123,6 +132,12 @@ func (o *Options) defaults() error {
 	}
 	if o.MaxQoS > 2 {
 		return fmt.Errorf("max QoS is %d, want at most 2", o.MaxQoS)
+	}
+	if o.Version == 0 {
+		o.Version = 4
+	}
+	if o.Version != 4 && o.Version != 5 {
+		return fmt.Errorf("protocol version is %d, want 4 (MQTT 3.1.1) or 5", o.Version)
 	}
 	if o.Dial == nil {
 		o.Dial = new(net.Dialer).DialContext

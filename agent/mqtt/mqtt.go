@@ -1,5 +1,6 @@
 // Package mqtt has the messages and connections of the agent: uplinks that
-// publish (paho behind [Conn]) and subscribers that read an existing broker.
+// publish (our own client or paho, behind [Conn]) and subscribers that read an
+// existing broker.
 // The embedded broker is package broker.
 //
 // It moves bytes. It does not know what a message means, queues nothing beyond
@@ -9,6 +10,8 @@ package mqtt
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"sync/atomic"
 )
 
@@ -62,9 +65,42 @@ type Ack struct {
 // A Conn is one live connection to an uplink. It is used once: after Done fires
 // a new one is dialled. Publish may be called by one goroutine at a time; acked
 // is called from another, in any order, exactly once for each Publish that
-// returned nil unless Done fires first. QoS 0 is acknowledged once written.
+// returned nil unless Done fires first. QoS 0 is acknowledged once written. The
+// Message may be used again when Publish has returned, its contents not before
+// it is acknowledged.
 type Conn interface {
 	Publish(m *Message, acked func(Ack)) error
 	Done() <-chan error // fires once, when the connection ended
 	Close() error
+}
+
+// Limits are what a broker said that it takes. The zero value of each but
+// MaxQoS says nothing.
+type Limits struct {
+	Window      int   // messages of QoS 1 and 2 that may be under way (Receive Maximum)
+	PacketBytes int64 // of the longest packet (Maximum Packet Size)
+	MaxQoS      byte  // what is published with more is sent with this
+	NoRetain    bool  // the retain flag is left out: the broker would refuse it
+}
+
+// Limited is a Conn that knows its broker's limits.
+type Limited interface{ Limits() Limits }
+
+// ErrTooLarge is returned by Publish for a message that is longer than the
+// protocol or the broker permits. The connection goes on.
+var ErrTooLarge = errors.New("message is longer than the broker takes")
+
+// A ReasonError is the reason code of MQTT 5 with which a broker refused a
+// message or ended the connection.
+type ReasonError struct {
+	Code byte
+	End  bool // of the connection
+}
+
+func (e *ReasonError) Error() string {
+	what := "broker refused a message"
+	if e.End {
+		what = "broker ended the connection"
+	}
+	return fmt.Sprintf("%s: %s (0x%02x)", what, reason(5, e.Code), e.Code)
 }

@@ -27,6 +27,12 @@ func TestMain(m *testing.M) {
 func TestKillAndCut(t *testing.T) {
 	t.Parallel()
 	Need(t, "mosquitto")
+	for name, uplink := range map[string]string{"lean": "", "paho": "client: paho"} {
+		t.Run(name, func(t *testing.T) { killAndCut(t, uplink) })
+	}
+}
+
+func killAndCut(t *testing.T, uplink string) {
 	var (
 		total  = Size(4_000, 20_000)
 		faults = Size(2, 6) // of each kind
@@ -36,6 +42,7 @@ func TestKillAndCut(t *testing.T) {
 	recorder := Record(t, cloud.Addr, "#")
 	proxy := StartProxy(t, cloud.Addr)
 	site := NewSite(t, proxy.Addr)
+	site.Uplink = uplink
 	gateway := site.Start(t)
 
 	const fleet = 8

@@ -63,10 +63,19 @@ func TestMosquitto(t *testing.T) {
 		site.Start(t)
 		throughMosquitto(t, site, site.Addr, cloud.Addr)
 	})
+	t.Run("paho", func(t *testing.T) {
+		t.Parallel()
+		cloud := StartMosquitto(t)
+		site := NewSite(t, cloud.Addr)
+		site.Uplink = "client: paho"
+		site.Start(t)
+		throughMosquitto(t, site, site.Addr, cloud.Addr)
+	})
 	t.Run("existing", func(t *testing.T) {
 		t.Parallel()
 		cloud, local := StartMosquitto(t), StartMosquitto(t)
 		site := NewSite(t, cloud.Addr)
+		site.Uplink = `protocol: "5"`
 		site.Ingress = fmt.Sprintf("subscribe: [{url: %q}]", "mqtt://"+local.Addr)
 		site.Start(t)
 		throughMosquitto(t, site, local.Addr, cloud.Addr)

@@ -33,6 +33,7 @@ type Site struct {
 	Ingress string // the ingress section; "" is the embedded broker
 	Policy  string // the policy file; "" is the built-in policy
 	Spool   string // the spool section
+	Uplink  string // further settings of the uplink, as "key: value" lines
 	More    string // further sections
 	cloud   string
 }
@@ -96,13 +97,21 @@ uplinks:
   cloud:
     url: "mqtt://%s"
     topics: [{pattern: "#", remote_prefix: "{site}/{gateway}/"}]
+%s
 keys: {recipients: recipients.bundle, trust_root: root.json}
 spool: %s
 metrics: {listen: %q}
 %s
 %s
-`, ingress, s.cloud, s.Spool, s.Metrics, policy, s.More), 0o600))
+`, ingress, s.cloud, indent(s.Uplink), s.Spool, s.Metrics, policy, s.More), 0o600))
 	return path
+}
+
+func indent(lines string) string {
+	if lines == "" {
+		return ""
+	}
+	return "    " + strings.ReplaceAll(lines, "\n", "\n    ")
 }
 
 // Start runs the gateway and waits until it is ready.
