@@ -133,6 +133,7 @@ func (a *Agent) startCorridor(gen *corridor.Generation) (err error) {
 	}
 	a.corridor, err = corridor.New(corridor.Options{
 		Spool: a.spool, Uplinks: uplinks, Generation: gen, State: a.state,
+		Lanes: a.lastLanes(), OnLanes: a.noteLanes,
 		Observe: a.observe, Logger: a.log,
 	})
 	if err != nil {

@@ -13,7 +13,8 @@
 // a record when the uplink has acknowledged it.
 //
 // The rules and keys for a message are one [Generation], taken once, when the
-// message enters. Swap replaces it for all later messages.
+// message enters. Swap replaces it for all later messages, and keeps the order
+// of topics that go by another shard or lane from then on.
 //
 // The package decides nothing about data (package policy), knows no wire
 // format (package envelope) and no protocol (package mqtt), and keeps no state
@@ -53,11 +54,13 @@ type Options struct {
 	Spool      *spool.Spool
 	Uplinks    []Uplink // in the order of the policy vocabulary's uplinks
 	Generation *Generation
-	State      *classify.State // outlives generations
-	Workers    int             // shards; default GOMAXPROCS
-	Budget     int64           // bytes of payload in flight before the log; default 16 MiB
-	Observe    func(*Event)    // called from the committer for each message and uplink; must not block or keep the Event
-	Logger     *slog.Logger    // required
+	State      *classify.State    // outlives generations
+	Workers    int                // shards; default GOMAXPROCS
+	Budget     int64              // bytes of payload in flight before the log; default 16 MiB
+	Lanes      policy.Lanes       // that the spool's logs were last written by; nil: not known, taken to be the generation's
+	OnLanes    func(policy.Lanes) // called from the committer when the logs are written by others from then on: for Lanes of the next start
+	Observe    func(*Event)       // called from the committer for each message and uplink; must not block or keep the Event
+	Logger     *slog.Logger       // required
 }
 
 // Corridor is the running pipeline. It is an mqtt.Sink.
@@ -72,14 +75,15 @@ type Corridor struct {
 	commits chan *batchItem
 	seed    maphash.Seed
 
-	closing chan struct{} // closed first: no new message is taken
-	intake  sync.RWMutex  // held for reading by each Submit, so that Close can wait for them
-	workers sync.WaitGroup
-	commit  sync.WaitGroup
-	senders []*sender
-	stop    context.CancelFunc // ends the senders
-	sending sync.WaitGroup
-	once    sync.Once
+	passage   sync.RWMutex  // held for reading while a job goes to its shard, under the generation in force
+	closing   chan struct{} // closed first: no new message is taken
+	intake    sync.RWMutex  // held for reading by each Submit, so that Close can wait for them
+	workers   sync.WaitGroup
+	committer sync.WaitGroup
+	senders   []*sender
+	stop      context.CancelFunc // ends the senders
+	sending   sync.WaitGroup
+	once      sync.Once
 
 	stats counters
 }
@@ -102,6 +106,9 @@ func New(opt Options) (*Corridor, error) {
 	}
 	if opt.Observe == nil {
 		opt.Observe = func(*Event) {}
+	}
+	if opt.OnLanes == nil {
+		opt.OnLanes = func(policy.Lanes) {}
 	}
 	c := &Corridor{
 		opt:     opt,
@@ -127,20 +134,11 @@ func New(opt Options) (*Corridor, error) {
 		c.shards = append(c.shards, s)
 		c.workers.Go(s.run)
 	}
-	c.commit.Go(c.runCommitter)
+	c.committer.Go(c.runCommitter)
 	for _, s := range c.senders {
 		c.sending.Go(func() { s.run(ctx) })
 	}
 	return c, nil
-}
-
-// Swap makes g the generation of every message submitted from now on.
-func (c *Corridor) Swap(g *Generation) {
-	c.genMu.Lock()
-	defer c.genMu.Unlock()
-	c.gen.Store(g)
-	close(c.swapped)
-	c.swapped = make(chan struct{})
 }
 
 // Generation returns the rules in force.
@@ -156,44 +154,65 @@ func (c *Corridor) Submit(ctx context.Context, src mqtt.Source, m mqtt.Message, 
 	default:
 	}
 
-	g, err := c.usable(ctx, m.Topic)
-	if err != nil {
-		c.stats.refused.Add(1)
-		return err
+	for tries := 0; ; tries++ {
+		g, err := c.usable(ctx, m.Topic)
+		if err != nil {
+			c.stats.refused.Add(1)
+			return err
+		}
+		if tries == 0 {
+			c.stats.submitted.Add(1)
+		}
+		route := g.Policy.Route(m.Topic)
+		if route == nil {
+			c.stats.unrouted.Add(1)
+			done(nil)
+			return nil
+		}
+		j := &job{
+			gen: g, route: route, src: src, msg: m, done: done,
+			received: time.Now(),
+			size:     int64(len(m.Payload) + len(m.Topic)),
+			uplinks:  c.targets(route, m.Topic),
+		}
+		if j.uplinks == 0 {
+			c.stats.unmapped.Add(1)
+			done(nil)
+			return nil
+		}
+		if err := c.reserve(ctx, j); err != nil {
+			c.stats.refused.Add(1)
+			return err
+		}
+		taken, err := c.enqueue(ctx, j)
+		if err != nil {
+			c.stats.refused.Add(1)
+		}
+		if taken || err != nil {
+			return err
+		}
 	}
-	c.stats.submitted.Add(1)
-	route := g.Policy.Route(m.Topic)
-	if route == nil {
-		c.stats.unrouted.Add(1)
-		done(nil)
-		return nil
+}
+
+// enqueue gives a job to its shard, unless the rules were swapped meanwhile:
+// then it is to be made again. The queue of a shard is as long as the budget
+// allows: sending blocks only while the worker is busy, and the worker never
+// waits for space.
+func (c *Corridor) enqueue(ctx context.Context, j *job) (taken bool, err error) {
+	c.passage.RLock()
+	defer c.passage.RUnlock()
+	if c.gen.Load() != j.gen {
+		j.release(c)
+		return false, nil
 	}
-	j := &job{
-		gen: g, route: route, src: src, msg: m, done: done,
-		received: time.Now(),
-		size:     int64(len(m.Payload) + len(m.Topic)),
-		uplinks:  c.targets(route, m.Topic),
-	}
-	if j.uplinks == 0 {
-		c.stats.unmapped.Add(1)
-		done(nil)
-		return nil
-	}
-	if err := c.reserve(ctx, j); err != nil {
-		c.stats.refused.Add(1)
-		return err
-	}
-	// The queue of a shard is as long as the budget allows: sending blocks only
-	// while the worker is busy, and the worker never waits for space.
 	c.stats.queued.Add(1)
 	select {
-	case c.shardOf(route, m.Topic).in <- j:
-		return nil
+	case c.shardOf(j.route, j.msg.Topic).in <- j:
+		return true, nil
 	case <-ctx.Done():
 		j.release(c)
 		c.stats.finished.Add(1)
-		c.stats.refused.Add(1)
-		return context.Cause(ctx)
+		return false, context.Cause(ctx)
 	}
 }
 
@@ -290,7 +309,7 @@ func (c *Corridor) Close(ctx context.Context) error {
 		c.intake.Unlock()
 		c.workers.Wait()
 		close(c.commits)
-		c.commit.Wait()
+		c.committer.Wait()
 		for _, s := range c.senders {
 			s.drain(ctx)
 		}

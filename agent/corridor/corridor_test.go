@@ -80,20 +80,7 @@ func newGateway(t testing.TB, cloud *cloud, gen func(*gateway) *corridor.Generat
 		Dir: t.TempDir(), Uplinks: []string{"cloud"}, Size: 64 << 20, Volatile: true,
 		Key: must[*crypto.SecretKey](t)(crypto.NewSecretKey()),
 	}))
-	g.corridor = must[*corridor.Corridor](t)(corridor.New(corridor.Options{
-		Spool: g.spool, Generation: gen(g), State: classify.NewState(), Workers: 3, Logger: slog.New(slog.DiscardHandler),
-		Observe: func(e *corridor.Event) {
-			g.mu.Lock()
-			g.events = append(g.events, *e)
-			g.mu.Unlock()
-		},
-		Uplinks: []corridor.Uplink{{
-			Name: "cloud", Dial: dial[0], Window: 32, BackoffMax: 20 * time.Millisecond, AckTimeout: 300 * time.Millisecond,
-			Map: func(topic string) (protect.Mapping, bool) {
-				return protect.Mapping{Prefix: "site/"}, !strings.HasPrefix(topic, "stays/")
-			},
-		}},
-	}))
+	g.corridor = must[*corridor.Corridor](t)(corridor.New(g.options(gen(g), dial[0])))
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 		defer cancel()
@@ -102,6 +89,23 @@ func newGateway(t testing.TB, cloud *cloud, gen func(*gateway) *corridor.Generat
 		}
 	})
 	return g
+}
+
+func (g *gateway) options(gen *corridor.Generation, dial func(context.Context) (mqtt.Conn, error)) corridor.Options {
+	return corridor.Options{
+		Spool: g.spool, Generation: gen, State: classify.NewState(), Workers: 3, Logger: slog.New(slog.DiscardHandler),
+		Observe: func(e *corridor.Event) {
+			g.mu.Lock()
+			g.events = append(g.events, *e)
+			g.mu.Unlock()
+		},
+		Uplinks: []corridor.Uplink{{
+			Name: "cloud", Dial: dial, Window: 32, BackoffMax: 20 * time.Millisecond, AckTimeout: 300 * time.Millisecond,
+			Map: func(topic string) (protect.Mapping, bool) {
+				return protect.Mapping{Prefix: "site/"}, !strings.HasPrefix(topic, "stays/")
+			},
+		}},
+	}
 }
 
 // publish submits as a device does: one message, acknowledged or not.

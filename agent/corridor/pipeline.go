@@ -27,6 +27,8 @@ type job struct {
 	size        int64
 	uplinks     spool.UplinkMask
 	reservation spool.Reservation
+
+	cut *cut // set: no message, but the end of those of a generation
 }
 
 // A batchItem is what a shard hands to the committer: the records of one
@@ -68,6 +70,11 @@ func newShard(c *Corridor, id int) *shard {
 
 func (s *shard) run() {
 	for j := range s.in {
+		if j.cut != nil {
+			s.c.commits <- &batchItem{job: j}
+			<-j.cut.passed
+			continue
+		}
 		s.c.commits <- s.guarded(j)
 	}
 }
@@ -231,10 +238,20 @@ func (c *Corridor) runCommitter() {
 	var (
 		batch   []*batchItem
 		entries []spool.Entry
+		fences  = fences{lanes: c.opt.Lanes}
 	)
+	c.move(&fences, c.opt.Generation.Policy.Lanes())
 	for item := range c.commits {
+		var cut *cut // at the end of the batch
 		batch, entries = batch[:0], entries[:0]
 		for size, ok := 0, true; ok; item, ok = poll(c.commits) {
+			if k := item.job.cut; k != nil {
+				if k.missing--; k.missing == 0 {
+					cut = k
+					break
+				}
+				continue
+			}
 			if item.job.overtakes() {
 				item.err = errBehind
 			}
@@ -248,21 +265,36 @@ func (c *Corridor) runCommitter() {
 				break
 			}
 		}
-		if len(batch) == 0 {
-			continue
+		c.commit(batch, entries, &fences)
+		if cut != nil {
+			c.move(&fences, cut.lanes)
+			if err := c.fence(&fences); err != nil {
+				c.opt.Logger.Error("spool refused a fence; it is tried again with the next message", "error", err)
+			}
+			close(cut.passed)
 		}
-		err := c.opt.Spool.Commit(entries)
-		if err != nil {
-			c.stats.commitErrors.Add(1)
-			c.opt.Logger.Error("spool refused a batch; its messages stay unacknowledged", "messages", len(batch), "error", err)
-		}
-		durable := time.Now()
-		for _, item := range batch {
-			c.finish(item, err, durable)
-		}
-		clear(batch)   // keep no payload alive
-		clear(entries) //
 	}
+}
+
+// commit makes a batch durable and acknowledges it.
+func (c *Corridor) commit(batch []*batchItem, entries []spool.Entry, f *fences) {
+	if len(batch) == 0 {
+		return
+	}
+	err := c.fence(f)
+	if err == nil {
+		err = c.opt.Spool.Commit(entries)
+	}
+	if err != nil {
+		c.stats.commitErrors.Add(1)
+		c.opt.Logger.Error("spool refused a batch; its messages stay unacknowledged", "messages", len(batch), "error", err)
+	}
+	durable := time.Now()
+	for _, item := range batch {
+		c.finish(item, err, durable)
+	}
+	clear(batch)   // keep no payload alive
+	clear(entries) //
 }
 
 func poll(ch <-chan *batchItem) (*batchItem, bool) {

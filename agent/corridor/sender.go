@@ -46,6 +46,7 @@ type sender struct {
 	index int
 	u     Uplink
 	lanes [len(laneWeights)]*spool.Cursor
+	held  [len(laneWeights)]held // lanes that stand at a fence
 
 	draining chan struct{} // closed: send what is in flight, then stop
 	drained  chan struct{}
@@ -160,6 +161,7 @@ func (s *sender) send(ctx context.Context, conn mqtt.Conn) (progress bool, err e
 	for _, cur := range s.lanes {
 		cur.Rewind()
 	}
+	s.held = [len(laneWeights)]held{}
 	w := &window{flights: map[uint64]flight{}, acks: make(chan acked, s.u.Window), limit: s.u.Window, limitBytes: s.u.WindowBytes}
 	if s.strikes >= strikesProbe {
 		if tried, progress, err := s.probe(ctx, conn); tried {
@@ -266,12 +268,19 @@ func (s *sender) sendTurn(w *window, conn mqtt.Conn) (sent bool, err error) {
 			if w.full() {
 				return sent, nil
 			}
+			if !s.pass(i) {
+				break
+			}
 			rec, pos, ok, err := s.lanes[i].Next()
 			if err != nil {
 				return sent, err
 			}
 			if !ok {
 				break
+			}
+			if rec.Kind == spool.KindFence {
+				s.held[i] = held{rec, pos}
+				continue
 			}
 			if err := s.publish(w, conn, s.lanes[i], rec, pos); err != nil {
 				return sent, err
@@ -397,6 +406,9 @@ func (s *sender) suspects() (head, other suspect, err error) {
 		if err != nil {
 			return head, other, err
 		}
+		if ok && rec.Kind == spool.KindFence {
+			continue
+		}
 		if ok && rec.ID == s.head {
 			head = suspect{cur, pos, rec}
 		} else if ok {
@@ -413,7 +425,7 @@ func (s *sender) suspects() (head, other suspect, err error) {
 	}
 	for range probeDepth {
 		rec, pos, ok, err := head.cur.Next()
-		if err != nil || !ok {
+		if err != nil || !ok || rec.Kind == spool.KindFence {
 			return head, other, err
 		}
 		if rec.Topic != head.rec.Topic {
