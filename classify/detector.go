@@ -137,8 +137,10 @@ type candidate struct {
 	hinted     hints     // of the places last asked for
 	edges      edges
 	kind       payload.Kind
-	assigned   bool // onKey: the run is a value in a text, behind "word =" or "word:"
-	root       bool // the value is the whole payload
+	assigned   bool   // onKey: the run is a value in a text, behind "word =" or "word:"
+	quoted     bool   // assigned: between quotes
+	name       []byte // assigned: the word before the sign
+	root       bool   // the value is the whole payload
 
 	key    senses // what the field's key means: its head
 	up     senses // what the nearest container with a meaning speaks of

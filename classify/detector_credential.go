@@ -15,6 +15,7 @@ func credentialDetectors() []detector {
 		{name: "secret", class: ClassCredentialSecret, on: onKey | onArray, senses: []sense{senseSecret, senseKey, sensePass}, find: findSecret},
 		{name: "token", class: ClassCredentialToken, on: onKey, senses: []sense{senseToken, senseAPIKey, senseAccessKey}, find: findToken},
 		{name: "private-key", class: ClassCredentialPrivateKey, on: onKey, senses: []sense{sensePrivateKey}, find: findPrivateKey},
+		{name: "json-web-key", class: ClassCredentialPrivateKey, on: onKey, min: 16, senses: []sense{senseKeyPart}, find: findJWK},
 	}
 }
 
@@ -55,6 +56,10 @@ func findSecret(c *candidate) (match, bool) {
 		if !c.assigned && (c.beside.has(senseSSID) || c.beside.has(senseUser) || c.beside.has(senseHost) || c.beside.has(sensePassword)) {
 			return c.found(80, WhyKey|WhyContext)
 		}
+		// In a program or a configuration: db_pass = "sesame-77".
+		if n := count(t); c.quoted && len(c.name) > len("pass") && len(t) >= 8 && n.letters > 0 && n.digits+n.others > 0 && n.spaces == 0 {
+			return c.found(70, WhyKey)
+		}
 		// In a log: "user=gw7 pass=sesame-77".
 		if n := count(t); c.assigned && n.digits > 0 && n.letters > 0 && len(t) >= 6 {
 			if before := c.before(); before.has(senseUser) || before.has(senseHost) || before.has(senseSSID) {
@@ -73,8 +78,8 @@ func findSecret(c *candidate) (match, bool) {
 		}
 		return match{}, false
 	}
-	if c.assigned && prose(c, t) {
-		return match{}, false
+	if c.assigned && (prose(c, t) || several(c.name) && plain(t) >= len(t) || cutShort(t)) {
+		return match{}, false // "secretsToStore: site-4-door-2" names them
 	}
 	return c.found(90, WhyKey)
 }
@@ -84,7 +89,16 @@ func findToken(c *candidate) (match, bool) {
 	if !c.isString() || placeholder(t) || c.assigned && masked(t) || len(t) < 8 || len(t) > 8192 || pathLike(t) {
 		return match{}, false
 	}
+	if c.assigned && (!c.quoted && oddToken(t) || assigns(t) || cutShort(t)) {
+		return match{}, false
+	}
 	n := count(t)
+	if n.digits == len(t) { // "token": "6395081723190462"
+		if len(t) < 16 || len(t) > 64 || distinct(t) < 5 || sequence(t) || c.assigned && !c.quoted {
+			return match{}, false
+		}
+		return c.found(70, WhyKey)
+	}
 	random := n.digits > 0 && n.letters > 0 || n.upper > 0 && n.upper < n.letters && len(t) >= 16 || n.letters == n.upper && n.others > 0
 	switch {
 	case n.spaces > 2, !random && len(t) < 20:
@@ -106,7 +120,20 @@ func findPrivateKey(c *candidate) (match, bool) {
 	if isHex(t) && len(t) >= 32 || isBase64(t) {
 		return c.found(90, WhyKey|WhyEntropy)
 	}
+	if n := count(t); c.quoted && n.spaces == 0 && n.letters > 0 && n.digits > 0 && n.others > 0 {
+		return c.found(60, WhyKey)
+	}
 	return match{}, false
+}
+
+// findJWK finds the private member of a JSON Web Key (RFC 7518 section 6): d, or
+// k of a symmetric key.
+func findJWK(c *candidate) (match, bool) {
+	t := c.run()
+	if !c.isString() || !c.beside.has(senseKeyType) || runOf(t, csLoose) != min(len(t), 512) || placeholder(t) {
+		return match{}, false
+	}
+	return c.found(95, WhyKey|WhyContext|WhyShape)
 }
 
 // placeholder reports whether t stands where a secret would and is none: empty,
@@ -138,6 +165,29 @@ func placeholder(t []byte) bool {
 		"accepted", "failed", "success", "plain", "text", "nopassword", "no password", "not_set", "notset", "todo", "tbd",
 		"your_password", "yourpassword", "your-password", "your_token", "your-token", "your_api_key", "example")
 }
+
+// oddToken reports whether t holds what no token does: punctuation that only
+// passwords have.
+func oddToken(t []byte) bool {
+	for _, b := range t {
+		switch b {
+		case '$', '@', '^', '&', '(', ')', '?', '#', '!', '*', ';', '<', '>', '\\':
+			return true
+		}
+	}
+	return false
+}
+
+// several reports whether a name is a plural: it speaks of where such are kept,
+// or which, as often as of their values.
+func several(name []byte) bool {
+	n := len(name)
+	return n > 3 && name[n-1]|0x20 == 's' && name[n-2]|0x20 != 's'
+}
+
+// assigns reports whether t, between quotes, is itself the beginning of an
+// assignment: the quotes are of something else.
+func assigns(t []byte) bool { return bytes.HasSuffix(bytes.TrimRight(t, " "), []byte(" =")) }
 
 // pathLike reports whether t names a file or a URL without credentials.
 func pathLike(t []byte) bool {

@@ -15,12 +15,20 @@ func (s *Scratch) assign(c *candidate, i int) {
 			n--
 		}
 	}
+	if k := n; loose && k > 2 && t[k-1]-'0' <= 9 && t[i-1] != t[n-1] { // uint8_t key[16] = …
+		for k > 0 && i-k < 12 && t[k-1]-'0' <= 9 {
+			k--
+		}
+		if k > 0 && t[k-1] == '[' {
+			n = k - 1
+		}
+	}
 	a, letters := n, false
 	for a > 0 && n-a < 48 && keyByte(t[a-1]) {
 		a--
 		letters = letters || byteClass[t[a]]&isDigit == 0
 	}
-	if n-a < 2 || i+1 >= len(t) || !letters {
+	if i+1 >= len(t) || loose && t[i] == '=' && s.compared(c, i) || n-a < 2 || !letters {
 		return
 	}
 	v := i + 1
@@ -62,19 +70,101 @@ func (s *Scratch) assign(c *candidate, i int) {
 		}
 		e++
 	}
+	c.name, c.quoted = t[a:n], quote != 0
+	if quote == 0 && meaning.head.has(senseSecret) {
+		if from, to := byteRow(t, v); to > from {
+			s.named(c, meaning, loose, from, to)
+			return
+		}
+	}
 	if e == v || loose && quote == 0 && expression(t[v:e]) {
 		return
 	}
+	s.named(c, meaning, loose, v, e)
+}
+
+// byteRow returns where a row of bytes in hexadecimal stands at text[i], at
+// least sixteen with something between them: 8F 1D 02 …, {0x8f, 0x1d, …}.
+func byteRow(t []byte, i int) (from, to int) {
+	for i < len(t) && (t[i] == '{' || t[i] == '[' || t[i] == ' ') {
+		i++
+	}
+	from = i
+	for n := 0; ; n++ {
+		if i+4 <= len(t) && t[i] == '0' && t[i+1]|0x20 == 'x' {
+			i += 2
+		}
+		if i+2 > len(t) || !isHex(t[i:i+2]) || i+2 < len(t) && byteClass[t[i+2]]&isAlnum != 0 || n == 64 {
+			if n < 16 {
+				return 0, 0
+			}
+			return from, to
+		}
+		i += 2
+		to = i
+		for i < len(t) && i-to < 3 && (t[i] == ' ' || t[i] == ',' || t[i] == ':' || t[i] == '-') {
+			i++
+		}
+		if i == to { // nothing between: one word, or the end
+			if n < 15 {
+				return 0, 0
+			}
+			return from, to
+		}
+	}
+}
+
+// named looks at a value, text[v:e], whose name c.name stands in the text, too.
+func (s *Scratch) named(c *candidate, m meaning, loose bool, v, e int) {
 	key, about := c.key, c.about
-	c.key, c.about = meaning.head, c.about.union(meaning.about)
+	c.key, c.about = m.head, c.about.union(m.about)
 	c.assigned = true
 	for _, id := range s.plan.key {
-		if s.owner.senses[id].meets(meaning.head) && (!loose || isCredential(s.owner.detectors[id].class)) {
+		if s.owner.senses[id].meets(m.head) && (!loose || isCredential(s.owner.detectors[id].class)) {
 			s.tryOne(c, id, v, e)
 		}
 	}
-	c.key, c.about, c.assigned = key, about, false
+	c.key, c.about, c.assigned, c.name = key, about, false, nil
 	c.flat.end = 0 // what it knows was asked with the other key
+}
+
+// compared handles a comparison whose constant stands first: "value" == name,
+// with the last sign at text[i]. It reports whether that is one.
+func (s *Scratch) compared(c *candidate, i int) bool {
+	t := c.text
+	to, signs := i, 1
+	for to > 0 && i-to < 8 && (t[to-1] == '=' || t[to-1] == '!' || t[to-1] == ' ') {
+		to--
+		if t[to] != ' ' {
+			signs++
+		}
+	}
+	if signs < 2 || to < 2 || t[to-1] != '"' && t[to-1] != '\'' {
+		return false
+	}
+	to--
+	from := to
+	for from > 0 && to-from < maxAssigned && t[from-1] != t[to] && t[from-1] != '\n' {
+		from--
+	}
+	if from == 0 || from == to || t[from-1] != t[to] {
+		return false
+	}
+	a := i + 1
+	for a < len(t) && a-i < 4 && t[a] == ' ' {
+		a++
+	}
+	n := a
+	for n < len(t) && n-a < 48 && keyByte(t[n]) {
+		n++
+	}
+	m := c.dict.meaning(t[a:n])
+	if !m.head.meets(secretSenses) {
+		return false
+	}
+	c.name, c.quoted = t[a:n], true
+	s.named(c, m, true, from, to)
+	return true
 }
 
 // expression reports whether an unquoted value is a piece of a program: the

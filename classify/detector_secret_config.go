@@ -33,6 +33,43 @@ func findWiFiCode(c *candidate) (match, bool) {
 	return match{}, false
 }
 
+// modemCommands are commands of modems and Wi-Fi chips (Espressif's and
+// Quectel's) that carry a password, and which of their strings it is.
+var modemCommands = []struct {
+	name string
+	at   int
+}{
+	{"AT+CWJAP", 2}, {"AT+CWSAP", 2}, {"AT+CWJEAP", 4}, {"AT+MQTTUSERCFG", 3}, {"AT+QMTCONN", 3}, {"AT+CMQTTCONNECT", 4}, {"AT+QICSGP", 3}, {"AT+SAPBR", 3},
+}
+
+// findModemCommand finds the password in AT+CWJAP="network","password".
+func findModemCommand(c *candidate) (match, bool) {
+	t := c.text[c.start:min(len(c.text), c.start+300)]
+	for i := range modemCommands {
+		cmd := &modemCommands[i]
+		if !bytes.HasPrefix(t, []byte(cmd.name)) {
+			continue
+		}
+		strings, from := 0, -1
+		for j := len(cmd.name); j < len(t) && t[j] != '\n'; j++ {
+			switch {
+			case t[j] != '"' || t[j-1] == '\\':
+			case from < 0:
+				from = j + 1
+			default:
+				if strings++; strings == cmd.at {
+					if weakPassword(t[from:j]) {
+						return match{}, false
+					}
+					return match{start: c.start + from, end: c.start + j, confidence: 90, why: WhyContext}, true
+				}
+				from = -1
+			}
+		}
+	}
+	return match{}, false
+}
+
 // findClusterSecret finds the values of a Kubernetes Secret in YAML: from the
 // first to the last of the block under "data:" or "stringData:", which may
 // stand before or behind "kind: Secret".

@@ -106,8 +106,8 @@ func (c *candidate) nameOf(name []byte, sure uint8) (senses, uint8) {
 		}
 		return head, 0
 	}
-	if head.has(senseKey) && !head.has(senseSecret) {
-		return head, sure - 15
+	if head.has(senseKey) && !head.has(senseSecret) || several(name) {
+		return head, sure - 15 // of anything, or of where several are kept
 	}
 	return head, sure
 }
@@ -147,8 +147,8 @@ func (c *candidate) namedBefore(i int) (senses, uint8) {
 			i--
 		}
 		word := bytes.Trim(t[i:end], "-.")
-		if len(word) < 2 {
-			continue
+		if len(word) < 2 || i == 0 && len(word) == len("key") {
+			continue // a key of whatever comes, if nothing stands before it
 		}
 		if head, sure := c.nameOf(word, 80-uint8(n)*5); sure > 0 && (sign || n == 0) {
 			return head, sure
@@ -171,7 +171,7 @@ func valueLike(t []byte, from, to int, sure uint8, hidden bool) bool {
 	if to < len(t) && (t[to] == '(' || t[to] == '[') { // a call
 		return false
 	}
-	if masked(v) || placeholder(v) || pathLike(v) {
+	if masked(v) || placeholder(v) || pathLike(v) || cutShort(v) {
 		return false
 	}
 	if digitsOnly(v) {

@@ -6,6 +6,9 @@ import "bytes"
 
 func findShapedToken(c *candidate) (match, bool) {
 	t := c.text
+	if m, ok := c.appToken(); ok {
+		return m, true
+	}
 	for i := c.start; i < c.end; {
 		if t[i] == '~' && i >= c.start+5 && t[i-1] == 'Q' && t[i-2]-'0' < 10 {
 			// Entra client secrets: three characters, a version, "Q~", 31 to 34 more.
@@ -27,6 +30,22 @@ func findShapedToken(c *candidate) (match, bool) {
 	return match{}, false
 }
 
+// appToken finds the tokens of Facebook's apps: id, bar, secret.
+func (c *candidate) appToken() (match, bool) {
+	t, bar := c.text, c.start-1
+	if bar < 15 || t[bar] != '|' || runOf(t[c.start:], csURL) != 27 || mixed(t[c.start:c.start+27]) == checkNo {
+		return match{}, false
+	}
+	id := bar
+	for id > 0 && bar-id < 17 && t[id-1]-'0' < 10 {
+		id--
+	}
+	if n := bar - id; n != 15 && n != 16 {
+		return match{}, false
+	}
+	return match{start: id, end: c.start + 27, confidence: 85, why: WhyShape}, true
+}
+
 // shaped returns the length of the token that t begins with, or 0.
 func shaped(t []byte) (int, ClassID) {
 	n := runOf(t, csURL)
@@ -39,7 +58,7 @@ func shaped(t []byte) (int, ClassID) {
 	switch {
 	case next == ':' && n >= 8 && n <= 10 && digitsOnly(w):
 		// Telegram bots: id, colon, 35 characters that begin with A.
-		if k := runOf(rest[1:], csURL); k >= 34 && k <= 36 && rest[1] == 'A' && mixed(rest[1:1+k]) != checkNo {
+		if k := runOf(rest[1:], csURL); k == 35 && rest[1] == 'A' && mixed(rest[1:1+k]) != checkNo {
 			return n + 1 + k, ClassCredentialToken
 		}
 	case next == '.' && n >= 17 && n <= 28 && (w[0] == 'M' || w[0] == 'N' || w[0] == 'O'):

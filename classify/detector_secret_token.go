@@ -1,6 +1,9 @@
 package classify
 
-import "hash/crc32"
+import (
+	"bytes"
+	"hash/crc32"
+)
 
 // Tokens that say themselves what they are: a provider's prefix, then so many
 // characters of an alphabet, as the provider documents or mints them.
@@ -121,7 +124,7 @@ var tokenRules = []tokenRule{
 	{prefix: "bkua_", set: csHEX, min: 40, max: 40},
 	{prefix: "bkaj_", set: csWord, min: 30, max: 512},
 	{prefix: "cio", set: csAlnum, min: 32, max: 32},
-	{prefix: "sntrys_", set: csStd | csUnder, min: 60, max: 512},
+	{prefix: "sntrys_", set: csStd | csUnder, min: 60, max: 512, check: sentryOrg},
 	{prefix: "sntryu_", set: csHEX, min: 64, max: 64},
 	{prefix: "snyk_", set: csDots, min: 36, max: 200},
 	{prefix: "tfp_", set: csDots, min: 40, max: 80},
@@ -144,13 +147,13 @@ var tokenRules = []tokenRule{
 	{prefix: "sat.", set: csDots, min: 60, max: 90, check: mixed},
 
 	// Clouds and what runs in them.
-	{prefix: "AKIA", set: csUp, min: 16, max: 16},
-	{prefix: "ASIA", set: csUp, min: 16, max: 16, check: mixed},
-	{prefix: "ABIA", set: csUp, min: 16, max: 16},
-	{prefix: "ACCA", set: csUp, min: 16, max: 16, check: mixed},
+	{prefix: "AKIA", set: csUp, min: 16, max: 16, check: base32},
+	{prefix: "ASIA", set: csUp, min: 16, max: 16, check: base32},
+	{prefix: "ABIA", set: csUp, min: 16, max: 16, check: base32},
+	{prefix: "ACCA", set: csUp, min: 16, max: 16, check: base32},
 	{prefix: "ABSKQmVkcm9ja0FQSUtleS", set: csStd, min: 90, max: 300, secret: true},
 	{prefix: "bedrock-api-key-", set: csStd, min: 20},
-	{prefix: "AIza", set: csURL, min: 35, max: 35},
+	{prefix: "AIzaSy", set: csURL, min: 33, max: 33},
 	{prefix: "GOCSPX-", set: csURL, min: 24, max: 32, secret: true},
 	{prefix: "GOOG1E", set: csUp, min: 55, max: 55},
 	{prefix: "ya29.", set: csDots, min: 40},
@@ -412,6 +415,25 @@ func (r *tokenRule) body(t []byte) int {
 	return n
 }
 
+// cutShort reports whether t, which stands where a text names a token, begins
+// like one of a known provider and ends too early: made up, or useless.
+func cutShort(t []byte) bool {
+	if i := bytes.IndexByte(t[:min(len(t), 12)], ':'); i >= 8 && i+2 < len(t) && t[i+1] == 'A' && digitsOnly(t[:i]) {
+		return runOf(t[i+1:], csURL) == len(t)-i-1 && len(t)-i-1 != 35 // a bot's, see shaped
+	}
+	for _, k := range tokenIndex.at(t) {
+		r := &tokenRules[k]
+		n := len(r.prefix)
+		if n < 5 || n == len("xoxa-") && t[0] == 'x' || len(t) >= n+r.min || len(t) < n || string(t[:n]) != r.prefix {
+			continue
+		}
+		if b := r.prefix[n-1]; b == '_' || b == '-' || b == '.' {
+			return true
+		}
+	}
+	return false
+}
+
 // A ruleIndex finds the rules that may begin with three bytes.
 type ruleIndex struct {
 	order []uint16
@@ -449,6 +471,33 @@ func (x *ruleIndex) at(t []byte) []uint16 {
 func mixed(b []byte) int {
 	n := count(b)
 	if n.digits == 0 || n.letters == 0 || distinct(b) < min(10, len(b)*2/5) {
+		return checkNo
+	}
+	return checkMaybe
+}
+
+// base32: an AWS access key id is letters and 2 to 7, which hold the account
+// (RFC 4648 section 6). Ids of a single letter are made up.
+func base32(b []byte) int {
+	digits := 0
+	for _, x := range b {
+		switch {
+		case x == '0', x == '1', x == '8', x == '9':
+			return checkNo
+		case x-'0' < 10:
+			digits++
+		}
+	}
+	if digits == 0 && distinct(b) < 8 {
+		return checkNo
+	}
+	return checkMaybe
+}
+
+// sentryOrg: base64 of a JSON object, an underscore, a key of 43 characters.
+func sentryOrg(b []byte) int {
+	i := bytes.LastIndexByte(b, '_')
+	if i < 40 || len(b)-i-1 != 43 || b[0] != 'e' || b[1] != 'y' {
 		return checkNo
 	}
 	return checkMaybe

@@ -276,7 +276,7 @@ var tailWords = map[string]bool{
 	"state": true, "attribute": true, "attributes": true, "property": true, "properties": true,
 	"deg": true, "degrees": true, "dd": true, "e7": true, "bpm": true, "mmhg": true, "kg": true, "cm": true, "percent": true, "pct": true, "mgdl": true, "mmol": true,
 	"mg": true, "dl": true, "kpa": true, "lbs": true, "today": true, "day": true, "ms": true, "sec": true, "seconds": true, "minutes": true, "hours": true,
-	"high": true, "low": true, "upper": true, "lower": true,
+	"secure": true, "high": true, "low": true, "upper": true, "lower": true,
 	"celsius": true, "fahrenheit": true, "c": true, "f": true,
 }
 

@@ -29,6 +29,7 @@ func TestTokenRules(t *testing.T) {
 		"api-": "01234f67-89ab-4def-8123-45c789abcdef", "sdk-": "01234f67-89ab-4def-8123-45c789abcdef",
 		"tskey-": "auth-kQ7x2mP9v1CN-TRL4bN8sWd2Qe5ZyUo3J", "A3-": "B7K2Q9-H4M8TZXW5RC-J2L6N-P8D3V-Q5S9T",
 		"sk-ant-": "api03-" + strings.Repeat("k7Qz_W2m", 11) + "v7mQpAA",
+		"sntrys_": "eyJ" + strings.Repeat("k7Qz", 14) + "_" + strings.Repeat("W2m", 14) + "x",
 		"oaa":     "kQ7x2mP9v1CNTR.v1." + strings.Repeat("k7Qz", 20),
 		"pat":     "kQ7x2mP9v1CNTR." + strings.Repeat("0f1e2d3c", 8), "dapi": "0f1e2d3c4b5a69788796a5b4c3d2e1f0",
 	}
@@ -47,7 +48,7 @@ func TestTokenRules(t *testing.T) {
 		}
 		for _, body := range bodies {
 			// Chance mints no digit now and then: then another body.
-			for n := 0; n < 50 && structured[r.prefix] == "" && r.check != nil && r.check([]byte(body)) == checkNo; n++ {
+			for n := 0; n < 500 && structured[r.prefix] == "" && r.check != nil && r.check([]byte(body)) == checkNo; n++ {
 				body = mint(r, len(body))
 			}
 			text := []byte("> " + r.prefix + body + " <")

@@ -79,7 +79,9 @@ const (
 	sensePass // pass, pw: a password, or what passes
 	senseKey  // key: of anything
 	senseSSID
-	senseBadge // access badge, card of a door
+	senseKeyType // kty: of a JSON Web Key
+	senseKeyPart // a member of such a key that is not public
+	senseBadge   // access badge, card of a door
 
 	// Places.
 	senseLat

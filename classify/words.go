@@ -125,10 +125,12 @@ var senseWords = []struct {
 	{senseBank, `bank payment transaction banking billing invoice`},
 	{senseTransaction, `amount currency merchant price total`},
 
-	{sensePassword, `password passwd pwd passphrase passcode  userpassword wifipassword
+	{sensePassword, `password passwd secrete pwd passphrase passcode  userpassword wifipassword
 		mqttpassword wifipass mqttpass mqttpwd brokerpassword adminpassword rootpassword loginpassword ftppassword
 		passwort kennwort motdepasse contrasena contraseña  senha wachtwoord haslo parola 密码 口令 パスワード пароль
 		passwordhash  pincode unlockcode doorcode accesscode usercode lockcode keypadcode securitycode cvv cvc  otp
+		dbpass databasepass sqlpass mysqlpass pgpass postgrespass mongopass redispass smtppass mailpass ftppass sshpass vpnpass
+		adminpass rootpass userpass loginpass servicepass keystorepass storepass truststorepass proxypass ldappass appass wpapass
 		temporarypassword newpassword oldpassword dbpassword databasepassword keystorepassword smtppassword sudopassword`},
 	{senseSecret, `secret sharedsecret clientsecret appsecret apisecret devicesecret provisiondevicesecret
 		secretkey sharedkey sharedaccesskey  symmetrickey presharedkey psk wpapsk wpakey wpa2key wifikey wifipsk networkkey
@@ -142,12 +144,14 @@ var senseWords = []struct {
 		apitoken usertoken authorization sastoken sas bottoken pushtoken jwt accesstokenvalue oauthtoken
 		securitytoken personalaccesstoken sessionid sessioncookie cookie xauthtoken provisiontoken 令牌`},
 	{senseAPIKey, `apikey xapikey  subscriptionkey functionkey apiaccesskey licensekey writekey writeapikey readapikey mapskey`},
-	{senseAccessKey, `accesskey accesskeyid awsaccesskeyid`},
+	{senseAccessKey, `accesskey accesskeyid accessid awsaccesskeyid`},
 	{sensePrivateKey, `privatekey privkey clientkey sslkey tlskey keypem clientprivatekey devicekeypem rsaprivatekey rsakey pem pemkey serverkey signingprivatekey sshkey 私钥`},
 	{senseKey, `key`},
 	{senseAuth, `auth basicauth`},
 	{sensePass, `pass pw otapw`},
 	{senseSSID, `ssid essid wifissid networkname`},
+	{senseKeyType, `kty`},
+	{senseKeyPart, `d k`},
 	{senseCertificate, `certificate cert cacert clientcert`},
 	{senseBadge, `idtag employeenumber employeeno employeeid staffnumber staffid personnelnumber badge badgeid badgenumber badgeno accesscard accesscardid accesscardnumber accesscardno rfid
 		rfidtag rfiduid rfidtagid carduid cardid cardcode nfcuid nfctag keycard keycardid tagnumber credentialid facilitycode wiegand keyfobid fobid 门禁卡 门禁卡号 工号`},
