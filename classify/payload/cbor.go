@@ -242,10 +242,10 @@ func (r *cborReader) value(i int, self int32) int {
 	switch major {
 	case cborUint:
 		f.Kind = KindNumber
-		r.arena(f, strconv.AppendUint(d.arena, arg, 10))
+		d.putText(f, strconv.AppendUint(d.arena, arg, 10))
 	case cborNegative:
 		f.Kind = KindNumber
-		r.arena(f, appendNegative(d.arena, arg))
+		d.putText(f, appendNegative(d.arena, arg))
 	case cborBytes, cborText:
 		text, arena, end := r.text(i, major, info, arg)
 		if end < 0 {
@@ -285,13 +285,6 @@ func (r *cborReader) value(i int, self int32) int {
 	return i
 }
 
-// arena makes what was appended to the arena f's text.
-func (r *cborReader) arena(f *Field, longer []byte) {
-	f.Text = Span{uint32(len(r.d.arena)), uint32(len(longer))}
-	f.Flags |= TextArena
-	r.d.arena = longer
-}
-
 // maxBignum is the size in bytes up to which a bignum is read as a number.
 const maxBignum = 32
 
@@ -326,7 +319,7 @@ func (r *cborReader) bignum(self int32, info byte, arg uint64, i int, negative b
 	}
 	f := &r.d.Fields[self]
 	f.Kind, f.Accepts = KindNumber, binLeaf
-	r.arena(f, append(longer, digits[first:]...))
+	r.d.putText(f, append(longer, digits[first:]...))
 	return true
 }
 
@@ -345,10 +338,10 @@ func (r *cborReader) simple(f *Field, info byte, arg uint64, end int) {
 	switch info {
 	case 20:
 		f.Kind = KindBool
-		r.arena(f, append(d.arena, "false"...))
+		d.putText(f, append(d.arena, "false"...))
 	case 21:
 		f.Kind = KindBool
-		r.arena(f, append(d.arena, "true"...))
+		d.putText(f, append(d.arena, "true"...))
 	case 25, 26, 27:
 		f.Kind = KindNumber
 		x, size := math.Float64frombits(arg), 64
@@ -358,10 +351,10 @@ func (r *cborReader) simple(f *Field, info byte, arg uint64, end int) {
 		case 26:
 			x, size = float64(math.Float32frombits(uint32(arg))), 32
 		}
-		r.arena(f, appendFloat(d.arena, x, size))
+		d.putText(f, appendFloat(d.arena, x, size))
 	default:
 		f.Kind = KindNull
-		r.arena(f, append(d.arena, "null"...))
+		d.putText(f, append(d.arena, "null"...))
 	}
 }
 

@@ -25,7 +25,10 @@ type Document struct {
 	pack   packing
 	arena  []byte // the topic, then decoded keys and texts that differ from the raw bytes
 
-	edits   []Edit   // Append's memory
+	edits     []Edit // Append's memory
+	sparkplug Sparkplug
+	columns   []column // of tables that are being read
+
 	members []member // the duplicate check's memory, see duplicates.go
 	slots   []int32
 }
@@ -103,7 +106,7 @@ func (d *Document) parsePayload(lim Limits) Reason {
 // it for ever.
 func (d *Document) reset() {
 	if c := cap(d.Fields); c > keepFields && len(d.Fields) < c/4 {
-		d.Fields, d.members, d.slots = nil, nil, nil
+		d.Fields, d.members, d.slots, d.columns, d.sparkplug.Metrics = nil, nil, nil, nil, nil
 	}
 	if c := cap(d.arena); c > keepBytes && len(d.arena) < c/4 {
 		d.arena = nil
@@ -113,6 +116,7 @@ func (d *Document) reset() {
 	}
 	d.Fields, d.arena, d.members = d.Fields[:0], d.arena[:0], d.members[:0]
 	d.Root, d.Media, d.Reserved, d.format, d.name, d.senml = -1, MediaNone, false, nil, "", false
+	d.sparkplug = Sparkplug{Metrics: d.sparkplug.Metrics[:0]}
 }
 
 // Received returns the payload as it was received. It is Raw, unless that was
@@ -129,6 +133,13 @@ func (d *Document) Received() []byte {
 func (d *Document) add() *Field {
 	d.Fields = append(d.Fields, Field{})
 	return &d.Fields[len(d.Fields)-1]
+}
+
+// putText makes what was appended to the arena f's text.
+func (d *Document) putText(f *Field, longer []byte) {
+	f.Text = Span{uint32(len(d.arena)), uint32(len(longer))}
+	f.Flags |= TextArena
+	d.arena = longer
 }
 
 // Key returns the decoded key of field i: empty for array elements, lines,
@@ -206,7 +217,7 @@ func (d *Document) TopLevelObject() bool {
 	return d.name == "json" && d.Fields[d.Root].Kind == KindObject
 }
 
-// FormatName returns "json", "jsonl", "cbor", "form", "text", the name of a
+// FormatName returns "json", "jsonl", "cbor", "sparkplug", "form", "text", the name of a
 // medium ("jpeg", "gguf"), "gzip" or "zlib" whatever is inside, "empty" or
 // "unreadable".
 func (d *Document) FormatName() string {

@@ -18,7 +18,7 @@ func field(t *testing.T, d *Document, path string) int32 {
 
 // A change is an edit by path, in short.
 type change struct {
-	path, kind string // kind: "remove", "raw", "number", "text", or a range "2:5"
+	path, kind string // kind: "remove", "null", "raw", "number", "text", or a range "2:5"
 	value      string
 }
 
@@ -33,6 +33,8 @@ func edits(t *testing.T, d *Document, changes []change) (es []Edit) {
 			e.Kind = EditRaw
 		case "number":
 			e.Kind = EditNumber
+		case "null":
+			e.Kind = EditNull
 		case "text":
 			e.Kind, e.WholeText = EditString, true
 		default:
@@ -161,7 +163,7 @@ func TestAppendRefuses(t *testing.T) {
 			t.Errorf("an edit of field %d, which is not there, and no error", i)
 		}
 	}
-	for _, kind := range []EditKind{0, EditRemove + 1, 7, 8, 255} {
+	for _, kind := range []EditKind{0, EditNull + 1, 7, 8, 255} {
 		if _, err := d.Append(nil, []Edit{{Field: 2, Kind: kind}}); err == nil {
 			t.Errorf("an edit of kind %d and no error", kind)
 		}

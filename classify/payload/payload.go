@@ -50,7 +50,7 @@ type Kind uint8
 // Kinds. Object, Array and Lines are containers; all others are leaves.
 const (
 	KindNone   Kind = iota
-	KindObject      // JSON object, CBOR map
+	KindObject      // JSON object, CBOR map, the metrics of Sparkplug
 	KindArray       // JSON or CBOR array
 	KindLines       // root of JSON lines: its children are the documents, in order
 	KindString
@@ -100,6 +100,7 @@ const (
 	EditNumber                     // replace the value by the number literal Value
 	EditRaw                        // replace the raw value by Value, which is valid in the format (`null`, `{"a":1}`)
 	EditRemove                     // remove the field; the document stays well-formed
+	EditNull                       // take the value away in the format's own way: the field stays and says that it has none
 )
 
 // EditMask is the set of edit kinds that a format can carry out on a field.
@@ -180,6 +181,7 @@ func Formats() []Format { return append([]Format(nil), formats[:]...) }
 var formats = [...]Format{
 	opaqueFormat{}, // by magic number, before JSON: the length of a safetensors header may read "{"
 	jsonFormat{},
+	sparkplugFormat{},
 	cborFormat{},
 	packedFormat{},
 	formFormat{},
