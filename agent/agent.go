@@ -111,7 +111,7 @@ func Start(ctx context.Context, opt Options) (_ *Agent, err error) {
 	if err := a.openKeys(); err != nil {
 		return nil, err
 	}
-	gen, rules := a.build(time.Now())
+	gen, rules := a.build(time.Now(), nil)
 	if err := a.raiseFloor(rules); err != nil {
 		return nil, err
 	}
@@ -149,15 +149,23 @@ func (a *Agent) Stop(ctx context.Context) error {
 }
 
 // Reload reads policy and recipients again, builds a new generation whole and
-// swaps it in. On an error the rules in force stay.
+// swaps it in. On an error the rules in force stay; only newer recipients are
+// taken even where the policy beside them is refused, because a revoked key
+// must not be sealed to any longer.
 func (a *Agent) Reload() error {
 	a.reloading.Lock()
 	defer a.reloading.Unlock()
 	now := time.Now()
-	gen, rules := a.build(now)
-	if a.keeps(a.current(), rules, now) {
+	gen, rules := a.build(now, nil)
+	var refused error
+	if current := a.current(); a.keeps(current, rules, now) {
 		a.raise("reload-refused", "the new policy or recipients were refused; the rules in force stay", "run sealgate check, correct what it names, and reload")
-		return rules.failed
+		refused = rules.failed
+		if rules.bundle <= current.bundle {
+			return refused
+		}
+		// A revocation does not wait until the policy is mended.
+		gen, rules = a.build(now, a.corridor.Generation().Policy)
 	}
 	if err := a.raiseFloor(rules); err != nil {
 		return err
@@ -165,8 +173,11 @@ func (a *Agent) Reload() error {
 	a.corridor.Swap(gen)
 	a.adopt(rules)
 	a.metrics.ResetFlows()
-	a.clear("reload-refused")
 	a.log.Info("rules swapped", "mode", rules.mode, "policy_version", rules.policy.Version, "policy_source", rules.policy.Source, "recipients_version", rules.bundle)
+	if refused != nil {
+		return refused
+	}
+	a.clear("reload-refused")
 	return nil
 }
 

@@ -64,9 +64,10 @@ func Check(cfg *config.Config, now time.Time) (notes []string, err error) {
 	} else if b, err := OpenRecipients(cfg, now, Floor{}); err != nil {
 		errs = append(errs, err)
 	} else {
-		for _, e := range b.Entries {
-			if e.Audience != signed.Recovery && (e.Status == signed.Active || e.Status == signed.Retiring) {
-				audiences = append(audiences, e.Audience)
+		audiences = b.Audiences()
+		for _, name := range audiences {
+			if _, err := b.Active(name); err != nil {
+				notes = append(notes, "the audience "+name+" has no key in use: what only it may open will wait")
 			}
 		}
 		notes = append(notes, fmt.Sprintf("recipients version %d, valid until %s", b.Version, b.NotAfter.UTC().Format(time.DateOnly)))

@@ -38,19 +38,19 @@ func (a *Agent) current() rules {
 
 // build makes a generation from the policy and the recipients on disk. It
 // always returns one that protects: without a valid policy the built-in one is
-// enforced, without recipients nothing that needs a key leaves.
-func (a *Agent) build(now time.Time) (*corridor.Generation, rules) {
+// enforced, without recipients nothing that needs a key leaves. inForce is a
+// policy to use instead of the one on disk; it may be nil.
+func (a *Agent) build(now time.Time, inForce *policy.Policy) (*corridor.Generation, rules) {
 	var r rules
-	recipients, err := a.readRecipients(now, &r)
+	recipients, blocked, known, err := a.readRecipients(now, &r)
 	if err != nil {
-		r.noKey, r.failed = err, err
-		r.alarms = append(r.alarms, telemetry.Alarm{
-			ID:   "no-recipients",
-			Text: "no usable recipients: messages of routes that enforce wait, unacknowledged (" + err.Error() + ")",
-			Do:   "make or fetch a signed recipients bundle (sealctl keys), set keys.recipients and keys.trust_root, and reload",
-		})
+		r.failed = err
+		r.withoutKey(err)
 	}
-	p, err := a.readPolicy(now, audiences(recipients), &r)
+	p, err := inForce, error(nil)
+	if r.policy.Source = "file"; p == nil {
+		p, err = a.readPolicy(now, known, &r)
+	}
 	if err != nil {
 		r.refused, r.failed = err, errors.Join(r.failed, err)
 		r.alarms = append(r.alarms, telemetry.Alarm{
@@ -71,6 +71,7 @@ func (a *Agent) build(now time.Time) (*corridor.Generation, rules) {
 		Policy:        p,
 		Gateway:       a.cfg.Gateway,
 		Recipients:    recipients,
+		Blocked:       blocked,
 		BundleVersion: r.bundle,
 		Signer:        a.keyring.Signer(),
 		Pseudonyms:    a.keyring.Pseudonymizer,
@@ -82,6 +83,8 @@ func (a *Agent) build(now time.Time) (*corridor.Generation, rules) {
 		r.noKey, r.failed = err, errors.Join(r.failed, err)
 		a.log.Error("protection can't be prepared; messages for uplinks wait", "error", err)
 		protector = protect.Closed(p, err, &a.meter)
+	} else if err := protector.Usable(); err != nil && r.noKey == nil {
+		r.withoutKey(err) // each key of an audience that the policy names is revoked or pending
 	}
 	r.mode = "enforce"
 	var observing []string
@@ -101,6 +104,16 @@ func (a *Agent) build(now time.Time) (*corridor.Generation, rules) {
 	hash := p.Hash()
 	r.policy.Version, r.policy.Hash, r.policy.Applied = p.Version(), fmt.Sprintf("%x", hash[:8]), now
 	return &corridor.Generation{Policy: p, Protector: protector}, r
+}
+
+// withoutKey notes why nothing can be sealed.
+func (r *rules) withoutKey(err error) {
+	r.noKey = err
+	r.alarms = append(r.alarms, telemetry.Alarm{
+		ID:   "no-recipients",
+		Text: "no usable recipients: messages of routes that enforce wait, unacknowledged (" + err.Error() + ")",
+		Do:   "make or fetch a signed recipients bundle (sealctl keys), set keys.recipients and keys.trust_root, and reload",
+	})
 }
 
 // readPolicy compiles the policy file, or the built-in policy where there is
@@ -141,32 +154,30 @@ func policyError(path string, err error) error {
 	return fmt.Errorf("policy %s: %w", path, err)
 }
 
-// readRecipients opens the signed bundle of recipients.
-func (a *Agent) readRecipients(now time.Time, r *rules) ([]envelope.Recipient, error) {
+// readRecipients opens the signed bundle of recipients. It returns those that
+// are sealed to, those who open what is blocked, and the audiences that a policy
+// may name: also one whose keys are all revoked, because its policy stays valid
+// and its messages are held.
+func (a *Agent) readRecipients(now time.Time, r *rules) (active, blocked []envelope.Recipient, audiences []string, err error) {
 	if a.cfg.Keys.Recipients == "" {
-		return nil, errors.New("keys.recipients is not set")
+		return nil, nil, nil, errors.New("keys.recipients is not set")
 	}
 	bundle, err := OpenRecipients(a.cfg, now, a.floor)
 	if err != nil {
-		return nil, err
+		return nil, nil, nil, err
 	}
 	r.bundle, r.bundleHash, r.bundleEnds = bundle.Version, bundle.Hash, bundle.NotAfter
-	var out []envelope.Recipient
 	for _, e := range bundle.Entries {
-		if e.Status == signed.Active || e.Status == signed.Retiring {
-			out = append(out, envelope.Recipient{Recipient: e.Recipient, Audience: e.Audience, Recovery: e.Audience == signed.Recovery})
+		x := envelope.Recipient{Recipient: e.Recipient, Audience: e.Audience, Recovery: e.Audience == signed.Recovery}
+		switch {
+		case e.Status != signed.Active && e.Status != signed.Retiring:
+		case e.Audience == signed.Blocked:
+			blocked = append(blocked, x)
+		default:
+			active = append(active, x)
 		}
 	}
-	return out, nil
-}
-
-func audiences(rs []envelope.Recipient) (names []string) {
-	for _, r := range rs {
-		if !r.Recovery {
-			names = append(names, r.Audience)
-		}
-	}
-	return names
+	return active, blocked, bundle.Audiences(), nil
 }
 
 // adopt makes r what people see, and its alarms the ones that stand.

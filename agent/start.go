@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"sync"
 	"syscall"
 	"time"
 
@@ -131,10 +132,17 @@ func (a *Agent) startCorridor(gen *corridor.Generation) (err error) {
 			return err
 		}
 	}
+	kept, err := openBlocked(filepath.Join(a.cfg.State, "blocked"), sync.OnceFunc(func() {
+		a.raise("blocked-not-kept", "blocked messages come faster than they are kept, or can't be written: some were dropped", "see which device sends them (sealgate status), and whether the disk is full")
+	}), func(err error) { a.log.Error("a blocked message is not kept", "error", err) })
+	if err != nil {
+		return err
+	}
+	a.lifecycle.add("blocked messages", kept.stop)
 	a.corridor, err = corridor.New(corridor.Options{
 		Spool: a.spool, Uplinks: uplinks, Generation: gen, State: a.state,
 		Lanes: a.lastLanes(), OnLanes: a.noteLanes,
-		Observe: a.observe, Logger: a.log,
+		Observe: a.observe, Keep: kept.keep, Logger: a.log,
 	})
 	if err != nil {
 		return err

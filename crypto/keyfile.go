@@ -170,6 +170,19 @@ func LoadRecipientKeys(dir string, passphrase func(path string) ([]byte, error))
 	return out, nil
 }
 
+// LoadRecipientKey reads one private recipient key.
+func LoadRecipientKey(path string, passphrase func(path string) ([]byte, error)) (RecipientFile, error) {
+	f, err := readPrivateFile(path)
+	if err != nil {
+		return RecipientFile{}, err
+	}
+	k, err := f.recipientKey(path, passphrase)
+	if err != nil {
+		return RecipientFile{}, fmt.Errorf("read %s: %w", path, err)
+	}
+	return k, nil
+}
+
 // LoadSigner reads a private signing key.
 func LoadSigner(path string, passphrase func(path string) ([]byte, error)) (*Signer, error) {
 	f, err := readPrivateFile(path)

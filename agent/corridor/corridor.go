@@ -54,13 +54,14 @@ type Options struct {
 	Spool      *spool.Spool
 	Uplinks    []Uplink // in the order of the policy vocabulary's uplinks
 	Generation *Generation
-	State      *classify.State    // outlives generations
-	Workers    int                // shards; default GOMAXPROCS
-	Budget     int64              // bytes of payload in flight before the log; default 16 MiB
-	Lanes      policy.Lanes       // that the spool's logs were last written by; nil: not known, taken to be the generation's
-	OnLanes    func(policy.Lanes) // called from the committer when the logs are written by others from then on: for Lanes of the next start
-	Observe    func(*Event)       // called from the committer for each message and uplink; must not block or keep the Event
-	Logger     *slog.Logger       // required
+	State      *classify.State                    // outlives generations
+	Workers    int                                // shards; default GOMAXPROCS
+	Budget     int64                              // bytes of payload in flight before the log; default 16 MiB
+	Lanes      policy.Lanes                       // that the spool's logs were last written by; nil: not known, taken to be the generation's
+	OnLanes    func(policy.Lanes)                 // called from the committer when the logs are written by others from then on: for Lanes of the next start
+	Observe    func(*Event)                       // called from the committer for each message and uplink; must not block or keep the Event
+	Keep       func(id [16]byte, envelope []byte) // called with what is kept of a blocked message; must not block; may be nil
+	Logger     *slog.Logger                       // required
 }
 
 // Corridor is the running pipeline. It is an mqtt.Sink.
@@ -109,6 +110,9 @@ func New(opt Options) (*Corridor, error) {
 	}
 	if opt.OnLanes == nil {
 		opt.OnLanes = func(policy.Lanes) {}
+	}
+	if opt.Keep == nil {
+		opt.Keep = func([16]byte, []byte) {}
 	}
 	c := &Corridor{
 		opt:     opt,

@@ -134,7 +134,9 @@ func (s *shard) process(j *job) *batchItem {
 		case protect.OutcomeHeld:
 			return &batchItem{job: j, err: errHeld} // not lost: the device keeps it and sends it again, to every uplink
 		case protect.OutcomeBlocked:
-			// Does not leave: no record.
+			if output.Kept != nil { // does not leave: no record
+				s.c.opt.Keep(output.MessageID, output.Kept)
+			}
 		default:
 			item.entries = s.records(item.entries, j, decision.Uplink, &output)
 		}

@@ -37,13 +37,15 @@ to stands in a recipients bundle, signed by an operator; whose signature counts
 stands in the trust root, a file that the gateway's administrator installs.
 
   sealctl keys init     makes all of it for a new site
-  sealctl keys create   makes a key for a further consumer
-  sealctl keys bundle   puts it into the bundle, or takes one out, and signs
+  sealctl keys create   makes a key for a further consumer; import takes one
+  sealctl keys bundle   puts it into the bundle, and signs
+  sealctl keys rotate   gives an audience a new key; the old one retires
+  sealctl keys revoke   never seals to a key again
   sealctl keys verify   checks a bundle as a gateway does`,
 		Args: cobra.ArbitraryArgs,
 		RunE: group,
 	}
-	c.AddCommand(newKeysInit(e), newKeysCreate(e), newKeysList(e), newKeysExport(e), newKeysBundle(e), newKeysVerify(e))
+	c.AddCommand(newKeysInit(e), newKeysCreate(e), newKeysImport(e), newKeysList(e), newKeysExport(e), newKeysBundle(e), newKeysRotate(e), newKeysRevoke(e), newKeysVerify(e))
 	return c
 }
 
@@ -293,7 +295,8 @@ type keyInfo struct {
 	Audience string `json:"audience,omitempty"`
 	Use      string `json:"use"` // opens or signs
 	Created  string `json:"created"`
-	Private  string `json:"private"` // "encrypted", "clear", or "none": only the public half is here
+	Status   string `json:"status,omitempty"` // in the bundle of the directory
+	Private  string `json:"private"`          // "encrypted", "clear", or "none": only the public half is here
 	Path     string `json:"path"`
 }
 
@@ -309,6 +312,7 @@ func newKeysList(e *env) *cobra.Command {
 			if err != nil {
 				return err
 			}
+			addStatus(dir, keys)
 			if asJSON {
 				return e.printJSON(keys)
 			}
@@ -316,10 +320,10 @@ func newKeysList(e *env) *cobra.Command {
 				fmt.Fprintf(e.stderr, "sealctl: there are no keys in %s; sealctl keys create makes one\n", dir)
 				return nil
 			}
-			t := table{head: []string{"ID", "USE", "AUDIENCE", "KIND", "CREATED", "PRIVATE"}, flex: 2}
+			t := table{head: []string{"ID", "USE", "AUDIENCE", "KIND", "CREATED", "STATUS", "PRIVATE"}, flex: 2}
 			for _, k := range keys {
 				created, _, _ := strings.Cut(k.Created, "T")
-				t.add(cell{visible(k.ID[:min(shortID, len(k.ID))]), plain}, cell{k.Use, plain}, cell{visible(cmp.Or(k.Audience, "-")), bold}, cell{visible(k.Kind), plain}, cell{visible(created), faint}, cell{k.Private, plain})
+				t.add(cell{visible(k.ID[:min(shortID, len(k.ID))]), plain}, cell{k.Use, plain}, cell{visible(cmp.Or(k.Audience, "-")), bold}, cell{visible(k.Kind), plain}, cell{visible(created), faint}, cell{cmp.Or(k.Status, "-"), plain}, cell{k.Private, plain})
 			}
 			t.write(e.stdout, e, 0)
 			return nil
@@ -328,6 +332,22 @@ func newKeysList(e *env) *cobra.Command {
 	c.Flags().StringVar(&dir, "dir", "keys", "the `DIR` with the keys, and those below")
 	c.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	return c
+}
+
+// addStatus says of each key what the bundle beside it says, if there is one
+// that the trust root accepts.
+func addStatus(dir string, keys []keyInfo) {
+	b, _, err := readBundle(filepath.Join(dir, bundleFile), filepath.Join(dir, rootFile))
+	if err != nil {
+		return
+	}
+	for i := range keys {
+		for _, entry := range b.Entries {
+			if entry.Recipient.RID().String() == keys[i].ID {
+				keys[i].Status = string(entry.Status)
+			}
+		}
+	}
 }
 
 func listKeys(dir string) ([]keyInfo, error) {
@@ -397,64 +417,4 @@ func readKeyInfo(path string) (keyInfo, error) {
 		k.Use = "signs"
 	}
 	return k, nil
-}
-
-func newKeysExport(e *env) *cobra.Command {
-	var dir, out string
-	c := &cobra.Command{
-		Use:   "export ID|AUDIENCE",
-		Short: "Print the public half of a key, for whoever makes the bundle",
-		Args:  want(1, 1, "the id of a key, or its audience"),
-		RunE: func(_ *cobra.Command, args []string) error {
-			raw, err := exportKey(dir, args[0])
-			if err != nil {
-				return err
-			}
-			if out == "" || out == "-" {
-				_, err = e.stdout.Write(raw)
-				return err
-			}
-			if err := durable.WriteFile(out, raw, 0o644); err != nil {
-				return fmt.Errorf("write public key: %w", err)
-			}
-			return nil
-		},
-	}
-	c.Flags().StringVar(&dir, "dir", "keys", "the `DIR` with the keys")
-	c.Flags().StringVarP(&out, "output", "o", "", "write to `FILE`")
-	return c
-}
-
-func exportKey(dir, name string) ([]byte, error) {
-	keys, err := listKeys(dir)
-	if err != nil {
-		return nil, err
-	}
-	var found []keyInfo
-	for _, k := range keys {
-		if names(k.ID, name) || k.Audience == name {
-			found = append(found, k)
-		}
-	}
-	if len(found) == 0 {
-		return nil, fmt.Errorf("there is no key %q in %s; see sealctl keys list", name, dir)
-	}
-	if len(found) > 1 {
-		return nil, fmt.Errorf("there are %d keys for %q in %s; say the id of one, see sealctl keys list", len(found), name, dir)
-	}
-	path := found[0].Path
-	if found[0].Private != "none" {
-		path = publicOf(path)
-	}
-	raw, err := readFile(path, 64<<10)
-	if err != nil {
-		return nil, fmt.Errorf("read public key: %w", err)
-	}
-	if _, err = crypto.UnmarshalRecipient(raw); found[0].Use == "signs" {
-		_, err = crypto.UnmarshalVerifier(raw)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("read %s: %w", path, err)
-	}
-	return raw, nil
 }

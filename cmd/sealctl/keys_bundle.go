@@ -56,20 +56,56 @@ What was sealed to a key before stays open to it.`,
 			return e.nextBundle(&o)
 		},
 	}
+	o.register(c, false)
 	f := c.Flags()
-	f.StringVar(&o.dir, "dir", "keys", "the `DIR` with bundle, trust root and operator's keys")
 	f.StringArrayVar(&o.add, "add", nil, "add the public key in `FILE`; may be repeated, like those below")
 	f.BoolVar(&o.pending, "pending", false, "announce added keys without sealing to them yet")
 	f.StringArrayVar(&activate, "activate", nil, "seal to the pending key `ID`")
 	f.StringArrayVar(&retire, "retire", nil, "mark the key `ID` as retiring")
 	f.StringArrayVar(&revoke, "revoke", nil, "never seal to the key `ID` again")
-	f.StringArrayVar(&o.signers, "signer", nil, "sign with the private key in `FILE` (default: all in DIR/operator)")
-	f.IntVar(&o.days, "days", 365, "`DAYS` for which the bundle is valid")
-	o.pass.register(f, false)
 	return c
 }
 
 func (e *env) nextBundle(o *bundleOptions) error {
+	return e.signNext(o, func(b *signed.Bundle) error {
+		for _, m := range o.moves {
+			for _, id := range m.ids {
+				if err := move(b, id, m.to); err != nil {
+					return err
+				}
+			}
+		}
+		for _, file := range o.add {
+			p, err := readRecipient(file)
+			if err != nil {
+				return err
+			}
+			status := signed.Active
+			if o.pending {
+				status = signed.Pending
+			}
+			b.Entries = append(b.Entries, signed.Entry{Audience: p.Audience, Status: status, Recipient: p.Key})
+		}
+		return nil
+	})
+}
+
+// readRecipient reads the public file of a recipient.
+func readRecipient(file string) (crypto.RecipientPublic, error) {
+	raw, err := readFile(file, 64<<10)
+	if err != nil {
+		return crypto.RecipientPublic{}, fmt.Errorf("read public key: %w", err)
+	}
+	p, err := crypto.UnmarshalRecipient(raw)
+	if err != nil {
+		return p, fmt.Errorf("read public key %s: %w", file, err)
+	}
+	return p, nil
+}
+
+// signNext signs the next version of the bundle, changed by change, after the
+// trust root's role accepts it.
+func (e *env) signNext(o *bundleOptions, change func(*signed.Bundle) error) error {
 	path := filepath.Join(o.dir, bundleFile)
 	old, role, err := readBundle(path, filepath.Join(o.dir, rootFile))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -82,30 +118,11 @@ func (e *env) nextBundle(o *bundleOptions) error {
 	if err := validFor(b, time.Now().UTC().Truncate(time.Second), o.days); err != nil {
 		return err
 	}
-	for _, m := range o.moves {
-		for _, id := range m.ids {
-			if err := move(b, id, m.to); err != nil {
-				return err
-			}
-		}
-	}
-	for _, file := range o.add {
-		raw, err := readFile(file, 64<<10)
-		if err != nil {
-			return fmt.Errorf("read public key: %w", err)
-		}
-		p, err := crypto.UnmarshalRecipient(raw)
-		if err != nil {
-			return fmt.Errorf("read public key %s: %w", file, err)
-		}
-		entry := signed.Entry{Audience: p.Audience, Status: signed.Active, Recipient: p.Key}
-		if o.pending {
-			entry.Status = signed.Pending
-		}
-		b.Entries = append(b.Entries, entry)
-	}
 	signers, err := o.loadSigners(e)
 	if err != nil {
+		return err
+	}
+	if err := change(b); err != nil {
 		return err
 	}
 	raw, err := signed.SignBundle(b, signers...)

@@ -43,7 +43,7 @@ func TestScripts(t *testing.T) {
 }
 
 // sealCommand is a gateway in one line: seal DIR whole|json|fields|reference
-// TOPIC FILE OUT. It seals FILE to the recipients of DIR/recipients.bundle, or
+// TOPIC FILE OUT. It seals FILE to the first audience of DIR/recipients.bundle, or
 // its member "plate"; its signing key appears as DIR/gateway/*.pub.json, a grant
 // that travels alone as OUT.grant.
 func sealCommand(args []string) error {
@@ -142,7 +142,7 @@ func newLease(dir string, signer *crypto.Signer, reference bool) (*envelope.Leas
 		return nil, err
 	}
 	o := envelope.SealerOptions{Gateway: "gw-west", Signer: signer, Boot: 1, BundleVersion: b.Version, Reference: reference}
-	active, err := b.Active("cloud-analytics")
+	active, err := b.Active(b.Entries[0].Audience)
 	if err != nil {
 		return nil, err
 	}

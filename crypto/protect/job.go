@@ -61,6 +61,9 @@ func (p *Protector) Protect(v *policy.Verdict, d *policy.Decision, r Request) Ou
 	if d.Mode != policy.Observe || !sound {
 		j.o.WouldBe = j.o.Outcome
 	}
+	if j.o.Outcome == OutcomeBlocked && p.blocked != nil && !j.try((*job).keep) {
+		j.o.Kept = nil
+	}
 	out := j.o
 	if sound { // else its memory may be in any state
 		j.end()
@@ -134,6 +137,30 @@ func (j *job) rescue() {
 
 func (j *job) block(reason policy.Reason) {
 	j.o = Output{MessageID: j.r.MessageID, Outcome: OutcomeBlocked, Reason: reason, Residual: classify.L1}
+}
+
+// blockedTopic is what the envelope of a blocked message is published to:
+// nothing. The real topic is inside.
+const blockedTopic = "blocked"
+
+// keep makes the envelope of a blocked message. Where it can't, the message is
+// blocked all the same, and nothing of it is kept.
+func (j *job) keep() {
+	raw, real := j.v.Document.Received(), j.v.Document.Topic
+	if !publishable(real) {
+		real = ""
+	}
+	lease, err := j.p.blocked.Lease(1, len(raw)+len(real))
+	if err != nil {
+		j.p.meter.Lease.Add(1)
+		return
+	}
+	stamp := j.stamp()
+	stamp.Topic, stamp.RealTopic = blockedTopic, real
+	if j.o.Kept, err = lease.SealMessage(nil, stamp, raw, envelope.EncodingCOSE); err != nil {
+		j.p.meter.Seal.Add(1)
+		j.o.Kept = nil
+	}
 }
 
 // held: no key is usable, so nothing may leave.

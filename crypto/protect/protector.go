@@ -19,6 +19,7 @@ type Options struct {
 	Policy        *policy.Policy
 	Gateway       string
 	Recipients    []envelope.Recipient // who may open, the recovery keys among them; empty: nothing that needs a key leaves
+	Blocked       []envelope.Recipient // who may open what is blocked, and nothing else; empty: nothing of it is kept
 	BundleVersion uint64
 	Signer        *crypto.Signer
 	Pseudonyms    func(domains []string) (*crypto.Pseudonymizer, error) // reads or makes the keys of the policy's domains
@@ -35,6 +36,7 @@ type Protector struct {
 	applies []apply   // by Action.ID
 	kinds   []uint8   // by Action.ID: in fieldActions
 	sealers []*sealer // by Action.ID of encrypt and seal: the one of its recipients; nil where these have no key
+	blocked *sealer   // for what is blocked; nil: nothing of it is kept
 	forms   []string  // every topic that a seal of the policy publishes to, with its hole
 	closed  error     // why something can't be sealed
 	jobs    sync.Pool // of *job
@@ -84,6 +86,12 @@ func New(o Options) (*Protector, error) {
 	}
 	if err := p.prepareSealers(actions, o); err != nil {
 		return nil, err
+	}
+	if len(o.Blocked) > 0 {
+		o.Reference = false // it stays here, and its grant with it
+		if p.blocked, err = p.newSealer(o.Blocked, o); err != nil {
+			return nil, fmt.Errorf("prepare keeping what is blocked: %w", err)
+		}
 	}
 	return p, nil
 }
@@ -147,18 +155,23 @@ func (p *Protector) prepareSealers(actions []*policy.Action, o Options) error {
 			id.Write(rid[:])
 		}
 		if bySet[id.String()] == nil {
-			s, err := envelope.NewSealer(envelope.SealerOptions{
-				Gateway: o.Gateway, Recipients: set, Signer: o.Signer, Boot: o.Boot,
-				BundleVersion: o.BundleVersion, Reference: o.Reference, Limits: o.Limits, Meter: &p.meter.Keys,
-			})
+			s, err := p.newSealer(set, o)
 			if err != nil {
 				return fmt.Errorf("prepare sealing for %s: %w", strings.Join(audiences, ", "), err)
 			}
-			bySet[id.String()] = &sealer{Sealer: s}
+			bySet[id.String()] = s
 		}
 		p.sealers[a.ID] = bySet[id.String()]
 	}
 	return nil
+}
+
+func (p *Protector) newSealer(to []envelope.Recipient, o Options) (*sealer, error) {
+	s, err := envelope.NewSealer(envelope.SealerOptions{
+		Gateway: o.Gateway, Recipients: to, Signer: o.Signer, Boot: o.Boot,
+		BundleVersion: o.BundleVersion, Reference: o.Reference, Limits: o.Limits, Meter: &p.meter.Keys,
+	})
+	return &sealer{Sealer: s}, err
 }
 
 // choose returns the keys of some audiences and the recovery keys, and how many
@@ -198,7 +211,7 @@ func (p *Protector) Usable() error { return p.closed }
 // Rotate makes the next message start a new data key for each set of
 // recipients.
 func (p *Protector) Rotate() {
-	for _, s := range p.sealers {
+	for _, s := range append(slices.Clone(p.sealers), p.blocked) {
 		if s != nil {
 			s.Rotate()
 		}

@@ -1,12 +1,15 @@
 package protect
 
 import (
+	"bytes"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/sealgate/sealgate/classify"
 	"github.com/sealgate/sealgate/classify/policy"
+	"github.com/sealgate/sealgate/crypto"
+	"github.com/sealgate/sealgate/crypto/envelope"
 )
 
 // topicPolicy protects level 1 by the given action where the payload passes.
@@ -161,5 +164,49 @@ func TestPublishable(t *testing.T) {
 		if publishable(topic) != want {
 			t.Errorf("%q: %v", topic, !want)
 		}
+	}
+}
+
+// What is blocked is kept for one audience, which opens nothing else; nobody
+// else opens it, and nothing of it is in what leaves.
+func TestBlockedIsKept(t *testing.T) {
+	p := newParties(t, everything)
+	auditor := must(crypto.GenerateRecipientKey(crypto.KEMP256))
+	o := p.options()
+	o.Blocked = []envelope.Recipient{{Recipient: auditor.Recipient(), Audience: "blocked"}}
+	o.Reference = true
+	p.protector = must(New(o))
+	const secret = `{"pin":"4711"}`
+	v := p.judge("plant/jane", secret)
+	v.Decisions[0].Message = policy.MessageBlock
+	out := p.protect(&v, &v.Decisions[0], Mapping{})
+	if out.Outcome != OutcomeBlocked || out.Payload != nil || out.Topic != "" || out.KIDs != nil || out.Kept == nil {
+		t.Fatalf("%s with payload %q", out.Outcome, out.Payload)
+	}
+	if bytes.Contains(out.Kept, []byte("4711")) || bytes.Contains(out.Kept, []byte("jane")) {
+		t.Error("the envelope shows the message")
+	}
+	open := func(k *crypto.RecipientKey, msg []byte) (envelope.Opened, error) {
+		return must(envelope.NewOpener(envelope.OpenerOptions{Keys: []*crypto.RecipientKey{k}, Mode: envelope.Archive})).Open("", msg)
+	}
+	if m, err := open(auditor, out.Kept); err != nil || string(m.Payload) != secret || m.Topic != "plant/jane" || m.Header.Topic != "blocked" {
+		t.Errorf("the auditor opens %q on %s: %v", m.Payload, m.Topic, err)
+	}
+	for who, k := range p.keys {
+		if _, err := open(k, out.Kept); err == nil {
+			t.Errorf("%s opens what was blocked", who)
+		}
+	}
+	v = p.judge("plant/jane", secret)
+	v.Decisions[0].Message = policy.MessageSeal
+	if out = p.protect(&v, &v.Decisions[0], Mapping{}); out.Outcome != OutcomeSealed || out.Kept != nil {
+		t.Fatalf("%s", out.Outcome)
+	}
+	e := must(envelope.NewOpener(envelope.OpenerOptions{Keys: []*crypto.RecipientKey{auditor}, Mode: envelope.Archive}))
+	if _, err := e.AddGrant(out.Grants[0]); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := e.Open("", out.Payload); envelope.ReasonOf(err) != envelope.ReasonNoRecipient {
+		t.Errorf("the auditor opens what leaves: %v", err)
 	}
 }

@@ -121,7 +121,7 @@ func seal() Transform {
 
 func block() Transform {
 	return Transform{Spec: policy.ActionSpec{
-		Name: "block", Doc: "does not leave; counted and audited",
+		Name: "block", Doc: "does not leave; counted, and kept as an envelope for the audience blocked, if there is one",
 		On: policy.OnMessage, Strength: policy.StrengthBlock, Residue: policy.ResidueGone,
 	}}
 }

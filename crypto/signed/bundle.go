@@ -14,8 +14,11 @@ import (
 // BundleType is the payload type of a recipients bundle.
 const BundleType = "application/vnd.sealgate.recipients.v1+json"
 
-// Recovery is the audience whose keys open everything, and are kept offline.
-const Recovery = "recovery"
+// Audiences that are no policy's to name.
+const (
+	Recovery = "recovery" // its keys open everything that leaves, and are kept offline
+	Blocked  = "blocked"  // opens what was blocked and kept on the gateway, and nothing else
+)
 
 const (
 	bundleSchema = "sealgate-recipients/v1"
@@ -156,6 +159,17 @@ func (b *Bundle) Active(audiences ...string) ([]Entry, error) {
 		}
 	}
 	return out, nil
+}
+
+// Audiences returns those that a policy may name, in the order of the bundle,
+// whatever the status of their keys.
+func (b *Bundle) Audiences() (names []string) {
+	for _, e := range b.Entries {
+		if e.Audience != Recovery && e.Audience != Blocked && !slices.Contains(names, e.Audience) {
+			names = append(names, e.Audience)
+		}
+	}
+	return names
 }
 
 // wireBundle is the JSON form; docs/formats.md describes it.
