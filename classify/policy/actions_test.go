@@ -96,7 +96,7 @@ func testActions() []*policy.ActionSpec {
 		},
 		{
 			Name: "block", On: policy.OnMessage, Strength: policy.StrengthBlock, Residue: policy.ResidueGone,
-			Doc: "does not leave; counted and audited",
+			Doc: "does not leave; counted, and kept as an envelope for the audience blocked, if there is one",
 		},
 	}
 }
