@@ -210,7 +210,7 @@ Ed25519 keys sign bundles; the others open what gateways send.`,
 			if err != nil {
 				return fmt.Errorf("read key: %w", err)
 			}
-			k, err := crypto.ParseForeignKey(raw)
+			k, err := parseForeignKey(raw)
 			if err != nil {
 				return fmt.Errorf("read %s: %w", args[0], err)
 			}
@@ -239,7 +239,7 @@ Ed25519 keys sign bundles; the others open what gateways send.`,
 	return c
 }
 
-func (e *env) importKey(dir, audience string, k *crypto.ForeignKey, pass []byte) (err error) {
+func (e *env) importKey(dir, audience string, k *foreignKey, pass []byte) (err error) {
 	now := time.Now()
 	var path string
 	switch {
@@ -257,7 +257,7 @@ func (e *env) importKey(dir, audience string, k *crypto.ForeignKey, pass []byte)
 	return nil
 }
 
-func (e *env) importPublic(dir, audience string, k *crypto.ForeignKey, now time.Time) error {
+func (e *env) importPublic(dir, audience string, k *foreignKey, now time.Time) error {
 	var id string
 	var raw []byte
 	var err error
@@ -343,7 +343,7 @@ func exportKey(dir, name string, form exportForm) ([]byte, error) {
 	if form.private && form.name == "sealgate" {
 		return nil, usageError("%s is the private key in our form; say --format pem or jwk for another", k.Path)
 	}
-	var key crypto.ForeignKey
+	var key foreignKey
 	var raw []byte
 	switch {
 	case form.private && k.Use == "signs":
@@ -378,9 +378,9 @@ func exportKey(dir, name string, form exportForm) ([]byte, error) {
 	case "sealgate":
 		return raw, nil
 	case "pem":
-		return key.MarshalPEM()
+		return key.pem()
 	case "jwk":
-		return key.MarshalJWK()
+		return key.jwk()
 	}
 	return nil, usageError("there is no format %q; choose sealgate, pem or jwk", form.name)
 }

@@ -1,4 +1,4 @@
-package crypto
+package main
 
 import (
 	"bytes"
@@ -8,29 +8,31 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/sealgate/sealgate/crypto"
 )
 
 // foreignKeys is one of each kind, private and public.
-func foreignKeys(t testing.TB) map[string]*ForeignKey {
+func foreignKeys(t testing.TB) map[string]*foreignKey {
 	t.Helper()
-	keys := map[string]*ForeignKey{}
-	for _, kem := range []KEM{KEMX25519, KEMP256} {
-		k, err := GenerateRecipientKey(kem)
+	keys := map[string]*foreignKey{}
+	for _, kem := range []crypto.KEM{crypto.KEMX25519, crypto.KEMP256} {
+		k, err := crypto.GenerateRecipientKey(kem)
 		if err != nil {
 			t.Fatal(err)
 		}
-		keys[kem.String()+" private"], keys[kem.String()+" public"] = &ForeignKey{Private: k}, &ForeignKey{Public: k.Recipient()}
+		keys[kem.String()+" private"], keys[kem.String()+" public"] = &foreignKey{Private: k}, &foreignKey{Public: k.Recipient()}
 	}
-	s, err := GenerateSigner()
+	s, err := crypto.GenerateSigner()
 	if err != nil {
 		t.Fatal(err)
 	}
-	keys["ed25519 private"], keys["ed25519 public"] = &ForeignKey{PrivateSigner: s}, &ForeignKey{PublicSigner: s.Verifier()}
+	keys["ed25519 private"], keys["ed25519 public"] = &foreignKey{PrivateSigner: s}, &foreignKey{PublicSigner: s.Verifier()}
 	return keys
 }
 
 // names is what a key is and which: the same for two that are alike.
-func (k *ForeignKey) names() string {
+func (k *foreignKey) names() string {
 	switch {
 	case k.Private != nil:
 		return "private " + k.Private.Recipient().RID().String() + string(k.Private.InsecureBytes())
@@ -44,12 +46,12 @@ func (k *ForeignKey) names() string {
 
 func TestForeignKeysRoundTrip(t *testing.T) {
 	for name, k := range foreignKeys(t) {
-		for form, marshal := range map[string]func() ([]byte, error){"PEM": k.MarshalPEM, "JWK": k.MarshalJWK} {
+		for form, marshal := range map[string]func() ([]byte, error){"PEM": k.pem, "JWK": k.jwk} {
 			raw, err := marshal()
 			if err != nil {
 				t.Fatalf("%s as %s: %v", name, form, err)
 			}
-			back, err := ParseForeignKey(raw)
+			back, err := parseForeignKey(raw)
 			if err != nil {
 				t.Fatalf("%s as %s: %v\n%s", name, form, err, raw)
 			}
@@ -58,11 +60,11 @@ func TestForeignKeysRoundTrip(t *testing.T) {
 			}
 		}
 	}
-	k, err := GenerateRecipientKey(KEMXWing)
+	k, err := crypto.GenerateRecipientKey(crypto.KEMXWing)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := (&ForeignKey{Private: k}).MarshalPEM(); err == nil || !strings.Contains(err.Error(), "xwing") {
+	if _, err := (&foreignKey{Private: k}).pem(); err == nil || !strings.Contains(err.Error(), "xwing") {
 		t.Errorf("an X-Wing key in PEM: %v", err)
 	}
 }
@@ -95,17 +97,17 @@ func TestForeignKeysOfOpenSSL(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		k, err := ParseForeignKey(raw)
+		k, err := parseForeignKey(raw)
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
-		half := &ForeignKey{}
+		half := &foreignKey{}
 		if k.Private != nil {
 			half.Public = k.Private.Recipient()
 		} else {
 			half.PublicSigner = k.PrivateSigner.Verifier()
 		}
-		if own, err := half.MarshalPEM(); err != nil || !bytes.Equal(own, public) {
+		if own, err := half.pem(); err != nil || !bytes.Equal(own, public) {
 			t.Errorf("%s: our public half is not that of openssl: %v\n%s\n%s", name, err, own, public)
 		}
 	}
@@ -114,13 +116,13 @@ func TestForeignKeysOfOpenSSL(t *testing.T) {
 func TestForeignKeysRefused(t *testing.T) {
 	keys := foreignKeys(t)
 	of := func(name string) string {
-		raw, err := keys[name].MarshalJWK()
+		raw, err := keys[name].jwk()
 		if err != nil {
 			t.Fatal(err)
 		}
 		return string(raw)
 	}
-	a, b := of("x25519 private"), string(must(foreignKeys(t)["x25519 private"].MarshalJWK()))
+	a, b := of("x25519 private"), string(must(foreignKeys(t)["x25519 private"].jwk()))
 	x := func(s string) string { return strings.Split(strings.SplitAfter(s, `"x": "`)[1], `"`)[0] }
 	for name, raw := range map[string]string{
 		"empty":                "",
@@ -134,7 +136,7 @@ func TestForeignKeysRefused(t *testing.T) {
 		"certificate":          string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: []byte{1}})),
 		"damaged PEM":          string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: []byte{0x30, 1}})),
 	} {
-		if k, err := ParseForeignKey([]byte(raw)); err == nil {
+		if k, err := parseForeignKey([]byte(raw)); err == nil {
 			t.Errorf("%s is taken: %s", name, k.names()[:6])
 		} else if d := strings.SplitAfter(raw, `"d": "`); len(d) > 1 && strings.Contains(err.Error(), d[1][:8]) {
 			t.Errorf("%s: the error tells the key", name)
@@ -151,16 +153,16 @@ func must[T any](v T, err error) T {
 
 func FuzzParseForeignKey(f *testing.F) {
 	for _, k := range foreignKeys(f) {
-		f.Add(must(k.MarshalPEM()))
-		f.Add(must(k.MarshalJWK()))
+		f.Add(must(k.pem()))
+		f.Add(must(k.jwk()))
 	}
 	f.Add([]byte("-----BEGIN EC PARAMETERS-----\nBggqhkjOPQMBBw==\n-----END EC PARAMETERS-----\n"))
 	f.Fuzz(func(t *testing.T, raw []byte) {
-		k, err := ParseForeignKey(raw)
+		k, err := parseForeignKey(raw)
 		if err != nil {
 			return
 		}
-		again, err := ParseForeignKey(must(k.MarshalPEM()))
+		again, err := parseForeignKey(must(k.pem()))
 		if err != nil || again.names() != k.names() {
 			t.Fatalf("a key that was taken does not come back: %v", err)
 		}

@@ -1,4 +1,4 @@
-package crypto
+package main
 
 import (
 	"bytes"
@@ -12,27 +12,32 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+
+	"github.com/sealgate/sealgate/crypto"
 )
 
-// A ForeignKey is a key as other tools write it: exactly one member is set.
-type ForeignKey struct {
-	Private       *RecipientKey
-	Public        *Recipient
-	PrivateSigner *Signer
-	PublicSigner  *Verifier
+// maxForeign bounds the file of a key, in bytes.
+const maxForeign = 16 << 10
+
+// A foreignKey is a key as other tools write it: exactly one member is set.
+type foreignKey struct {
+	Private       *crypto.RecipientKey
+	Public        *crypto.Recipient
+	PrivateSigner *crypto.Signer
+	PublicSigner  *crypto.Verifier
 }
 
-// ErrForeignKey says that bytes are no key that other tools and we have in
+// errForeignKey says that bytes are no key that other tools and we have in
 // common.
-var ErrForeignKey = errors.New("it is no key in PEM (PKCS #8, SEC 1 or SubjectPublicKeyInfo) or JWK for X25519, P-256 or Ed25519, without a passphrase")
+var errForeignKey = errors.New("it is no key in PEM (PKCS #8, SEC 1 or SubjectPublicKeyInfo) or JWK for X25519, P-256 or Ed25519, without a passphrase")
 
-// ParseForeignKey reads one key of X25519, P-256 (recipients) or Ed25519
+// parseForeignKey reads one key of X25519, P-256 (recipients) or Ed25519
 // (signers) in PEM: PKCS #8 (RFC 5958), SEC 1 (RFC 5915) or
 // SubjectPublicKeyInfo (RFC 5280, RFC 8410); or as a JWK (RFC 7517, RFC 8037).
 // X-Wing has no such form yet.
-func ParseForeignKey(raw []byte) (*ForeignKey, error) {
-	if len(raw) > maxKeyFile {
-		return nil, ErrForeignKey
+func parseForeignKey(raw []byte) (*foreignKey, error) {
+	if len(raw) > maxForeign {
+		return nil, errForeignKey
 	}
 	if trimmed := bytes.TrimSpace(raw); len(trimmed) > 0 && trimmed[0] == '{' {
 		return parseJWK(trimmed)
@@ -50,50 +55,50 @@ func ParseForeignKey(raw []byte) (*ForeignKey, error) {
 		case "PUBLIC KEY":
 			key, err = x509.ParsePKIXPublicKey(block.Bytes)
 		default:
-			return nil, ErrForeignKey
+			return nil, errForeignKey
 		}
 		if err != nil {
-			return nil, ErrForeignKey // the library's reason may describe the key
+			return nil, errForeignKey // the library's reason may describe the key
 		}
 		return foreign(key)
 	}
-	return nil, ErrForeignKey
+	return nil, errForeignKey
 }
 
 // foreign turns a key of the standard library into one of ours.
-func foreign(key any) (k *ForeignKey, err error) {
-	k = new(ForeignKey)
+func foreign(key any) (k *foreignKey, err error) {
+	k = new(foreignKey)
 	switch x := key.(type) {
 	case *ecdsa.PrivateKey:
 		p, perr := x.ECDH()
 		if perr != nil {
-			return nil, ErrForeignKey
+			return nil, errForeignKey
 		}
 		return foreign(p)
 	case *ecdsa.PublicKey:
 		p, perr := x.ECDH()
 		if perr != nil {
-			return nil, ErrForeignKey
+			return nil, errForeignKey
 		}
 		return foreign(p)
 	case *ecdh.PrivateKey:
 		kem := kemOfCurve(x.Curve())
 		if kem == 0 {
-			return nil, ErrForeignKey
+			return nil, errForeignKey
 		}
-		k.Private, err = InsecureRecipientKey(kem, x.Bytes())
+		k.Private, err = crypto.InsecureRecipientKey(kem, x.Bytes())
 	case *ecdh.PublicKey:
 		kem := kemOfCurve(x.Curve())
 		if kem == 0 {
-			return nil, ErrForeignKey
+			return nil, errForeignKey
 		}
-		k.Public, err = ParseRecipient(kem, x.Bytes())
+		k.Public, err = crypto.ParseRecipient(kem, x.Bytes())
 	case ed25519.PrivateKey:
-		k.PrivateSigner, err = InsecureSigner(x.Seed())
+		k.PrivateSigner, err = crypto.InsecureSigner(x.Seed())
 	case ed25519.PublicKey:
-		k.PublicSigner, err = ParseVerifier(x)
+		k.PublicSigner, err = crypto.ParseVerifier(x)
 	default:
-		return nil, ErrForeignKey
+		return nil, errForeignKey
 	}
 	if err != nil {
 		return nil, err
@@ -101,12 +106,12 @@ func foreign(key any) (k *ForeignKey, err error) {
 	return k, nil
 }
 
-func kemOfCurve(c ecdh.Curve) KEM {
+func kemOfCurve(c ecdh.Curve) crypto.KEM {
 	switch c {
 	case ecdh.X25519():
-		return KEMX25519
+		return crypto.KEMX25519
 	case ecdh.P256():
-		return KEMP256
+		return crypto.KEMP256
 	}
 	return 0
 }
@@ -131,17 +136,17 @@ func (i jwkInt) MarshalText() ([]byte, error) {
 
 func (i *jwkInt) UnmarshalText(text []byte) error {
 	b, err := base64.RawURLEncoding.Strict().AppendDecode(nil, text)
-	if err != nil || len(b) != KeySize {
-		return ErrForeignKey
+	if err != nil || len(b) != crypto.KeySize {
+		return errForeignKey
 	}
 	*i = b
 	return nil
 }
 
-func parseJWK(raw []byte) (*ForeignKey, error) {
+func parseJWK(raw []byte) (*foreignKey, error) {
 	var j jwk
 	if json.Unmarshal(raw, &j) != nil || j.X == nil {
-		return nil, ErrForeignKey
+		return nil, errForeignKey
 	}
 	var private, public any
 	var err, perr error
@@ -153,7 +158,7 @@ func parseJWK(raw []byte) (*ForeignKey, error) {
 		}
 	case [2]string{"EC", "P-256"}:
 		if j.Y == nil {
-			return nil, ErrForeignKey
+			return nil, errForeignKey
 		}
 		public, err = ecdh.P256().NewPublicKey(append(append([]byte{4}, j.X...), j.Y...))
 		if j.D != nil {
@@ -165,10 +170,10 @@ func parseJWK(raw []byte) (*ForeignKey, error) {
 			private = ed25519.NewKeyFromSeed(j.D)
 		}
 	default:
-		return nil, ErrForeignKey
+		return nil, errForeignKey
 	}
 	if err != nil || perr != nil {
-		return nil, ErrForeignKey
+		return nil, errForeignKey
 	}
 	if private == nil {
 		return foreign(public)
@@ -188,35 +193,35 @@ func parseJWK(raw []byte) (*ForeignKey, error) {
 }
 
 // std turns a key of ours into one of the standard library.
-func (k *ForeignKey) std() (key any, err error) {
+func (k *foreignKey) std() (key any, err error) {
 	switch {
 	case k.Private != nil:
-		key, err = curveKey(k.Private.public.kem, func(c ecdh.Curve) (any, error) { return c.NewPrivateKey(k.Private.InsecureBytes()) })
+		key, err = curveKey(k.Private.Recipient().KEM(), func(c ecdh.Curve) (any, error) { return c.NewPrivateKey(k.Private.InsecureBytes()) })
 	case k.Public != nil:
-		key, err = curveKey(k.Public.kem, func(c ecdh.Curve) (any, error) { return c.NewPublicKey(k.Public.public) })
+		key, err = curveKey(k.Public.KEM(), func(c ecdh.Curve) (any, error) { return c.NewPublicKey(k.Public.Public()) })
 	case k.PrivateSigner != nil:
 		key = ed25519.NewKeyFromSeed(k.PrivateSigner.InsecureBytes())
 	case k.PublicSigner != nil:
-		key = ed25519.PublicKey(k.PublicSigner.public)
+		key = ed25519.PublicKey(k.PublicSigner.Public())
 	default:
-		return nil, errors.New("there is no key to write")
+		return nil, errForeignKey
 	}
 	return key, err
 }
 
-func curveKey(kem KEM, make func(ecdh.Curve) (any, error)) (any, error) {
+func curveKey(kem crypto.KEM, make func(ecdh.Curve) (any, error)) (any, error) {
 	switch kem {
-	case KEMX25519:
+	case crypto.KEMX25519:
 		return make(ecdh.X25519())
-	case KEMP256:
+	case crypto.KEMP256:
 		return make(ecdh.P256())
 	}
 	return nil, fmt.Errorf("keys of kind %s have no form in PEM or JWK yet; use our own", kem)
 }
 
-// MarshalPEM returns the key as PKCS #8 or SubjectPublicKeyInfo in PEM. A
+// pem returns the key as PKCS #8 or SubjectPublicKeyInfo in PEM. A
 // private key is in clear.
-func (k *ForeignKey) MarshalPEM() ([]byte, error) {
+func (k *foreignKey) pem() ([]byte, error) {
 	key, err := k.std()
 	if err != nil {
 		return nil, err
@@ -232,8 +237,8 @@ func (k *ForeignKey) MarshalPEM() ([]byte, error) {
 	return pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}), nil
 }
 
-// MarshalJWK returns the key as a JWK. A private key is in clear.
-func (k *ForeignKey) MarshalJWK() ([]byte, error) {
+// jwk returns the key as a JWK. A private key is in clear.
+func (k *foreignKey) jwk() ([]byte, error) {
 	key, err := k.std()
 	if err != nil {
 		return nil, err
@@ -246,11 +251,15 @@ func (k *ForeignKey) MarshalJWK() ([]byte, error) {
 	case *ecdh.PublicKey:
 		j.point(x)
 	case ed25519.PrivateKey:
-		j = jwk{Kty: "OKP", Crv: "Ed25519", X: jwkInt(x[KeySize:]), D: x.Seed()}
+		j = jwk{Kty: "OKP", Crv: "Ed25519", X: jwkInt(x[crypto.KeySize:]), D: x.Seed()}
 	case ed25519.PublicKey:
 		j = jwk{Kty: "OKP", Crv: "Ed25519", X: jwkInt(x)}
 	}
-	return marshalFile(j)
+	raw, err := json.MarshalIndent(j, "", "  ")
+	if err != nil {
+		return nil, errors.New("encode key")
+	}
+	return append(raw, '\n'), nil
 }
 
 func (j *jwk) point(p *ecdh.PublicKey) {
