@@ -14,6 +14,7 @@ import (
 
 type evalOptions struct {
 	profile   string
+	report    string
 	asJSON    bool
 	misses    int
 	groups    bool
@@ -52,6 +53,7 @@ messages a finding at L3 or above is one too many there, in texts any.
 It exits with 3 if --min-recall or --max-false is not kept by some kind.`,
 		Example: `  sealctl eval labelled.jsonl
   sealctl eval --groups --misses 30 messages.jsonl secrets.jsonl
+  sealctl eval --report scores.html labelled.jsonl
   sealctl eval --min-recall 0.95 --max-false 0.02 labelled.jsonl   # in CI`,
 		Args: want(1, -1, "a file of labelled data, or - for stdin"),
 		RunE: func(c *cobra.Command, args []string) error {
@@ -66,6 +68,11 @@ It exits with 3 if --min-recall or --max-false is not kept by some kind.`,
 			r, err := e.score(&o, args)
 			if err != nil {
 				return err
+			}
+			if o.report != "" {
+				if err := writePage(o.report, "eval", evalReportPage(r, &o, args)); err != nil {
+					return err
+				}
 			}
 			if o.asJSON {
 				err = e.printJSON(describeReport(r))
@@ -85,6 +92,7 @@ It exits with 3 if --min-recall or --max-false is not kept by some kind.`,
 	f.BoolVar(&o.values, "show-values", false, "show the values that were missed, not only their shape")
 	f.Float64Var(&o.minRecall, "min-recall", 0, "fail if the mean `SHARE` of labels that are found is lower")
 	f.Float64Var(&o.maxFalse, "max-false", 1, "fail if in a higher `SHARE` of clean rows something is found")
+	f.StringVar(&o.report, "report", "", "also write a page with plots to this HTML `FILE`")
 	f.BoolVar(&o.asJSON, "json", false, "print JSON")
 	return c
 }
