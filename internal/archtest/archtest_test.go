@@ -33,7 +33,7 @@ var allowed = map[string][]string{
 	"agent/mqtt/broker":     {"agent/mqtt", "crypto", "internal/durable"},
 	"agent/config":          {"classify", "classify/policy", "internal/strictyaml"},
 	"agent/corridor":        {"classify/...", "crypto/...", "agent/spool", "agent/mqtt"},
-	"agent/control":         {"classify/policy", "crypto/...", "internal/durable"},
+	"agent/control":         {"classify", "classify/policy", "crypto/...", "internal/durable"},
 	"agent/control/fleet":   {"agent/control", "classify/policy", "crypto/...", "internal/durable"},
 	"agent/telemetry":       {"classify/...", "crypto/...", "agent/..."},
 	"agent/audit":           {"crypto", "internal/durable"},
