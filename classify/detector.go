@@ -18,6 +18,12 @@ type detector struct {
 	// min and max bound the run's length in bytes (onDigits: in digits; onWords:
 	// in letters and digits). max 0 means no bound.
 	min, max int
+	// shapes are what the letters and digits of a run (onWord, onWords) can be,
+	// from the first on: A for a letter, 9 for a digit, * for either; what they
+	// don't say is free. A run whose letters that stand together differ in case
+	// has no shape; behind a letter of another script any run may match, as
+	// without shapes.
+	shapes []string
 	// literals start it (onLiteral) where one of them begins at the start of a
 	// word; at least three bytes each. The run is the literal's word (see
 	// onToken). Case matters.
@@ -27,8 +33,8 @@ type detector struct {
 	// topic, a sibling's key or one of the five words before says one of them.
 	senses []sense
 	needs  bool
-	// gate, where it is set, says without find where find can match on digits
-	// and words; nil: anywhere.
+	// gate, where it is set, says without find where find can match (onDigits,
+	// onWord, onWords); nil: anywhere.
 	gate *gate
 
 	// find looks at one candidate. It must not keep c or its slices, must not
@@ -99,30 +105,6 @@ type match struct {
 	special    bool // the class's raised grade applies (a public address, a personal device)
 }
 
-// gate is what must hold for a run (onDigits, onWords) before find is worth a
-// look: one of the meanings or words is near, or the run is written in one of
-// the ways.
-type gate struct {
-	senses senses   // of the key, what is around it, or the five words before
-	words  hint     // of the five words before
-	after  hint     // of the five words after
-	groups []uint64 // the lengths of the run's groups: see form.groups
-	plain  bool     // the run is in one piece
-	lead   bool     // the digits begin with 0, or the run with + or (
-}
-
-func (g *gate) prints(groups uint64, plain bool) bool {
-	if plain && g.plain {
-		return true
-	}
-	for _, x := range g.groups {
-		if x == groups {
-			return true
-		}
-	}
-	return false
-}
-
 // candidate is a place that may hold sensitive data, and what is known about
 // its surroundings.
 type candidate struct {
@@ -134,6 +116,7 @@ type candidate struct {
 	last       int    // the end of the last of these
 	array      arrayShape
 	flat       compacted // the run last asked for
+	voice      voice     // the same
 	hinted     hints     // of the places last asked for
 	edges      edges
 	kind       payload.Kind

@@ -127,7 +127,7 @@ func vinDetector() detector {
 	said := []sense{senseVIN}
 	set := sensesOf(said)
 	return detector{
-		name: "vin", class: ClassIDVIN, on: onWord, min: 17, max: 17,
+		name: "vin", class: ClassIDVIN, on: onWord, min: 17, max: 17, shapes: []string{"*"},
 		find: func(c *candidate) (match, bool) {
 			b := c.compact()
 			if !vinShape(b) {

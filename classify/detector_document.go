@@ -8,9 +8,9 @@ import "github.com/sealgate/sealgate/classify/payload"
 func documentDetectors() []detector {
 	driver := []sense{senseDriver}
 	forms := []form{
-		{name: "uk-driver", on: onWord, min: 16, max: 16, verify: ukDriver, alone: 88, strong: true},
-		{name: "it-driver", on: onWord, min: 10, max: 10, verify: itDriver, alone: 55},
-		{name: "de-driver", on: onWord, min: 11, max: 11, verify: deDriverLikely, alone: 55},
+		{name: "uk-driver", on: onWord, min: 16, max: 16, shapes: []string{"A****999999A**AA"}, verify: ukDriver, alone: 88, strong: true},
+		{name: "it-driver", on: onWord, min: 10, max: 10, shapes: []string{"AA9999999A", "A9*******A"}, verify: itDriver, alone: 55},
+		{name: "de-driver", on: onWord, min: 11, max: 11, shapes: []string{"AA99999999*"}, verify: deDriverLikely, alone: 55},
 		{name: "kr-driver", on: onDigits, min: 12, max: 12, verify: krDriver, groups: []uint64{0x2262}, seps: "- ", grouped: 75},
 	}
 	var ds []detector
@@ -59,7 +59,7 @@ func namedDocument(name string, class ClassID, said []sense, words hint, shape f
 
 // krPassportDetector finds Korean passport numbers of the mixed form.
 func krPassportDetector() detector {
-	return form{name: "kr-passport", class: ClassIDPassport, on: onWord, min: 9, max: 9, verify: krPassport,
+	return form{name: "kr-passport", class: ClassIDPassport, on: onWord, min: 9, max: 9, shapes: []string{"A999A9999"}, verify: krPassport,
 		senses: []sense{sensePassport}, alone: 55}.detector()
 }
 
@@ -67,7 +67,7 @@ func krPassportDetector() detector {
 func plateDetector() detector {
 	said := sensesOf([]sense{sensePlate, senseVehicle})
 	return detector{
-		name: "plate", class: ClassIDVehiclePlate, on: onWord | onWords, min: 5, max: 11,
+		name: "plate", class: ClassIDVehiclePlate, on: onWord | onWords, min: 5, max: 11, shapes: []string{"AA", "99A"},
 		find: func(c *candidate) (match, bool) {
 			if s := c.start - 3; s >= 0 && c.text[s] >= 0xe0 && cnPlate(c.text[s:c.end]) {
 				return match{start: s, end: c.end, confidence: 90, why: WhyShape}, true

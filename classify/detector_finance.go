@@ -2,7 +2,7 @@ package classify
 
 // financeDetectors find payment cards, bank accounts and wallets.
 func financeDetectors() []detector {
-	iban := detector{name: "iban", class: ClassFinanceIBAN, on: onWord | onWords, min: 15, max: 34, find: findIBAN}
+	iban := detector{name: "iban", class: ClassFinanceIBAN, on: onWord | onWords, min: 15, max: 34, shapes: []string{"AA99"}, find: findIBAN}
 	card := form{name: "card", class: ClassFinanceCard, on: onDigits, min: 14, max: 19, verify: cardNumber, weak: luhn,
 		groups: []uint64{0x4444, 0x465, 0x464, 0x44443, 0x4445}, senses: []sense{senseCard}, hint: hintCard,
 		alone: 85, grouped: 93, strong: true}

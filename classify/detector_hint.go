@@ -74,10 +74,12 @@ type hints struct {
 	from, to int             // where before ends and after begins; -1: not known
 }
 
-// How far hints look: five words, in the line.
+// How far hints look: five words, in the line; behind a run so many bytes at
+// most.
 const (
 	hintReach   = 5
 	longestHint = 32
+	hintBytes   = 256
 )
 
 // hintsBefore looks at the words before the run.
@@ -111,7 +113,7 @@ func (c *candidate) hintsBefore() hint {
 // hintsAfter looks at the words after the run. Groups of digits that belonged
 // to the run are words, too, and tell nothing.
 func (c *candidate) hintsAfter() hint {
-	h, t := &c.hinted, c.text
+	h, t := &c.hinted, c.text[:min(len(c.text), c.end+hintBytes)]
 	from, reach := c.end, hintReach
 	if c.rest > 0 {
 		if from, reach = c.last, hintReach-c.rest; reach <= 0 {

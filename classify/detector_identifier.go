@@ -20,7 +20,8 @@ type form struct {
 	name     string
 	class    ClassID
 	on       start
-	min, max int // characters without separators
+	min, max int      // characters without separators
+	shapes   []string // of words: see detector.shapes
 	verify   func([]byte) bool
 	weak     func([]byte) bool // the form alone; believed with a word near, or as weakAlone says
 	groups   []uint64          // how it is printed: the lengths of its groups, one hex digit each
@@ -45,8 +46,8 @@ func (f form) detector() detector {
 	}
 	said := sensesOf(f.senses)
 	return detector{
-		name: f.name, class: f.class, on: f.on, min: f.min, max: f.max,
-		gate: &gate{senses: said, words: f.hint, groups: f.groups, plain: f.alone|f.weakAlone != 0},
+		name: f.name, class: f.class, on: f.on, min: f.min, max: f.max, shapes: f.shapes,
+		gate: &gate{senses: said, words: f.hint, groups: f.groups, plain: f.alone != 0 && (f.strong || f.telling), spoken: f.alone|f.weakAlone != 0},
 		find: func(c *candidate) (match, bool) { return f.find(c, said) },
 	}
 }
@@ -132,21 +133,31 @@ func (c *candidate) confirms(said senses, words hint) int {
 // punctuation on either side and words around it. A bare value of a document,
 // a column or an assignment is not.
 func (c *candidate) spoken() bool {
-	f := c.flatten()
-	if !f.asked {
-		f.said, f.asked = c.isSpoken(), true
+	f := &c.voice
+	if f.start != c.start || f.end != c.end {
+		*f = voice{start: c.start, end: c.end, spoken: c.isSpoken()}
 	}
-	return f.said
+	return f.spoken
+}
+
+// voice is whether a run is spoken, kept until another is asked for.
+type voice struct {
+	start, end int // of the run; 0, 0: none
+	spoken     bool
 }
 
 func (c *candidate) isSpoken() bool {
-	if c.kind == payload.KindTopic || c.key.meets(machineSenses) || c.timestamp() || c.before().meets(machineSenses) {
+	switch {
+	case c.kind == payload.KindTopic, c.key.meets(machineSenses):
+		return false
+	case c.whole():
+		if !c.root {
+			return false
+		}
+	case !c.wordBeside(-1), !c.wordBeside(+1):
 		return false
 	}
-	if c.whole() {
-		return c.root
-	}
-	return c.wordBeside(-1) && c.wordBeside(+1)
+	return !c.timestamp() && !c.before().meets(machineSenses)
 }
 
 // wordBeside reports whether what stands before (-1) or after (+1) the run is
@@ -264,8 +275,6 @@ type compacted struct {
 	groups  uint64 // grouping of the run
 	sep     byte
 	grouped bool // these are known
-	said    bool // spoken, of the run
-	asked   bool // said is known
 }
 
 // compact returns the run without its separators and with letters in upper
@@ -289,7 +298,7 @@ func (c *candidate) compactAnyCase() []byte {
 func (c *candidate) flatten() *compacted {
 	f := &c.flat
 	if f.start != c.start || f.end != c.end || c.end == 0 {
-		f.start, f.end, f.grouped, f.asked = c.start, c.end, false, false
+		f.start, f.end, f.grouped = c.start, c.end, false
 		f.set(c.run())
 	}
 	return f

@@ -94,6 +94,9 @@ func capitalized(text []byte, from, limit int) (end, words int) {
 }
 
 func isCapital(w []byte) bool {
+	if w[0] < 0x80 {
+		return w[0]-'A' <= 25
+	}
 	r, _ := utf8.DecodeRune(w)
 	return unicode.IsUpper(r)
 }

@@ -125,7 +125,7 @@ func (s *Scratch) named(c *candidate, m meaning, loose bool, v, e int) {
 		}
 	}
 	c.key, c.about, c.assigned, c.name = key, about, false, nil
-	c.flat.end = 0 // what it knows was asked with the other key
+	c.voice.end = 0 // asked with the other key
 }
 
 // compared handles a comparison whose constant stands first: "value" == name,

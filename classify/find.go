@@ -33,6 +33,8 @@ type Scratch struct {
 	work, maxWork           int     // detectors started in this document, and how many may be
 	digitsDone, literalDone int     // up to where in the text digits and literals were looked at already
 	quiet                   int     // words of digits alone before the place that is looked at
+	gated                   bool    // the key, or what is around it, opens a gate
+	letterAt                int     // no letter stands before it in the text behind the place looked at last
 	field                   int32   // that is being looked at
 	first                   int     // its first finding
 	labels                  bool    // a container has a label
@@ -325,10 +327,10 @@ func (s *Scratch) value(c *candidate, f *payload.Field, p *path, text []byte) {
 	case payload.KindNumber:
 		// Only whole numbers can be identifiers.
 		if len(text) >= minDigits && len(text) <= maxDigits && digitsOnly(text) && !(c.key.has(senseTime) && isTime(text)) {
-			s.tryAll(c, s.plan.word[len(text)].all, 0, len(text))
-			copy(s.digits[:], text)
-			c.digits = s.digits[:len(text)]
-			s.tryGated(c, &s.plan.digits[len(text)], min(uint64(len(text)), 15), true, 0, len(text))
+			r, groups := shape{n: len(text)}, min(uint64(len(text)), 15)
+			s.tryRun(c, s.plan.word[len(text)], r, groups, true, 0, len(text))
+			c.digits = text
+			s.tryRun(c, s.plan.digits[len(text)], r, groups, true, 0, len(text))
 		} else if c.root && exponential(text) {
 			s.scan(c)
 		}
@@ -348,7 +350,7 @@ func (s *Scratch) open(c *candidate, i int32, kind payload.Kind, text []byte) {
 	c.raw, c.kind, c.nearFrom = text, kind, -1
 	c.assigned, c.root, c.digits, c.rest = false, false, nil, 0
 	c.start, c.end, c.array = 0, 0, arrayShape{}
-	c.flat.end, c.hinted.from, c.hinted.to, c.edges.known = 0, -1, -1, false
+	c.flat.end, c.voice.end, c.hinted.from, c.hinted.to, c.edges.known = 0, 0, -1, -1, false
 	s.digitsDone, s.literalDone = 0, 0
 }
 

@@ -1,109 +1,226 @@
 package classify
 
-// gated is the detectors of digits or words in a row of one length, by what
-// their gates ask for: a run that no word speaks of and that is written in no
-// special way starts few of them.
-type gated struct {
-	all     []DetectorID // in order
-	open    []DetectorID // those without a gate
-	plain   []DetectorID // these, and those whose gates let runs in one piece through
+import "math/bits"
+
+// gate is what must hold for a run (onDigits, onWord, onWords) before find is
+// worth a look: one of the meanings or words is near, or the run is written in
+// one of the ways. It says no more than find itself would: without it nothing
+// else is found, only later.
+type gate struct {
+	senses senses   // of the key, what is around it, or the five words before
+	words  hint     // of the five words before
+	after  hint     // of the five words after
+	groups []uint64 // the lengths of the run's groups: see form.groups
+	plain  bool     // the run is in one piece
+	spoken bool     // the run is in one piece, where somebody may be speaking
+	lead   bool     // the digits begin with 0, or the run with + or (
+}
+
+// shape is what the letters and digits of a run are, without what stands
+// between them.
+type shape struct {
+	n       int
+	letters uint64 // which of the first 64 places are letters
+	mixed   bool   // letters that stand together differ in case
+}
+
+// join is the shape of two runs in a row.
+func (a shape) join(b shape) shape {
+	return shape{n: a.n + b.n, letters: a.letters | b.letters<<a.n, mixed: a.mixed || b.mixed}
+}
+
+// shapeWanted is a shape that detectors want, as masks of places.
+type shapeWanted struct {
+	care, letters uint64
+	ids           uint64 // the detectors, by their place in the list
+}
+
+// readShape reads a detector's shape for runs of n places, and reports whether
+// such a run can have it.
+func readShape(s string, n int) (w shapeWanted, ok bool) {
+	if len(s) > n {
+		return w, false
+	}
+	for i, b := range []byte(s) {
+		switch b {
+		case 'A':
+			w.letters |= 1 << i
+			w.care |= 1 << i
+		case '9':
+			w.care |= 1 << i
+		}
+	}
+	return w, true
+}
+
+// list is up to 64 detectors of runs of one length, as sets of bits by what
+// they want. What a run is starts those that can match it and no others; most
+// runs start none.
+type list struct {
+	ids     []DetectorID // in order
+	free    uint64       // those without a shape
+	shapes  []shapeWanted
+	open    uint64 // those without a gate
+	plain   uint64 // these, and those that a run in one piece starts
+	spoken  uint64
+	leading uint64
 	printed []printing
-	leading []DetectorID // those that leading zeros, plus signs and brackets start, too
-	senses  senses       // what opens any of the gates
+	senses  senses // what opens any of the gates
 	words   hint
 	after   hint
 }
 
-// printing is the detectors that a way of writing starts, those without a gate
-// included.
+// printing is the detectors that a way of writing starts.
 type printing struct {
-	groups uint64
-	ids    []DetectorID
+	groups, ids uint64
 }
 
-func (g *gated) add(id DetectorID, d *detector) {
-	g.all = append(g.all, id)
-	if d.gate == nil {
+// lists is the detectors of one length: as a rule one list.
+type lists []list
+
+func (ls *lists) add(id DetectorID, d *detector, n int, digits bool) {
+	var shapes []shapeWanted
+	for _, s := range d.shapes {
+		if w, ok := readShape(s, n); ok && (!digits || w.letters == 0) {
+			shapes = append(shapes, w)
+		}
+	}
+	if len(d.shapes) > 0 && shapes == nil {
+		return // no run of this length has its shape
+	}
+	if k := len(*ls); k == 0 || len((*ls)[k-1].ids) == 64 {
+		*ls = append(*ls, list{})
+	}
+	l := &(*ls)[len(*ls)-1]
+	bit := uint64(1) << len(l.ids)
+	l.ids = append(l.ids, id)
+	if shapes == nil {
+		l.free |= bit
+	}
+	for _, w := range shapes {
+		l.want(w, bit)
+	}
+	k := d.gate
+	if k == nil {
+		l.open |= bit
 		return
 	}
-	g.senses, g.words, g.after = g.senses.union(d.gate.senses), g.words|d.gate.words, g.after|d.gate.after
-	for _, x := range d.gate.groups {
-		if !g.knows(x) {
-			g.printed = append(g.printed, printing{groups: x})
-		}
+	if k.plain {
+		l.plain |= bit
 	}
+	if k.spoken {
+		l.spoken |= bit
+	}
+	if k.lead {
+		l.leading |= bit
+	}
+	for _, g := range k.groups {
+		l.print(g, bit)
+	}
+	l.senses, l.words, l.after = l.senses.union(k.senses), l.words|k.words, l.after|k.after
 }
 
-func (g *gated) knows(groups uint64) bool {
-	for i := range g.printed {
-		if g.printed[i].groups == groups {
-			return true
+func (l *list) want(w shapeWanted, bit uint64) {
+	for i := range l.shapes {
+		if x := &l.shapes[i]; x.care == w.care && x.letters == w.letters {
+			x.ids |= bit
+			return
 		}
 	}
-	return false
+	w.ids = bit
+	l.shapes = append(l.shapes, w)
 }
 
-// close makes the lists once all detectors were added.
-func (g *gated) close(ds []detector) {
-	for _, id := range g.all {
-		k := ds[id].gate
-		if k == nil {
-			g.open = append(g.open, id)
+func (l *list) print(groups, bit uint64) {
+	for i := range l.printed {
+		if l.printed[i].groups == groups {
+			l.printed[i].ids |= bit
+			return
 		}
-		if k == nil || k.lead {
-			g.leading = append(g.leading, id)
-		}
-		if k == nil || k.plain {
-			g.plain = append(g.plain, id)
-		}
-		for i := range g.printed {
-			if p := &g.printed[i]; k == nil || k.lead || k.prints(p.groups, false) {
-				p.ids = append(p.ids, id)
+	}
+	l.printed = append(l.printed, printing{groups, bit})
+}
+
+// of returns the detectors that can match a run by its shape.
+func (l *list) of(r shape) uint64 {
+	ids := l.free
+	if !r.mixed {
+		for i := range l.shapes {
+			if w := &l.shapes[i]; r.letters&w.care == w.letters {
+				ids |= w.ids
 			}
 		}
 	}
+	return ids
 }
 
-// of returns the detectors that a run starts when no word speaks of it.
-func (g *gated) of(groups uint64, plain, lead bool) []DetectorID {
-	if plain {
-		return g.plain
-	}
-	for i := range g.printed {
-		if g.printed[i].groups == groups {
-			return g.printed[i].ids
-		}
-	}
-	if lead {
-		return g.leading
-	}
-	return g.open
-}
-
-// tryGated starts the detectors of a list whose gates are open for the run
-// text[from:to], written in groups, or plain: in one piece.
-func (s *Scratch) tryGated(c *candidate, g *gated, groups uint64, plain bool, from, to int) bool {
-	if len(g.open) == len(g.all) {
-		return s.tryAll(c, g.all, from, to)
-	}
-	c.start, c.end = from, to
-	near, words := c.context(), c.hintsBefore()
-	after := hint(0)
-	if g.after != 0 {
-		after = c.hintsAfter()
-	}
-	b := c.text[from]
-	lead := b == '0' || b == '+' || b == '('
-	if g.words&words|g.after&after == 0 && !g.senses.meets(near) {
-		return s.tryAll(c, g.of(groups, plain, lead), from, to)
-	}
+// tryRun starts the detectors of lists that can match the run text[from:to] by
+// its shape, and whose gates are open. The run is written in groups, or plain:
+// in one piece.
+func (s *Scratch) tryRun(c *candidate, ls lists, r shape, groups uint64, plain bool, from, to int) bool {
 	hit := false
-	for _, id := range g.all {
-		k := s.owner.detectors[id].gate
-		if k == nil || k.words&words|k.after&after != 0 || k.senses.meets(near) || k.lead && lead || k.prints(groups, plain) {
-			if _, ok := s.startFrom(c, id, from, to); ok {
+	for i := range ls {
+		l := &ls[i]
+		ids := l.of(r)
+		if from > 0 && c.text[from-1] >= 0x80 {
+			ids = 1<<len(l.ids) - 1 // what stands before may belong to it
+		}
+		if ids != 0 {
+			c.start, c.end = from, to
+			if ids = s.opened(c, l, ids, groups, plain); ids != 0 && s.startAll(c, l, ids, from, to) {
 				hit = true
 			}
+		}
+	}
+	return hit
+}
+
+// opened returns which of the detectors have an open gate for the run. It asks
+// first what costs least.
+func (s *Scratch) opened(c *candidate, l *list, ids uint64, groups uint64, plain bool) uint64 {
+	ready := l.open
+	if b := c.text[c.start]; b == '0' || b == '+' || b == '(' {
+		ready |= l.leading
+	}
+	if plain {
+		ready |= l.plain
+		if l.spoken&ids&^ready != 0 && c.spoken() {
+			ready |= l.spoken
+		}
+	}
+	for i := range l.printed {
+		if l.printed[i].groups == groups {
+			ready |= l.printed[i].ids
+			break
+		}
+	}
+	closed := ids &^ ready
+	if closed == 0 {
+		return ids
+	}
+	near, words := c.context(), c.hintsBefore()
+	after := hint(0)
+	if l.after != 0 {
+		after = c.hintsAfter()
+	}
+	if l.words&words|l.after&after == 0 && !l.senses.meets(near) {
+		return ids & ready
+	}
+	for ; closed != 0; closed &= closed - 1 {
+		k := s.owner.detectors[l.ids[bits.TrailingZeros64(closed)]].gate
+		if k.words&words|k.after&after != 0 || k.senses.meets(near) {
+			ready |= closed & -closed
+		}
+	}
+	return ids & ready
+}
+
+// startAll starts detectors of a list on a run.
+func (s *Scratch) startAll(c *candidate, l *list, ids uint64, from, to int) bool {
+	hit := false
+	for ; ids != 0; ids &= ids - 1 {
+		if _, ok := s.startFrom(c, l.ids[bits.TrailingZeros64(ids)], from, to); ok {
+			hit = true
 		}
 	}
 	return hit

@@ -1,7 +1,5 @@
 package classify
 
-import "slices"
-
 // A byte's classes, for the scanner's one table.
 const (
 	isLower  = 1 << iota // a-z
@@ -40,122 +38,13 @@ var byteClass = func() (t [256]uint8) {
 	return t
 }()
 
-// plan is the detectors by what starts them, made once for a classifier.
-type plan struct {
-	digits    [maxDigits + 1]gated  // by number of digits
-	word      [maxPlanned + 1]gated // by length
-	words     [maxWords + 1]gated   // by number of letters and digits
-	numbers   [maxWords + 1]gated   // of these, what digits alone can be, too
-	dotted    []DetectorID
-	colons    []DetectorID
-	at        []DetectorID
-	url       []DetectorID
-	token     []DetectorID
-	literals  []literal                  // by bucket
-	buckets   [literalBuckets + 1]uint16 // where in literals each begins
-	groups    []DetectorID               // onGroup
-	key       []DetectorID               // onKey
-	wordsFor  senses                     // what the detectors of words need
-	groupsFor senses                     // of detectors on groups
-	minWords  int                        // the shortest run that any of them takes
-	anyWords  bool                       // there are detectors of words
-	wordsAny  bool                       // one of them needs nothing
-}
-
-// maxPlanned is the longest word that detectors are told apart by.
-const maxPlanned = 64
-
-type literal struct {
-	text string
-	by   DetectorID
-}
-
-// literalBuckets is how many groups literals are put in, by their first three
-// bytes.
-const literalBuckets = 1024
-
-func literalBucket(a, b, c byte) uint32 {
-	return (uint32(a) | uint32(b)<<8 | uint32(c)<<16) * 0x9E3779B1 >> 22
-}
-
-func newPlan(ds []detector) *plan {
-	p := &plan{}
-	for i := range ds {
-		d, id := &ds[i], DetectorID(i)
-		hi := func(limit int) int {
-			if d.max == 0 || d.max > limit {
-				return limit
-			}
-			return d.max
-		}
-		if d.on&onDigits != 0 {
-			for n := d.min; n <= hi(maxDigits); n++ {
-				p.digits[n].add(id, d)
-			}
-		}
-		if d.on&onWord != 0 {
-			for n := d.min; n <= hi(maxPlanned); n++ {
-				p.word[n].add(id, d)
-			}
-		}
-		if d.on&onWords != 0 {
-			for n := d.min; n <= hi(maxWords); n++ {
-				p.words[n].add(id, d)
-				if d.on&onDigits != 0 {
-					p.numbers[n].add(id, d)
-				}
-			}
-			if !p.anyWords || d.min < p.minWords {
-				p.minWords = d.min
-			}
-			p.anyWords = true
-			if d.needs {
-				p.wordsFor = p.wordsFor.union(sensesOf(d.senses))
-			} else {
-				p.wordsAny = true
-			}
-		}
-		if d.on&onGroup != 0 {
-			p.groupsFor = p.groupsFor.union(sensesOf(d.senses))
-		}
-		for on, list := range map[start]*[]DetectorID{onDotted: &p.dotted, onColons: &p.colons, onAt: &p.at, onURL: &p.url, onToken: &p.token, onGroup: &p.groups, onKey: &p.key} {
-			if d.on&on != 0 {
-				*list = append(*list, id)
-			}
-		}
-		if d.on&onLiteral != 0 {
-			for _, l := range d.literals {
-				p.literals = append(p.literals, literal{l, id})
-			}
-		}
-	}
-	for n := range p.digits {
-		p.digits[n].close(ds)
-	}
-	for n := range p.word {
-		p.word[n].close(ds)
-	}
-	for n := range p.words {
-		p.words[n].close(ds)
-		p.numbers[n].close(ds)
-	}
-	bucket := func(l literal) uint32 { return literalBucket(l.text[0], l.text[1], l.text[2]) }
-	slices.SortStableFunc(p.literals, func(a, b literal) int { return int(bucket(a)) - int(bucket(b)) })
-	for _, l := range p.literals {
-		p.buckets[bucket(l)+1]++
-	}
-	for i := range literalBuckets {
-		p.buckets[i+1] += p.buckets[i]
-	}
-	return p
-}
-
 // scan looks for candidates in c.text and reports what their detectors find.
 // Its cost is linear: one table look-up a byte, and at a candidate work bounded
 // by constants.
 func (s *Scratch) scan(c *candidate) {
 	t := c.text
-	s.quiet = 0
+	s.quiet, s.letterAt = 0, 0
+	s.gated = c.key.union(c.about).meets(s.plan.gates)
 	for i := 0; i < len(t) && s.work <= s.maxWork; {
 		if byteClass[t[i]]&isBreak != 0 {
 			if t[i] >= 0x80 {
@@ -213,61 +102,70 @@ func (s *Scratch) word(c *candidate, from, to int, m uint8) {
 	if to-from >= minToken && m&isAlnum != 0 || to-from >= minMixed && m&isDigit != 0 && m&isLetter != 0 {
 		s.tokens(c, from, to)
 	}
+	signs := 0
 	for i := from; i < to && s.work <= s.maxWork; {
-		b := t[i]
-		k := byteClass[b]
-		if i == from || byteClass[t[i-1]]&isAlnum == 0 {
-			if i >= s.literalDone && s.literalAt(t, i) {
-				s.literal(c, i, to)
-			}
+		k := byteClass[t[i]]
+		if (i == from || byteClass[t[i-1]]&isAlnum == 0) && i >= s.literalDone && s.literalAt(t, i) {
+			s.literal(c, i, to)
 		}
-		switch {
-		case k&isAlnum != 0:
-			j, am := i, uint8(0)
-			for j < to && byteClass[t[j]]&isAlnum != 0 {
-				am |= byteClass[t[j]]
-				j++
+		if k&isAlnum == 0 {
+			switch {
+			case k&isAt != 0:
+				s.at(c, from, to, i)
+			case k&(isColon|isEquals) != 0:
+				s.assign(c, i)
 			}
-			if am&isDigit != 0 {
-				c.quiet = s.quiet
-				s.alnum(c, from, to, i, j, am)
-				c.quiet = 0
-			}
-			if s.quiet++; am&isLetter != 0 {
-				s.quiet = 0
-			}
-			i = j
-		case k&isAt != 0:
-			s.at(c, from, to, i)
+			signs++
 			i++
-		case b == ':' || b == '=':
-			s.assign(c, i)
-			i++
-		default:
-			i++
+			continue
 		}
+		j, am := i+1, k
+		for j < to && byteClass[t[j]]&isAlnum != 0 {
+			am |= byteClass[t[j]]
+			j++
+		}
+		if am&isDigit != 0 {
+			c.quiet = s.quiet
+			s.alnum(c, i, j, am)
+			c.quiet = 0
+		}
+		if s.quiet++; am&isLetter != 0 {
+			s.quiet = 0
+		}
+		i = j
 	}
-	if m&isColon != 0 || m&isDigit != 0 {
+	if signs >= 2 && m&(isColon|isDigit) != 0 {
 		s.separated(c, from, to, m)
 	}
 }
 
 // alnum looks at a run of letters and digits, at least one digit, in a word.
-func (s *Scratch) alnum(c *candidate, from, to, i, j int, m uint8) {
+func (s *Scratch) alnum(c *candidate, i, j int, m uint8) {
 	t, p := c.text, s.plan
-	if n := j - i; n <= maxPlanned && len(p.word[n].all) > 0 {
-		if c.quiet >= quietWords {
-			s.tryGated(c, &p.word[n], min(uint64(n), 15), true, i, j)
-		} else { // most refuse a word by its letters, before they ask what is near
-			s.tryAll(c, p.word[n].all, i, j)
-		}
+	r := shape{n: j - i}
+	if m&isLetter != 0 {
+		r.read(t[i:j])
 	}
-	if m&isLetter == 0 && i >= s.digitsDone && (i == 0 || byteClass[t[i-1]]&isAlnum == 0) && !insideDigits(t, i) {
-		s.digitsDone = s.digitGroups(c, i)
+	if r.n <= maxPlanned && len(p.word[r.n]) > 0 {
+		s.tryRun(c, p.word[r.n], r, min(uint64(r.n), 15), true, i, j)
+	}
+	if m&isLetter == 0 && i >= s.digitsDone && !insideDigits(t, i) {
+		s.digitsDone = s.digitGroups(c, i, j)
 	}
 	if p.anyWords && (p.wordsAny || c.context().meets(p.wordsFor)) {
-		s.wordGroups(c, i, j)
+		s.wordGroups(c, i, j, r)
 	}
+}
+
+// read sets the shape to that of letters and digits in one piece.
+func (r *shape) read(run []byte) {
+	upper := uint64(0)
+	for i, b := range run[:min(len(run), 64)] {
+		k := uint64(byteClass[b])
+		r.letters |= (k/isLower | k/isUpper) & 1 << i
+		upper |= k / isUpper & 1 << i
+	}
+	r.mixed = r.letters&(r.letters>>1)&(upper^upper>>1) != 0
 }
 
 // insideDigits reports whether the digits at i are the fraction of a number or

@@ -7,18 +7,12 @@ const maxGroups = 10
 // maxPrefixes is how many leading parts of a run are tried.
 const maxPrefixes = 6
 
-// digitGroups starts detectors at digits in groups, and returns before where no
-// other run needs to start: the end of what was found. In a long row of short
-// groups, a table of numbers, it is the end of the row.
-func (s *Scratch) digitGroups(c *candidate, i int) int {
+// digitGroups starts detectors at digits in groups, of which the first is
+// text[i:j], and returns before where no other run needs to start: the end of
+// what was found. In a long row of short groups, a table of numbers, it is the
+// end of the row.
+func (s *Scratch) digitGroups(c *candidate, i, j int) int {
 	t, p := c.text, s.plan
-	var ends [maxGroups]int       // of each group in t
-	var sizes [maxGroups]int      // digits up to there
-	var written [maxGroups]uint64 // the lengths of the groups up to there
-	n, groups, short := 0, 0, 0
-	way := uint64(0)
-	var sep byte
-	j := i
 	start := i
 	for back := 1; back <= 2 && i-back >= 0; back++ { // "+49", "(030)", "+(49)"
 		if b := t[i-back]; b == '+' || b == '(' {
@@ -28,52 +22,111 @@ func (s *Scratch) digitGroups(c *candidate, i int) int {
 		}
 	}
 	phone := start < i
-	for groups < maxGroups {
-		for j < len(t) && byteClass[t[j]]&isDigit != 0 && n < maxDigits {
-			s.digits[n] = t[j]
-			n++
+	var sep byte
+	if n := j - i; n > maxDigits || n < minDigits && nextGroup(t, j, &sep, true) == j {
+		return 0
+	}
+	var ends [maxGroups]int       // of each group in t
+	var sizes [maxGroups]int      // digits up to there
+	var written [maxGroups]uint64 // the lengths of the groups up to there
+	n, groups, short := 0, 0, 0
+	way := uint64(0)
+	closed := !phone && t[i] != '0' && s.silent(c, j) // only ways of writing start anything
+	sep = 0
+	for at := i; ; {
+		for j = at; j < len(t) && byteClass[t[j]]&isDigit != 0 && n+j-at < maxDigits; {
 			j++
 		}
+		size := j - at
 		if j < len(t) && byteClass[t[j]]&isAlnum != 0 {
 			break // a letter touches it, or it is too long
-		}
-		size := n
-		if groups > 0 {
-			size -= sizes[groups-1]
 		}
 		if size < 3 {
 			short++
 		}
+		n += size
 		way = way<<4 | min(uint64(size), 15)
 		ends[groups], sizes[groups], written[groups] = j, n, way
 		groups++
-		k := j
-		for k < len(t) && k-j < 3 && isSeparator(t[k], &sep, phone || n <= 5) {
-			k++
+		if closed && groups == 2 && short < 2 && p.pairs[way>>4]>>(way&15)&1 == 0 && !s.single(c, i, ends[0]) {
+			return 0
 		}
-		if k == j || k >= len(t) || byteClass[t[k]]&isDigit == 0 {
+		at = nextGroup(t, j, &sep, phone || n <= 5)
+		if at == j || groups == maxGroups {
 			break
 		}
-		j = k
 	}
 	done := 0
 	if groups == maxGroups && short == maxGroups {
 		done = ends[groups-1]
 	}
 	for g, tried := groups-1, 0; g >= 0 && tried < maxPrefixes; g-- {
-		list := &p.digits[sizes[g]]
-		if sizes[g] < minDigits || len(list.all) == 0 {
+		list := p.digits[sizes[g]]
+		if sizes[g] < minDigits || len(list) == 0 {
 			continue
 		}
 		tried++
-		c.digits, c.rest, c.last = s.digits[:sizes[g]], groups-1-g, ends[groups-1]
-		if s.tryGated(c, list, written[g], g == 0 && start == i, start, ends[g]) {
+		c.digits, c.rest, c.last = s.digitsOf(t[i:ends[g]]), groups-1-g, ends[groups-1]
+		if s.tryRun(c, list, shape{n: sizes[g]}, written[g], g == 0 && !phone, start, ends[g]) {
 			done = ends[g]
 			break
 		}
 	}
 	c.digits, c.rest = nil, 0
 	return done
+}
+
+// nextGroup returns where the digits behind separators at t[j] begin, or j
+// where there are none.
+func nextGroup(t []byte, j int, sep *byte, mixed bool) int {
+	k := j
+	for k < len(t) && k-j < 3 && isSeparator(t[k], sep, mixed) {
+		k++
+	}
+	if k == j || k >= len(t) || byteClass[t[k]]&isDigit == 0 {
+		return j
+	}
+	return k
+}
+
+// digitsOf returns the digits of a run.
+func (s *Scratch) digitsOf(run []byte) []byte {
+	n := 0
+	for _, b := range run {
+		if byteClass[b]&isDigit != 0 {
+			s.digits[n] = b
+			n++
+		}
+	}
+	return s.digits[:n]
+}
+
+// silent reports whether nothing can be near the digits that end at text[end]
+// that opens a gate: neither the key and what is around it, nor words before
+// or after. It may report false where that is so.
+func (s *Scratch) silent(c *candidate, end int) bool {
+	if c.quiet < quietWords || s.gated {
+		return false
+	}
+	t := c.text
+	s.letterAt = max(s.letterAt, end)
+	for s.letterAt < len(t) && s.letterAt < end+hintBytes && byteClass[t[s.letterAt]]&isLetter == 0 && t[s.letterAt] < 0x80 {
+		s.letterAt++
+	}
+	return s.letterAt == len(t) || s.letterAt >= end+hintBytes
+}
+
+// single reports whether digits in one piece would start a detector.
+func (s *Scratch) single(c *candidate, from, to int) bool {
+	n := to - from
+	for k := range s.plan.digits[n] {
+		l := &s.plan.digits[n][k]
+		c.start, c.end = from, to
+		if s.opened(c, l, l.of(shape{n: n}), min(uint64(n), 15), true) != 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // minDigits is the fewest digits that onDigits starts at.
@@ -100,17 +153,17 @@ func isSeparator(b byte, sep *byte, mixed bool) bool {
 const maxWords = 40
 
 // wordGroups starts detectors at words in a row, the one at text[i:j] among
-// the first three.
-func (s *Scratch) wordGroups(c *candidate, i, j int) {
-	t := c.text
-	from, joints := i, 0 // joints: separators between from and i
-	for ; joints < 2; joints++ {
+// the first three; r is its shape.
+func (s *Scratch) wordGroups(c *candidate, i, j int, r shape) {
+	t, p := c.text, s.plan
+	from := i
+	for range 2 {
 		k := from
 		if k < 2 || !joins(t[k-1]) || byteClass[t[k-2]]&isAlnum == 0 {
 			break
 		}
 		k--
-		for k > 0 && byteClass[t[k-1]]&isAlnum != 0 {
+		for k > 0 && byteClass[t[k-1]]&isAlnum != 0 && from-k <= 6 {
 			k--
 		}
 		w := t[k : from-1]
@@ -122,65 +175,19 @@ func (s *Scratch) wordGroups(c *candidate, i, j int) {
 		}
 		from = k
 	}
-	letter := -1 // where the first letter stands
-	for k := from; k < j; k++ {
-		if byteClass[t[k]]&isLetter != 0 {
-			letter = k
-			break
+	if from == i && (j+1 >= len(t) || !joins(t[j]) || byteClass[t[j+1]]&isAlnum == 0) {
+		if r.n <= maxWords {
+			s.oneWord(c, i, j, r)
 		}
-	}
-	var ends, sizes [12]int // of the words from text[i] on, and how long each is
-	n := 0
-	for k, w := j, i; n < len(ends) && k-from <= maxWords; {
-		ends[n], sizes[n] = k, k-w
-		n++
-		if k+1 >= len(t) || !joins(t[k]) || byteClass[t[k+1]]&isAlnum == 0 {
-			break
-		}
-		w = k + 1
-		for k = w; k < len(t) && byteClass[t[k]]&isAlnum != 0; k++ {
-			if letter < 0 && byteClass[t[k]]&isLetter != 0 {
-				letter = k
-			}
-		}
-		if plainWord(t[w:k]) {
-			break
-		}
-	}
-	if n == 0 || ends[n-1]-from-joints-n+1 < s.plan.minWords {
 		return
 	}
-	for start := from; ; joints-- {
-		// The lengths of the words from start on.
-		var written [12]uint64
-		way := uint64(0)
-		for k := start; k < i; {
-			w := k
-			for k < i && byteClass[t[k]]&isAlnum != 0 {
-				k++
-			}
-			way = way<<4 | min(uint64(k-w), 15)
-			k++
-		}
-		for g := range n {
-			way = way<<4 | min(uint64(sizes[g]), 15)
-			written[g] = way
-		}
-		for g := n - 1; g >= 0; g-- {
-			size := ends[g] - start - joints - g
-			if size > maxWords {
-				continue
-			}
-			list := &s.plan.words[size]
-			if letter < 0 || ends[g] <= letter {
-				list = &s.plan.numbers[size]
-			}
-			if len(list.all) == 0 {
-				continue
-			}
-			if s.tryGated(c, list, written[g], g == 0 && start == i, start, ends[g]) {
+	for start := from; ; {
+		if p.anyBegin || p.canBegin(t, start) {
+			if s.wordsFrom(c, from, start, i, j, r) {
 				return
 			}
+		} else if start == i && r.n <= maxWords {
+			s.oneWord(c, i, j, r)
 		}
 		if start == i {
 			return
@@ -190,6 +197,98 @@ func (s *Scratch) wordGroups(c *candidate, i, j int) {
 		}
 		start++
 	}
+}
+
+// canBegin reports whether a run that begins at text[at] can have the shape of
+// any detector of words, by its first eight places.
+func (p *plan) canBegin(t []byte, at int) bool {
+	if at > 0 && t[at-1] >= 0x80 {
+		return true
+	}
+	m := 0
+	for n := 0; n < 8 && at < len(t); at++ {
+		k := byteClass[t[at]]
+		if k&isAlnum == 0 {
+			if !joins(t[at]) || byteClass[t[at-1]]&isAlnum == 0 {
+				break
+			}
+			continue
+		}
+		if k&isLetter != 0 {
+			m |= 1 << n
+		}
+		n++
+	}
+	return p.begins[m>>6]>>(m&63)&1 != 0
+}
+
+// oneWord starts the detectors of words in a row at one word.
+func (s *Scratch) oneWord(c *candidate, i, j int, r shape) {
+	ls := s.plan.single[r.n]
+	if r.letters == 0 {
+		ls = s.plan.singles[r.n]
+	}
+	s.tryRun(c, ls, r, min(uint64(r.n), 15), true, i, j)
+}
+
+// wordsFrom starts detectors at words in a row from text[start] on, up to each
+// word from text[i:j] on, longest first, until one finds something. The words
+// before i are of letters alone; from is where the first of them begins.
+func (s *Scratch) wordsFrom(c *candidate, from, start, i, j int, r shape) bool {
+	t, p := c.text, s.plan
+	var all shape
+	way := uint64(0)
+	for k := start; k < i; k++ { // k stops at the separator
+		w := k
+		for byteClass[t[k]]&isAlnum != 0 {
+			k++
+		}
+		word := shape{n: k - w}
+		word.read(t[w:k])
+		all, way = all.join(word), way<<4|uint64(k-w)
+	}
+	all, way = all.join(r), way<<4|min(uint64(r.n), 15)
+	var ends [12]int // of the words from text[i] on
+	var shapes [12]shape
+	var written [12]uint64 // the lengths of the words up to there
+	n := 0
+	for k := j; n < len(ends) && k-from <= maxWords; {
+		ends[n], shapes[n], written[n] = k, all, way
+		n++
+		if k+1 >= len(t) || !joins(t[k]) || byteClass[t[k+1]]&isAlnum == 0 {
+			break
+		}
+		w := k + 1
+		for k = w; k < len(t) && byteClass[t[k]]&isAlnum != 0; {
+			k++
+		}
+		if plainWord(t[w:k]) {
+			break
+		}
+		word := shape{n: k - w}
+		word.read(t[w:k])
+		all, way = all.join(word), way<<4|min(uint64(k-w), 15)
+	}
+	for g := n - 1; g >= 0; g-- {
+		x := shapes[g]
+		if g == 0 && start == i {
+			if x.n <= maxWords {
+				s.oneWord(c, i, j, x)
+			}
+			break
+		}
+		if x.n > maxWords {
+			continue
+		}
+		ls := p.words[x.n]
+		if x.letters == 0 {
+			ls = p.numbers[x.n]
+		}
+		if s.tryRun(c, ls, x, written[g], false, start, ends[g]) {
+			return true
+		}
+	}
+	return false
 }
 
 // plainWord reports whether w is a word of a sentence: lower-case letters, more

@@ -29,7 +29,7 @@ func valueTable(alphabet string) (t [256]uint8) {
 // those of Bitcoin (0, 5), its test network (111, 196), Litecoin (48, 50),
 // Dogecoin (30, 22), Dash (76, 16) and Tron (65).
 func base58Wallet(b []byte) bool {
-	if len(b) < 26 || len(b) > 35 {
+	if len(b) < 26 || len(b) > 35 || b[0] != '1' && len(b) < 34 { // only version 0 gives fewer than 34
 		return false
 	}
 	var raw [25]byte
