@@ -29,6 +29,10 @@ type job struct {
 	reservation spool.Reservation
 
 	cut *cut // set: no message, but the end of those of a generation
+
+	item  batchItem // what becomes of it; with the memory for one uplink, so that most messages need no more
+	entry [1]spool.Entry
+	event [1]Event
 }
 
 // A batchItem is what a shard hands to the committer: the records of one
@@ -102,7 +106,8 @@ var (
 // process takes one message through the stages. Read it first: this is what
 // Sealgate does.
 func (s *shard) process(j *job) *batchItem {
-	item := &batchItem{job: j}
+	item := &j.item
+	*item = batchItem{job: j, entries: j.entry[:0], events: j.event[:0]}
 	start := time.Now()
 
 	verdict := j.gen.Policy.Judge(&s.scratch, s.c.opt.State, j.route, policy.Input{

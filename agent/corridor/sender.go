@@ -61,6 +61,7 @@ type sender struct {
 		inFlight                                         atomic.Int64
 		roundTrip                                        atomic.Int64 // nanoseconds, smoothed
 	}
+	msg     mqtt.Message                // under way to the connection
 	highest map[*spool.Cursor]spool.Pos // furthest position ever sent: what is below it is a resend
 }
 
@@ -302,11 +303,12 @@ func (s *sender) publish(w *window, conn mqtt.Conn, cur *spool.Cursor, rec *spoo
 	w.flights[n] = flight{cur, pos, rec.ID, len(rec.Payload), time.Now()}
 	w.bytes += len(rec.Payload)
 	s.stats.inFlight.Store(int64(len(w.flights)))
-	return conn.Publish(message(rec), func(a mqtt.Ack) { w.acks <- acked{n, a} }) // never blocks: the channel is as long as the window
+	s.msg = message(rec)
+	return conn.Publish(&s.msg, func(a mqtt.Ack) { w.acks <- acked{n, a} }) // never blocks: the channel is as long as the window
 }
 
-func message(rec *spool.Record) *mqtt.Message {
-	return &mqtt.Message{Topic: rec.Topic, Payload: rec.Payload, Props: rec.Props, QoS: rec.QoS, Retain: rec.Retain}
+func message(rec *spool.Record) mqtt.Message {
+	return mqtt.Message{Topic: rec.Topic, Payload: rec.Payload, Props: rec.Props, QoS: rec.QoS, Retain: rec.Retain}
 }
 
 // settle takes one acknowledgement: the record is released, or the connection
@@ -363,7 +365,8 @@ func (s *sender) probe(ctx context.Context, conn mqtt.Conn) (tried, progress boo
 	}
 	s.strikes = strikesAlone // if this does not settle it, begin again
 	answer := make(chan mqtt.Ack, 1)
-	if err := conn.Publish(message(other.rec), func(a mqtt.Ack) { answer <- a }); err != nil {
+	s.msg = message(other.rec)
+	if err := conn.Publish(&s.msg, func(a mqtt.Ack) { answer <- a }); err != nil {
 		return true, false, err
 	}
 	select {

@@ -29,6 +29,8 @@ func main() {
 	flag.IntVar(&o.messages, "n", 20_000, "messages in a round")
 	flag.IntVar(&o.rounds, "rounds", 3, "rounds of each; the median is printed")
 	flag.IntVar(&o.window, "window", 100, "messages under way: of all devices, and of the uplink")
+	flag.StringVar(&o.only, "only", "", "measure only this: bridge, harmless, personal or secret")
+	flag.IntVar(&o.devices, "devices", 0, "measure only with so many devices (default 1 and 50)")
 	flag.Parse()
 	t := &stage{}
 	err := t.run(func() { measure(t, o) })
@@ -38,7 +40,10 @@ func main() {
 	}
 }
 
-type options struct{ messages, rounds, window int }
+type options struct {
+	messages, rounds, window, devices int
+	only                              string
+}
 
 // A figure is the result of one round.
 type figure struct {
@@ -54,17 +59,31 @@ func measure(t *stage, o options) {
 	fmt.Printf("%d messages of %d bytes a round, QoS 1, %d under way, median of %d rounds; in brackets: to the bridge\n\n", o.messages, size, o.window, o.rounds)
 	fmt.Fprintln(w, "\tdevices\tmessages/s\tacknowledged/s\tCPU/message\tcloud's CPU\tRSS idle\tRSS peak\t")
 	for _, devices := range []int{1, 50} {
+		if o.devices != 0 && o.devices != devices {
+			continue
+		}
 		all := make([][]figure, 1+len(messages))
 		for range o.rounds {
-			all[0] = append(all[0], t.round(o, devices, messages[0], plainBridge))
+			if o.only == "" || o.only == "bridge" {
+				all[0] = append(all[0], t.round(o, devices, messages[0], plainBridge))
+			}
 			for i, m := range messages {
-				all[i+1] = append(all[i+1], t.round(o, devices, m, sealgate))
+				if o.only == "" || o.only == m.name {
+					all[i+1] = append(all[i+1], t.round(o, devices, m, sealgate))
+				}
 			}
 		}
-		bridge := median(all[0])
-		bridge.print(w, "mosquitto bridge", devices, bridge)
-		for i, m := range messages {
-			median(all[i+1]).print(w, "sealgate, "+m.name, devices, bridge)
+		var bridge figure
+		for i, fs := range all {
+			if len(fs) == 0 {
+				continue
+			}
+			if i == 0 {
+				bridge = median(fs)
+				bridge.print(w, "mosquitto bridge", devices, bridge)
+			} else {
+				median(fs).print(w, "sealgate, "+messages[i-1].name, devices, bridge)
+			}
 		}
 	}
 	if err := w.Flush(); err != nil {

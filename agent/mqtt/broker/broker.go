@@ -163,10 +163,11 @@ type Broker struct {
 	store  *store // nil without StateDir
 	stats  counters
 
-	now        atomic.Int64 // ticks since Start, for coarse timeouts
-	sequence   atomic.Int64 // order of messages that go into flight
-	willsAway  atomic.Int64 // wills on their way to the sink
-	handshakes atomic.Int64 // TLS connections, from accept to the end
+	now        atomic.Int64  // ticks since Start, for coarse timeouts
+	heard      atomic.Uint64 // grows when a subscription is added
+	sequence   atomic.Int64  // order of messages that go into flight
+	willsAway  atomic.Int64  // wills on their way to the sink
+	handshakes atomic.Int64  // TLS connections, from accept to the end
 	draining   atomic.Bool
 	ctx        context.Context // ends when Close ends
 	cancel     context.CancelFunc
@@ -233,8 +234,8 @@ func New(opts Options) (*Broker, error) {
 	caps.Compatibilities.NoInheritedPropertiesOnAck = true
 	b.srv = mochi.New(&mochi.Options{
 		Capabilities:             caps,
-		ClientNetWriteBufferSize: 1, // one packet per Write: see link
-		ClientNetReadBufferSize:  8 << 10,
+		ClientNetWriteBufferSize: 1,   // one packet per Write: see link
+		ClientNetReadBufferSize:  512, // the link's buffer is the large one
 		SysTopicResendInterval:   30,
 		// mochi logs topics, client ids and whole packets
 		Logger: slog.New(slog.DiscardHandler),

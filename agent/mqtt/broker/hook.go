@@ -57,7 +57,7 @@ func (h *hook) ID() string { return "sealgate" }
 
 func (h *hook) Provides(m byte) bool {
 	return slices.Contains([]byte{
-		mochi.OnConnect, mochi.OnConnectAuthenticate, mochi.OnACLCheck, mochi.OnPacketRead,
+		mochi.OnConnect, mochi.OnConnectAuthenticate, mochi.OnSessionEstablished, mochi.OnACLCheck, mochi.OnPacketRead,
 		mochi.OnPacketEncode, mochi.OnPublish, mochi.OnPublishDropped, mochi.OnQosPublish,
 		mochi.OnQosComplete, mochi.OnQosDropped, mochi.OnRetainMessage, mochi.OnRetainedExpired,
 		mochi.OnSubscribed, mochi.OnUnsubscribed, mochi.OnClientExpired,
@@ -89,9 +89,7 @@ func (h *hook) OnPacketRead(cl *mochi.Client, pk packets.Packet) (packets.Packet
 		}
 		return h.readConnect(l, pk)
 	case packets.Publish:
-		if refused = h.b.publish(l, &pk); refused == packets.CodeSuccess {
-			return idle, nil
-		}
+		refused = codeProtocol // before CONNECT; all others are read by the link
 	case packets.Pubrel:
 		if refused = h.b.releaseReceived(l, pk.PacketID); refused == packets.CodeSuccess {
 			return idle, nil
@@ -455,8 +453,16 @@ func (h *hook) markQueued(cl *mochi.Client, pk packets.Packet) {
 	}
 }
 
-func (h *hook) OnSubscribed(cl *mochi.Client, _ packets.Packet, _ []byte) { h.markSession(cl) }
-func (h *hook) OnUnsubscribed(cl *mochi.Client, _ packets.Packet)         { h.markSession(cl) }
+// OnSessionEstablished comes when the subscriptions of a session that goes on
+// are in place again.
+func (h *hook) OnSessionEstablished(*mochi.Client, packets.Packet) { h.b.heard.Add(1) }
+
+func (h *hook) OnSubscribed(cl *mochi.Client, _ packets.Packet, _ []byte) {
+	h.b.heard.Add(1)
+	h.markSession(cl)
+}
+
+func (h *hook) OnUnsubscribed(cl *mochi.Client, _ packets.Packet) { h.markSession(cl) }
 
 func (h *hook) markSession(cl *mochi.Client) {
 	if h.b.store != nil {

@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"net"
@@ -21,6 +22,8 @@ import (
 //   - acknowledgements wait in a ring and leave in the order their messages
 //     arrived, whoever completes them;
 //   - many acknowledgements and deliveries share one system call;
+//   - PUBLISH is read here and never reaches mochi, which copies each packet
+//     several times (see readPublish);
 //   - deadlines are ours: connect, keepalive, write.
 //
 // mochi is configured so that each Write holds exactly one packet.
@@ -44,6 +47,10 @@ type link struct {
 
 	// Used by the reading goroutine only.
 	connected bool
+	in        *bufio.Reader
+	rest      int            // bytes of the packet in hand that mochi has not read yet
+	publish   packets.Packet // in hand
+	silent    silence
 	aliases   map[uint16]string
 	askedID   uint16 // packet id of the SUBSCRIBE or UNSUBSCRIBE in hand
 	deadline  time.Time
@@ -91,6 +98,7 @@ func newLink(b *Broker, d *door, c net.Conn) *link {
 	l := &link{
 		Conn: c, b: b, door: d,
 		version: 4,
+		in:      bufio.NewReaderSize(socket{c, b}, 8<<10),
 		ring:    make([]slot, b.limits.InFlight),
 		wake:    make(chan struct{}, 1),
 		room:    make(chan struct{}, 1),
@@ -100,25 +108,41 @@ func newLink(b *Broker, d *door, c net.Conn) *link {
 	return l
 }
 
-// Read reads from the socket and keeps the client's keepalive deadline, which
-// is renewed at most once a second. While the broker drains, it reads nothing.
+// Read gives mochi the bytes of one packet at most, and none of a PUBLISH: that
+// is handled here. While the broker drains, it reads nothing.
 func (l *link) Read(p []byte) (int, error) {
-	if l.connected && l.keepalive > 0 {
-		// 1.5 times the keepalive [MQTT-3.1.2-24], plus the second's slack
-		if now := time.Now(); now.Sub(l.deadline) > time.Second {
-			l.deadline = now
-			if !l.b.draining.Load() {
-				_ = l.Conn.SetReadDeadline(now.Add(l.keepalive*3/2 + time.Second))
-			}
+	for l.rest == 0 {
+		l.keepAwake()
+		if err := l.next(); err != nil {
+			return 0, l.readError(err)
 		}
 	}
-	n, err := l.Conn.Read(p)
-	l.b.stats.bytesIn.Add(uint64(n))
+	n, err := l.in.Read(p[:min(len(p), l.rest)])
+	l.rest -= n
+	return n, l.readError(err)
+}
+
+func (l *link) readError(err error) error {
 	if l.b.draining.Load() {
 		<-l.ctx.Done()
-		return 0, net.ErrClosed
+		return net.ErrClosed
 	}
-	return n, err
+	return err
+}
+
+// keepAwake keeps the client's keepalive deadline, which is renewed at most
+// once a second.
+func (l *link) keepAwake() {
+	if !l.connected || l.keepalive == 0 {
+		return
+	}
+	// 1.5 times the keepalive [MQTT-3.1.2-24], plus the second's slack
+	if now := time.Now(); now.Sub(l.deadline) > time.Second {
+		l.deadline = now
+		if !l.b.draining.Load() {
+			_ = l.Conn.SetReadDeadline(now.Add(l.keepalive*3/2 + time.Second))
+		}
+	}
 }
 
 // SetDeadline ignores mochi's deadlines: it sets one with every packet, and for
@@ -193,18 +217,23 @@ func (l *link) signal() {
 // empty or the socket fails. It owns closing the socket.
 func (l *link) writer() {
 	defer l.b.links.Done()
-	var spare []byte
+	var (
+		spare []byte
+		dated time.Time // when the deadline was set: at most once a second
+	)
 	for range l.wake {
 		l.mu.Lock()
 		p, closed := l.out, l.closed
 		l.out = spare[:0]
 		l.mu.Unlock()
 		if len(p) > 0 {
-			patience := l.b.limits.WriteTimeout
-			if closed {
-				patience = lastWords
+			switch now := time.Now(); {
+			case closed:
+				_ = l.Conn.SetWriteDeadline(now.Add(lastWords))
+			case now.Sub(dated) > time.Second:
+				dated = now
+				_ = l.Conn.SetWriteDeadline(now.Add(l.b.limits.WriteTimeout + time.Second))
 			}
-			_ = l.Conn.SetWriteDeadline(time.Now().Add(patience))
 			n, err := l.Conn.Write(p)
 			l.b.stats.bytesOut.Add(uint64(n))
 			if err != nil {

@@ -51,7 +51,7 @@ func (b *Broker) publish(l *link, pk *packets.Packet) packets.Code {
 		return b.publishTwo(l, pk)
 	}
 	m := message(pk)
-	b.deliver(pk, l.session.id)
+	b.deliverFrom(l, pk)
 	leaves := b.leaves(pk.TopicName)
 	if qos == 0 {
 		if leaves {
@@ -159,7 +159,7 @@ func (b *Broker) publishTwo(l *link, pk *packets.Packet) packets.Code {
 
 	m := message(pk)
 	if !again {
-		b.deliver(pk, s.id)
+		b.deliverFrom(l, pk)
 	}
 	if !b.leaves(pk.TopicName) {
 		b.settle(s, r, nil)
@@ -292,6 +292,14 @@ func message(pk *packets.Packet) mqtt.Message {
 		}
 	}
 	return m
+}
+
+// deliverFrom is deliver for a client's message, and spares mochi the work where
+// nobody listens.
+func (b *Broker) deliverFrom(l *link, pk *packets.Packet) {
+	if pk.FixedHeader.Retain || !l.unheard(pk.TopicName) {
+		b.deliver(pk, l.session.id)
+	}
 }
 
 // deliver publishes locally: retained state and subscribers, each of which gets
