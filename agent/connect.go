@@ -28,8 +28,12 @@ func (a *Agent) uplink(cfg *config.Uplink) (corridor.Uplink, error) {
 	if _, err := a.dialOptions(cfg); err != nil {
 		return corridor.Uplink{}, fmt.Errorf("uplink %s: %w", cfg.Name, err)
 	}
+	grants, err := a.grants(cfg.Name)
+	if err != nil {
+		return corridor.Uplink{}, fmt.Errorf("uplink %s: %w", cfg.Name, err)
+	}
 	return corridor.Uplink{
-		Name: cfg.Name, Map: mapping, Window: cfg.Window.Messages, WindowBytes: int(cfg.Window.Bytes),
+		Name: cfg.Name, Map: mapping, Grants: grants, Window: cfg.Window.Messages, WindowBytes: int(cfg.Window.Bytes),
 		Dial: func(ctx context.Context) (mqtt.Conn, error) {
 			opt, err := a.dialOptions(cfg)
 			if err != nil {

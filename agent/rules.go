@@ -76,6 +76,7 @@ func (a *Agent) build(now time.Time, inForce *policy.Policy) (*corridor.Generati
 		Signer:        a.keyring.Signer(),
 		Pseudonyms:    a.keyring.Pseudonymizer,
 		Boot:          a.boot,
+		Reference:     a.cfg.Keys.Grants == "reference",
 		Meter:         &a.meter,
 	})
 	if err != nil {

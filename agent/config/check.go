@@ -52,6 +52,10 @@ func (c *Config) check(d *strictyaml.Document) {
 	if c.Keys.Recipients != "" && c.Keys.TrustRoot == "" {
 		d.Errorf("keys.recipients", "keys.trust_root is needed: it says whose signature on the recipients is valid")
 	}
+	oneOf(d, "keys.grants", c.Keys.Grants, "inline", "reference")
+	if c.Keys.GrantsKeep < time.Hour || c.Keys.GrantsKeep > 10*365*24*time.Hour {
+		d.Errorf("keys.grants_keep", "keys.grants_keep must be between 1h and 87600h")
+	}
 	c.checkGuard(d)
 	if c.Metrics.Listen != "off" {
 		if host, _, err := net.SplitHostPort(c.Metrics.Listen); err != nil || !loopback(host) {

@@ -207,6 +207,16 @@ type Keys struct {
 	// TrustRoot is the file of the public keys that may sign the bundle, with
 	// their threshold.
 	TrustRoot string `yaml:"trust_root"`
+	// Grants says how the wrapped data keys travel: inline, in each message; or
+	// reference, as retained messages of their own on
+	// sg/v1/SITE/grants/GATEWAY/KEY. By reference a message is 200 bytes to
+	// several KiB smaller, and whoever deletes the grant of a period, and every
+	// copy of it, makes the messages of that period unreadable. Default: inline.
+	Grants string `yaml:"grants"`
+	// GrantsKeep is how long a retained grant stays at the broker. What arrives
+	// later than that, or is archived without its grants, can't be opened.
+	// Default: 720h.
+	GrantsKeep time.Duration `yaml:"grants_keep"`
 }
 
 // Spool is where protected messages wait for the uplink.
@@ -315,6 +325,8 @@ func (c *Config) defaults(dir string) {
 	set(&c.State, "/var/lib/sealgate")
 	set(&c.Keys.Directory, filepath.Join(c.State, "keys"))
 	set(&c.Keys.Custody, "file")
+	set(&c.Keys.Grants, "inline")
+	set(&c.Keys.GrantsKeep, 720*time.Hour)
 	set(&c.Keys.KEKFile, filepath.Join(c.Keys.Directory, "kek"))
 	set(&c.Spool.Directory, filepath.Join(c.State, "spool"))
 	set(&c.Guard.ObserveThen, "enforce")

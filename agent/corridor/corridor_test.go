@@ -26,6 +26,8 @@ import (
 // memory.
 type gateway struct {
 	t        testing.TB
+	refer    bool // grants travel on their own
+	grants   *corridor.Grants
 	spool    *spool.Spool
 	signer   *crypto.Signer
 	corridor *corridor.Corridor
@@ -55,7 +57,7 @@ func (g *gateway) generation(src string, recipients bool) *corridor.Generation {
 		p = must[*policy.Policy](g.t)(policy.Compile([]byte(src), v, policy.Guard{}))
 	}
 	opt := protect.Options{
-		Policy: p, Gateway: "gw", Signer: g.signer, Boot: 1,
+		Policy: p, Gateway: "gw", Signer: g.signer, Boot: 1, Reference: g.refer,
 		Pseudonyms: func(domains []string) (*crypto.Pseudonymizer, error) {
 			var keys []crypto.PseudonymKey
 			for _, d := range domains {
@@ -100,7 +102,7 @@ func (g *gateway) options(gen *corridor.Generation, dial func(context.Context) (
 			g.mu.Unlock()
 		},
 		Uplinks: []corridor.Uplink{{
-			Name: "cloud", Dial: dial, Window: 32, BackoffMax: 20 * time.Millisecond, AckTimeout: 300 * time.Millisecond,
+			Name: "cloud", Dial: dial, Grants: g.grants, Window: 32, BackoffMax: 20 * time.Millisecond, AckTimeout: 300 * time.Millisecond,
 			Map: func(topic string) (protect.Mapping, bool) {
 				return protect.Mapping{Prefix: "site/"}, !strings.HasPrefix(topic, "stays/")
 			},
@@ -138,6 +140,7 @@ const (
 	acknowledge mood = iota
 	cut              // take it, end the connection without an answer
 	ignore           // take it, never answer
+	refuse           // answer with a reason code of MQTT 5
 )
 
 func (c *cloud) dial(context.Context) (mqtt.Conn, error) {
@@ -185,10 +188,14 @@ func (k *cloudConn) Publish(m *mqtt.Message, acked func(mqtt.Ack)) error {
 		if !k.dead.Swap(true) {
 			k.done <- errCut
 		}
-	case acknowledge:
+	case acknowledge, refuse:
+		var answer mqtt.Ack
+		if mood == refuse {
+			answer.Err = &mqtt.ReasonError{Code: 0x9a}
+		}
 		go func() {
 			if !k.dead.Load() {
-				acked(mqtt.Ack{})
+				acked(answer)
 			}
 		}()
 	}

@@ -191,7 +191,7 @@ func (s *shard) bound(o *protect.Output) {
 }
 
 // records turns one output into the entries of its uplink's logs: the grants
-// that the control log does not hold yet, then the message.
+// that travel on their own and are not in the control log yet, then the message.
 func (s *shard) records(dst []spool.Entry, j *job, uplink int, o *protect.Output) []spool.Entry {
 	for i, grant := range o.Grants {
 		dst = append(dst, spool.Entry{Uplink: uplink, Record: spool.Record{

@@ -21,6 +21,8 @@ type Uplink struct {
 	Map  func(topic string) (m protect.Mapping, ok bool) // from a local topic to the published one; not ok: it does not go there
 	Dial func(ctx context.Context) (mqtt.Conn, error)
 
+	Grants *Grants // for messages whose grants do not travel inside; nil: there are none
+
 	Window      int           // messages sent and not yet acknowledged; default 100
 	WindowBytes int           // their bytes; default 4 MiB
 	AckTimeout  time.Duration // silence on the oldest one that ends the connection; default 30 s
@@ -47,6 +49,7 @@ type sender struct {
 	u     Uplink
 	lanes [len(laneWeights)]*spool.Cursor
 	held  [len(laneWeights)]held // lanes that stand at a fence
+	grant courier
 
 	draining chan struct{} // closed: send what is in flight, then stop
 	drained  chan struct{}
@@ -86,6 +89,7 @@ func newSender(c *Corridor, index int, u Uplink) (*sender, error) {
 		draining: make(chan struct{}), drained: make(chan struct{}),
 		highest: map[*spool.Cursor]spool.Pos{},
 	}
+	s.grant.s = s
 	for i, w := range laneWeights {
 		cur, err := c.opt.Spool.Cursor(index, uint8(w.lane))
 		if err != nil {
@@ -163,6 +167,7 @@ func (s *sender) send(ctx context.Context, conn mqtt.Conn) (progress bool, err e
 		cur.Rewind()
 	}
 	s.held = [len(laneWeights)]held{}
+	s.grant.connected(conn)
 	w := &window{flights: map[uint64]flight{}, acks: make(chan acked, s.u.Window), limit: s.u.Window, limitBytes: s.u.WindowBytes}
 	if s.strikes >= strikesProbe {
 		if tried, progress, err := s.probe(ctx, conn); tried {
@@ -201,7 +206,7 @@ func (s *sender) send(ctx context.Context, conn mqtt.Conn) (progress bool, err e
 		case draining == nil || w.full():
 			arrived = nil // only an acknowledgement helps
 		default:
-			sent, err := s.sendTurn(w, conn)
+			sent, err := s.sendTurn(ctx, w, conn)
 			if err != nil {
 				return progress, err
 			}
@@ -263,7 +268,7 @@ func (w *window) oldest() (flight, bool) {
 
 // sendTurn publishes one turn of the lanes by their weights. It reports whether
 // anything was sent.
-func (s *sender) sendTurn(w *window, conn mqtt.Conn) (sent bool, err error) {
+func (s *sender) sendTurn(ctx context.Context, w *window, conn mqtt.Conn) (sent bool, err error) {
 	for i, weight := range laneWeights {
 		for range weight.share {
 			if w.full() {
@@ -282,6 +287,9 @@ func (s *sender) sendTurn(w *window, conn mqtt.Conn) (sent bool, err error) {
 			if rec.Kind == spool.KindFence {
 				s.held[i] = held{rec, pos}
 				continue
+			}
+			if err := s.grant.ensure(ctx, conn, rec); err != nil {
+				return sent, err
 			}
 			if err := s.publish(w, conn, s.lanes[i], rec, pos); err != nil {
 				return sent, err
@@ -364,6 +372,9 @@ func (s *sender) probe(ctx context.Context, conn mqtt.Conn) (tried, progress boo
 		return false, false, err
 	}
 	s.strikes = strikesAlone // if this does not settle it, begin again
+	if err := s.grant.ensure(ctx, conn, other.rec); err != nil {
+		return true, false, err
+	}
 	answer := make(chan mqtt.Ack, 1)
 	s.msg = message(other.rec)
 	if err := conn.Publish(&s.msg, func(a mqtt.Ack) { answer <- a }); err != nil {

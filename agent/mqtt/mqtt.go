@@ -13,6 +13,7 @@ import (
 	"errors"
 	"fmt"
 	"sync/atomic"
+	"time"
 )
 
 // Prop is an MQTT 5 user property: key and value.
@@ -26,6 +27,7 @@ type Message struct {
 	ContentType string
 	QoS         byte
 	Retain      bool
+	Expiry      time.Duration // MQTT 5: the broker forgets it after that long; 0: never
 }
 
 // A Source says where an inbound message came from. Both values are keyed

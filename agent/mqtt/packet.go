@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 )
 
 // The first bytes of the packets that a publishing connection knows (MQTT 5.0
@@ -25,6 +26,7 @@ const (
 
 // Property identifiers (MQTT 5.0 section 2.2.2.2).
 const (
+	propExpiry         = 0x02
 	propContentType    = 0x03
 	propSessionExpiry  = 0x11
 	propServerKeep     = 0x13
@@ -102,6 +104,9 @@ func publishSize(m *Message, qos, version byte) (remaining, props int) {
 		remaining += 2
 	}
 	if version == 5 {
+		if m.Expiry > 0 {
+			props += 5
+		}
 		if m.ContentType != "" {
 			props += 3 + len(m.ContentType)
 		}
@@ -135,6 +140,9 @@ func appendPublish(b []byte, m *Message, qos byte, retain bool, id uint16, versi
 	}
 	if version == 5 {
 		b = appendLength(b, props)
+		if m.Expiry > 0 {
+			b = binary.BigEndian.AppendUint32(append(b, propExpiry), uint32(min(m.Expiry/time.Second, 1<<32-1)))
+		}
 		if m.ContentType != "" {
 			b = appendText(append(b, propContentType), m.ContentType)
 		}
@@ -270,7 +278,7 @@ func nextProp(b []byte) (id byte, value, rest []byte, ok bool) {
 		ok = take(1)
 	case propServerKeep, propReceiveMaximum, 0x22, 0x23:
 		ok = take(2)
-	case 0x02, propSessionExpiry, 0x18, propMaximumPacket:
+	case propExpiry, propSessionExpiry, 0x18, propMaximumPacket:
 		ok = take(4)
 	case propContentType, 0x08, 0x09, 0x12, 0x15, 0x16, 0x1a, 0x1c, propReasonString:
 		ok = text()

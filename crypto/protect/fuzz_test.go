@@ -54,8 +54,8 @@ func (p *parties) checkOutput(o *envelope.Opener, v *policy.Verdict, d *policy.D
 	if out.Residual > d.Residual && d.Residual != classify.Ungraded && out.Outcome != OutcomeSealed {
 		p.Errorf("residual %s, planned %s", out.Residual, d.Residual)
 	}
-	if len(out.KIDs) != len(out.Grants) {
-		p.Errorf("%d keys, %d grants", len(out.KIDs), len(out.Grants))
+	if out.Grants != nil {
+		p.Errorf("%d keys, %d grants although they travel inside", len(out.KIDs), len(out.Grants))
 	}
 	switch out.Outcome {
 	case OutcomeHeld, OutcomeBlocked:

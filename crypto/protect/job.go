@@ -279,9 +279,12 @@ func (j *job) keys() {
 		j.o.KIDs, j.o.Grants = k.kids, k.grants
 		return
 	}
-	j.o.KIDs, j.o.Grants = make([]crypto.KID, len(j.leases)), make([][]byte, len(j.leases))
+	j.o.KIDs = make([]crypto.KID, 0, len(j.leases))
 	for i, l := range j.leases {
-		j.o.KIDs[i], j.o.Grants[i] = l.KID(), l.Grant()
+		j.o.KIDs = append(j.o.KIDs, l.KID())
+		if j.used[i].reference {
+			j.o.Grants = append(j.o.Grants, l.Grant())
+		}
 	}
 }
 

@@ -132,7 +132,13 @@ func (p *parties) opener(audiences ...string) *envelope.Opener {
 
 func (p *parties) open(o Output, audiences ...string) envelope.Opened {
 	p.Helper()
-	opened, err := p.opener(audiences...).Open(o.Topic, o.Payload)
+	op := p.opener(audiences...)
+	for i, g := range o.Grants {
+		if kid, err := op.AddGrant(g); err != nil || kid != o.KIDs[i] {
+			p.Fatalf("grant %d: %v", i, err)
+		}
+	}
+	opened, err := op.Open(o.Topic, o.Payload)
 	if err != nil {
 		p.Fatalf("open as %v: %v", audiences, err)
 	}

@@ -89,5 +89,5 @@ type Output struct {
 	Actions   Counts         // on fields and topic levels, carried out
 	Kept      []byte         // of a blocked message: an envelope for the audience of what is blocked, never to be sent; nil: there is none
 	KIDs      []crypto.KID   // keys that this payload needs
-	Grants    [][]byte       // the grant of each key in KIDs, in order; stored in the control log before the first record under it
+	Grants    [][]byte       // by reference, the grant of each key in KIDs, in order: stored in the control log before the first record under it. Else nil
 }

@@ -46,7 +46,8 @@ type Protector struct {
 // A sealer is one set of recipients.
 type sealer struct {
 	*envelope.Sealer
-	issued atomic.Pointer[issued]
+	reference bool // grants travel on their own
+	issued    atomic.Pointer[issued]
 }
 
 // issued is what an Output says about the one key that it needs, made once for
@@ -60,7 +61,10 @@ func (s *sealer) keys(l *envelope.Lease) *issued {
 	if i := s.issued.Load(); i != nil && i.kids[0] == l.KID() {
 		return i
 	}
-	i := &issued{[]crypto.KID{l.KID()}, [][]byte{l.Grant()}}
+	i := &issued{kids: []crypto.KID{l.KID()}}
+	if s.reference {
+		i.grants = [][]byte{l.Grant()}
+	}
 	s.issued.Store(i)
 	return i
 }
@@ -171,7 +175,7 @@ func (p *Protector) newSealer(to []envelope.Recipient, o Options) (*sealer, erro
 		Gateway: o.Gateway, Recipients: to, Signer: o.Signer, Boot: o.Boot,
 		BundleVersion: o.BundleVersion, Reference: o.Reference, Limits: o.Limits, Meter: &p.meter.Keys,
 	})
-	return &sealer{Sealer: s}, err
+	return &sealer{Sealer: s, reference: o.Reference}, err
 }
 
 // choose returns the keys of some audiences and the recovery keys, and how many
