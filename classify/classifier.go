@@ -12,6 +12,7 @@ type Options struct {
 	// GBT35273 grades identity documents as GB/T 35273-2020 does, L4, where
 	// the profile follows GB/T 45574-2025.
 	GBT35273 bool
+	Custom   []Custom // the policy's own detectors
 }
 
 // A Classifier is an immutable set of rules, safe for concurrent use.
@@ -25,6 +26,9 @@ type Classifier struct {
 	traits    [classCount]Trait
 	passes    [classCount]bool // the default action is pass
 	sides     [][2]ClassSet    // of each combination: the classes that can take part
+	custom    *customs         // the policy's own detectors; nil: none
+
+	customNames []string
 }
 
 // New compiles a classifier.
@@ -37,6 +41,14 @@ func compile(o Options, ds []detector) (*Classifier, error) {
 	}
 	c := &Classifier{detectors: ds, dict: newDictionary()}
 	c.plan = newPlan(c.detectors)
+	custom, err := newCustoms(o.Custom, len(ds))
+	if err != nil {
+		return nil, err
+	}
+	c.custom = custom
+	for i := range o.Custom {
+		c.customNames = append(c.customNames, "policy/"+o.Custom[i].Name)
+	}
 	for i := range c.detectors {
 		c.senses = append(c.senses, sensesOf(c.detectors[i].senses))
 	}
@@ -73,11 +85,23 @@ func compile(o Options, ds []detector) (*Classifier, error) {
 	return c, nil
 }
 
-// DetectorName returns a detector's name, or "declared" for a class that the
+// Grade returns the grade of a class, before raises.
+func (c *Classifier) Grade(id ClassID) Grade {
+	if id < classCount {
+		return c.base[id]
+	}
+	return Ungraded
+}
+
+// DetectorName returns a detector's name, which for one of the policy begins
+// with "policy/", or "declared" for a class that the
 // policy declared.
 func (c *Classifier) DetectorName(id DetectorID) string {
 	if int(id) < len(c.detectors) {
 		return c.detectors[id].name
+	}
+	if i := int(id) - len(c.detectors); i < len(c.customNames) {
+		return c.customNames[i]
 	}
 	return "declared"
 }

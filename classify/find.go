@@ -29,6 +29,9 @@ type Scratch struct {
 	grouped []int32    // fields that detectors on groups want to see, in no order where labels name values
 	pairs   [][2]int32 // precise positions: the fields of latitude and longitude
 
+	mentioned []uint64 // of each container: detectors of the policy whose keywords its members' keys say
+	builtIn   int      // findings of the built-in detectors
+
 	doc                     *payload.Document
 	work, maxWork           int     // detectors started in this document, and how many may be
 	digitsDone, literalDone int     // up to where in the text digits and literals were looked at already
@@ -69,6 +72,9 @@ func (c *Classifier) Find(s *Scratch, st *State, d *payload.Document, ctx Contex
 			s.group = group{s: s, id: id}
 			c.detectors[id].group(&s.group)
 		}
+	}
+	if c.custom != nil {
+		s.lookCustom()
 	}
 	if s.work > s.maxWork {
 		s.mem.owner = nil // what it learned without looking is wrong
@@ -183,7 +189,7 @@ func (s *Scratch) labelled(container int32, text []byte) {
 		return
 	}
 	id := s.mem.child(s, maphash.Bytes(s.mem.seed, text), s.paths[container], text)
-	if p := &s.mem.paths[id]; !p.head.empty() && !p.head.has(senseName) {
+	if p := &s.mem.paths[id]; (!p.head.empty() || p.said != 0) && !p.head.has(senseName) {
 		s.label[container], s.labels = id, true
 	}
 }

@@ -32,6 +32,9 @@ type path struct {
 	calm      calm         // the last value in which nothing was found
 	inKey     match        // what stands in the key itself; confidence 0: nothing
 	inKeyBy   DetectorID
+	said      uint64 // detectors of the policy whose keywords the key says
+	saidAbove uint64 // and those that a container says
+	names     uint64 // and those whose keywords are what the key names
 }
 
 // calm is a value in which nothing was found, and what stood around it. Devices
@@ -49,8 +52,9 @@ const maxCalm = 128
 // topicMeaning is what a topic says of its message.
 type topicMeaning struct {
 	about senses
-	last  int32 // path of its last level: the key of a scalar payload
-	clean bool  // nothing to find in its levels
+	last  int32  // path of its last level: the key of a scalar payload
+	clean bool   // nothing to find in its levels
+	said  uint64 // detectors of the policy whose keywords its levels say
 }
 
 // memory holds what one worker has learned about key paths and topics under one
@@ -126,13 +130,18 @@ func (m *memory) add(s *Scratch, hash uint64, parent int32, key []byte) int32 {
 	m.keys = append(m.keys, key...)
 	folded, _ := s.keyFolder.fold(key)
 	p.meaning = m.owner.dict.meaning(folded)
+	if m.owner.custom != nil {
+		p.said, p.names = m.owner.custom.masks(folded)
+	}
 	if parent >= 0 {
 		up := &m.paths[parent]
+		p.saidAbove = up.saidAbove | up.said
 		p.above = up.above.union(up.about)
 		p.up = up.about
 		if p.transparent {
 			p.head = up.head
 			p.up = up.up
+			p.said, p.names = p.said|up.said, p.names|up.names
 		}
 	}
 	p.all = p.above.union(p.about)
@@ -168,6 +177,9 @@ func (m *memory) topic(s *Scratch, d *payload.Document) topicMeaning {
 		last = int32(i)
 		level, _ := s.keyFolder.fold(d.Text(last))
 		t.about = t.about.union(m.owner.dict.meaning(level).about)
+		if m.owner.custom != nil {
+			t.said |= m.owner.custom.mask(level)
+		}
 	}
 	if last >= 0 {
 		key := d.Text(last)

@@ -15,12 +15,14 @@ const Schema = "sealgate/policy/v1"
 type Policy struct {
 	version    uint64
 	profile    string
+	gbt35273   bool // identity documents are graded as GB/T 35273 does
 	hash       [32]byte
 	uplinks    []string
 	recipients []string
 	actions    []*Action
 	routes     []*Route
 	declared   []*declaration
+	site       []siteDetector
 	tests      []selfTest
 
 	classifier *classify.Classifier
@@ -236,7 +238,7 @@ func (o Origin) String() string {
 // document reads the whole document. The error is about the program, not the
 // document.
 func (c *compiler) document(root *node) error {
-	if !c.keys(root, "a policy", "schema", "version", "profile", "mode", "recipients", "unclassified", "routes", "grades",
+	if !c.keys(root, "a policy", "schema", "version", "profile", "gbt35273", "mode", "recipients", "unclassified", "routes", "grades",
 		"classes", "class_grades", "topic_levels", "unreadable", "detectors", "fields", "selftest") {
 		return nil
 	}
@@ -245,13 +247,19 @@ func (c *compiler) document(root *node) error {
 	c.uplinks(root.get("routes"))
 
 	overrides := c.classGrades(root.get("class_grades"))
+	c.policy.site = c.detectors(root.get("detectors"))
 	if profile := c.policy.profile; profile != "" {
+		c.policy.gbt35273 = c.flag(root.get("gbt35273"), "gbt35273")
+		o := classify.Options{Profile: profile, Grades: overrides, GBT35273: c.policy.gbt35273}
+		for _, d := range c.policy.site {
+			o.Custom = append(o.Custom, d.Custom)
+		}
 		var err error
-		c.policy.classifier, err = classify.New(classify.Options{Profile: profile, Grades: overrides})
+		c.policy.classifier, err = classify.New(o)
 		if err != nil {
 			return fmt.Errorf("compile policy: %w", err)
 		}
-		c.gradeClasses(overrides)
+		c.gradeClasses()
 	}
 
 	base := c.defaults()
@@ -263,9 +271,6 @@ func (c *compiler) document(root *node) error {
 	unreadable := c.unreadable(root, "", unreadableRule{})
 	c.routes(root.get("routes"), root, base, unreadable)
 	c.fields(root.get("fields"))
-	if n := root.get("detectors"); n != nil && !(n.kind == nodeSeq && len(n.items) == 0) && n.kind != nodeBad {
-		c.on(n, "remove the key", "a policy can't add detectors of its own in this version")
-	}
 	c.selfTests(root.get("selftest"))
 	if len(c.list) == 0 {
 		c.narrowSeals(root)

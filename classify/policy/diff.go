@@ -127,7 +127,9 @@ func (d *differ) whole() {
 		dir = Loosens
 	}
 	d.add("", "recipients", strings.Join(d.a.recipients, " "), strings.Join(d.b.recipients, " "), dir)
+	d.add("", "gbt35273", fmt.Sprint(d.a.gbt35273), fmt.Sprint(d.b.gbt35273), Neither) // the grades of classes below say which way
 	d.declared()
+	d.site()
 	for _, k := range classify.Classes() {
 		x, y := d.a.grades[k.ID], d.b.grades[k.ID]
 		d.add("", "grade of "+k.Name, x.String(), y.String(), toward(int(x), int(y)))

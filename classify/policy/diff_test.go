@@ -8,6 +8,9 @@ import (
 )
 
 func TestDiff(t *testing.T) {
+	detector := func(rest string) string {
+		return "detectors: [{name: badge, examples: {match: ['ward badge W-12'], no_match: ['W-12']}, keywords: [badge], pattern: 'W-\\d\\d', " + rest + "}]\n"
+	}
 	const two = "routes: [{name: cam, topics: ['cam/#']}, {name: all, topics: ['#']}]\n"
 	for _, c := range []struct{ name, a, b, want, first string }{
 		{"the same", everything, everything + "mode: enforce\ngrades: {L3: seal}\n", "neither", ""},
@@ -36,6 +39,11 @@ func TestDiff(t *testing.T) {
 		{"a field harmless", everything, everything + "fields: [{topic: '#', path: /x, grade: L1}]\n", "loosens", "field # /x: not declared to none L1"},
 		{"a field forgotten", everything + "fields:\n" + declare("/x", "health"), everything, "loosens", "field # /x: health to not declared"},
 		{"a field down", everything + "fields:\n" + declare("/x", "health"), everything + "fields:\n" + declare("/x", "id.vin"), "loosens", "field # /x: health to id.vin"},
+		{"a detector more", everything, everything + detector("class: health"), "tightens", `detector badge: none to health, near badge, like W-\d\d, 80%`},
+		{"a detector for what passes", everything, everything + detector("class: id.device"), "loosens", `detector badge: none to id.device, near badge, like W-\d\d, 80%`},
+		{"a detector less", everything + detector("class: health"), everything, "loosens", `detector badge: health, near badge, like W-\d\d, 80% to none`},
+		{"a surer detector", everything + detector("class: health"), everything + detector("class: health, confidence: 90"), "tightens", `detector badge: health, near badge, like W-\d\d, 80% to health, near badge, like W-\d\d, 90%`},
+		{"a detector that finds something else", everything + detector("class: health"), everything + strings.Replace(detector("class: health"), "[badge]", "[badge, ward]", 1), "loosens", `detector badge: health, near badge, like W-\d\d, 80% to health, near badge | ward, like W-\d\d, 80%`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			g := policy.Guard{Observe: true}

@@ -42,6 +42,11 @@ func (c *compiler) items(n *node, what string) []*node {
 	return n.items
 }
 
+// flag reads true or false; a missing one is false.
+func (c *compiler) flag(n *node, what string) bool {
+	return n != nil && c.want(n, nodeBool, what) && n.text == "true"
+}
+
 // word reads one of a few words.
 func (c *compiler) word(n *node, what string, known ...string) (int, bool) {
 	if !c.want(n, nodeString, what) {
@@ -245,18 +250,16 @@ func (c *compiler) classGrades(n *node) map[classify.ClassID]classify.Grade {
 	return out
 }
 
-func (c *compiler) gradeClasses(overrides map[classify.ClassID]classify.Grade) {
+// gradeClasses notes the grade of each class for the policy and for the guard.
+func (c *compiler) gradeClasses() {
 	guarded := c.limits.Profile
 	if guarded == "" {
 		guarded = c.policy.profile
 	}
 	for _, k := range c.classes {
-		g, ok := overrides[k.ID]
+		c.policy.grades[k.ID] = c.policy.classifier.Grade(k.ID)
+		g, ok := classify.ProfileGrade(guarded, k.ID)
 		if !ok {
-			g, _ = classify.ProfileGrade(c.policy.profile, k.ID)
-		}
-		c.policy.grades[k.ID] = g
-		if g, ok = classify.ProfileGrade(guarded, k.ID); !ok {
 			g = classify.L5 // newCompiler has refused unknown profiles; fail closed all the same
 		}
 		c.policy.guard.grades[k.ID] = g

@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"slices"
@@ -14,7 +15,24 @@ import (
 type Explanation struct {
 	Version uint64             `json:"version"`
 	Profile string             `json:"profile"`
-	Routes  []RouteExplanation `json:"routes"`
+	GBT     bool               `json:"gbt35273,omitempty"` // identity documents are graded as GB/T 35273 does
+
+	Detectors []DetectorExplanation `json:"detectors,omitempty"` // the site's own
+	Routes    []RouteExplanation    `json:"routes"`
+}
+
+// A DetectorExplanation is one of the site's own detectors.
+type DetectorExplanation struct {
+	Name       string   `json:"name"`
+	Class      string   `json:"class"`
+	Grade      string   `json:"grade"` // of the class, before raises
+	Keywords   []string `json:"keywords,omitempty"`
+	Pattern    string   `json:"pattern,omitempty"`
+	Verifier   string   `json:"verifier,omitempty"`
+	Confidence uint8    `json:"confidence"` // percent
+	Examples   int      `json:"examples"`   // that it was held to
+
+	text string
 }
 
 // A RouteExplanation is one route of an Explanation.
@@ -58,7 +76,14 @@ type GradeExplanation struct {
 
 // Explain returns the policy as a table.
 func (p *Policy) Explain() Explanation {
-	e := Explanation{Version: p.version, Profile: p.profile}
+	e := Explanation{Version: p.version, Profile: p.profile, GBT: p.gbt35273}
+	for i := range p.site {
+		d := &p.site[i]
+		e.Detectors = append(e.Detectors, DetectorExplanation{
+			Name: d.Name, Class: d.Class.String(), Grade: p.grades[d.Class].String(), Keywords: slices.Clone(d.Keywords), Pattern: d.Pattern,
+			Verifier: d.Verifier, Confidence: cmp.Or(d.Confidence, classify.CustomConfidence), Examples: len(d.examples), text: d.String(),
+		})
+	}
 	classes := classify.Classes()
 	for _, r := range p.routes {
 		x := RouteExplanation{Name: r.Name, Priority: [...]string{"normal", "high", "low"}[r.Lane], Unreadable: r.rules.unreadable.String()}
@@ -136,7 +161,18 @@ func (m Mode) String() string {
 // one line.
 func (e *Explanation) WriteText(w io.Writer) error {
 	var b strings.Builder
-	fmt.Fprintf(&b, "policy version %d, profile %s\n", e.Version, e.Profile)
+	fmt.Fprintf(&b, "policy version %d, profile %s", e.Version, e.Profile)
+	if e.GBT {
+		b.WriteString(" with GB/T 35273")
+	}
+	b.WriteByte('\n')
+	if len(e.Detectors) > 0 {
+		b.WriteString("\nthe site's own detectors\n")
+		for i := range e.Detectors {
+			d := &e.Detectors[i]
+			fmt.Fprintf(&b, "    %-22s %s  %s\n", d.Name, d.Grade, d.text)
+		}
+	}
 	var shown []shownUplink
 	for i := range e.Routes {
 		r := &e.Routes[i]
