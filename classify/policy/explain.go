@@ -13,9 +13,9 @@ import (
 // An Explanation is a policy as a table: for each route and uplink what befalls
 // each class, and the message at each residual grade.
 type Explanation struct {
-	Version uint64             `json:"version"`
-	Profile string             `json:"profile"`
-	GBT     bool               `json:"gbt35273,omitempty"` // identity documents are graded as GB/T 35273 does
+	Version uint64 `json:"version"`
+	Profile string `json:"profile"`
+	GBT     bool   `json:"gbt35273,omitempty"` // identity documents are graded as GB/T 35273 does
 
 	Detectors []DetectorExplanation `json:"detectors,omitempty"` // the site's own
 	Routes    []RouteExplanation    `json:"routes"`
