@@ -13,6 +13,7 @@ import (
 
 	"github.com/sealgate/sealgate/agent/config"
 	"github.com/sealgate/sealgate/classify"
+	"github.com/sealgate/sealgate/classify/eval"
 	"github.com/sealgate/sealgate/classify/payload"
 	"github.com/sealgate/sealgate/classify/policy"
 	"github.com/sealgate/sealgate/crypto/protect"
@@ -38,8 +39,9 @@ func (f *policyFlags) register(fs *pflag.FlagSet) {
 
 // A judge judges messages by one policy, for one uplink or the strictest.
 type judge struct {
-	policy *policy.Policy
-	uplink int // -1: the strictest
+	policy   *policy.Policy
+	uplink   int  // -1: the strictest
+	evidence bool // findings show how what they found is written
 }
 
 func (f *policyFlags) judge() (*judge, error) {
@@ -148,6 +150,7 @@ type finding struct {
 	why    classify.Why
 	raised classify.Raise
 	full   string // the action with its parameters
+	shape  string // how the value is written, without the value; see judge.evidence
 }
 
 // A verdict is what is known about one message, in the words of the output.
@@ -275,6 +278,9 @@ func (w *worker) describe(d *payload.Document, fs []classify.Finding, plan *poli
 			Confidence: int(f.Confidence), Detector: w.policy.Classifier().DetectorName(f.Detector), Start: at.Start, End: at.End,
 			class: f.Class, grade: f.Grade, why: f.Why, raised: f.Raised,
 		}
+		if w.evidence {
+			x.shape = shapeOf(d, f, at)
+		}
 		x.Action, x.full = fateOf(d, f, int32(i), plan)
 	}
 	if plan != nil && plan.Message == policy.MessagePass {
@@ -302,6 +308,18 @@ func place(d *payload.Document, f *classify.Finding) payload.Span {
 		return d.Locate(f.Field, 0, uint32(x.Text.Len()))
 	}
 	return x.Raw
+}
+
+// shapeOf is how a value is written, without saying what it is.
+func shapeOf(d *payload.Document, f *classify.Finding, at payload.Span) string {
+	src := d.Raw
+	if d.Fields[f.Field].Kind == payload.KindTopic {
+		src = []byte(d.Topic)
+	}
+	if int(at.End) > len(src) || at.Start > at.End {
+		return ""
+	}
+	return eval.Shape(src[at.Start:at.End])
 }
 
 // fateOf is what happens to a finding's value: an action of its own, or that of

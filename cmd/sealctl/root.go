@@ -29,7 +29,7 @@ type env struct {
 	stderr io.Writer // prose
 	typed  bool      // stdin is a terminal
 	paint  bool      // stdout is a terminal that wants colour
-	lively bool      // stderr is a terminal and stdout is not: progress may be shown
+	lively bool      // stderr is a terminal: progress may be shown
 	width  int       // columns of stdout
 }
 

@@ -24,15 +24,13 @@ func (e *env) lookAround(getenv func(string) string) {
 	if f, ok := e.stdin.(*os.File); ok {
 		e.typed = term.IsTerminal(int(f.Fd()))
 	}
-	tty := false
 	if f, ok := e.stdout.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
-		tty = true
 		e.paint = getenv("NO_COLOR") == "" && getenv("TERM") != "dumb"
 		if w, _, err := term.GetSize(int(f.Fd())); err == nil && w >= 40 {
 			e.width = min(w, maxWidth)
 		}
 	}
-	if f, ok := e.stderr.(*os.File); ok && !tty {
+	if f, ok := e.stderr.(*os.File); ok {
 		e.lively = term.IsTerminal(int(f.Fd())) && getenv("TERM") != "dumb"
 	}
 }
