@@ -23,6 +23,7 @@ import (
 	"time"
 
 	"github.com/sealgate/sealgate/agent/config"
+	"github.com/sealgate/sealgate/agent/control"
 	"github.com/sealgate/sealgate/agent/corridor"
 	"github.com/sealgate/sealgate/agent/mqtt/broker"
 	"github.com/sealgate/sealgate/agent/spool"
@@ -58,6 +59,10 @@ type Agent struct {
 	corridor *corridor.Corridor
 	broker   *broker.Broker // nil where there is none
 	http     *telemetry.Server
+	gate     *control.Gate     // nil where nothing is taken from outside
+	remote   control.Effective // what the gate wants in force; guarded by reloading
+
+	statusDue, resyncDue chan struct{}
 
 	mu     sync.Mutex // guards rules and alarms
 	rules  rules      // what is in force, for people
@@ -99,6 +104,8 @@ func Start(ctx context.Context, opt Options) (_ *Agent, err error) {
 		alarms:  map[string]telemetry.Alarm{},
 		failed:  make(chan error, 8),
 		started: make(chan struct{}),
+
+		statusDue: make(chan struct{}, 1), resyncDue: make(chan struct{}, 1),
 	}
 	defer func() {
 		if err != nil {
@@ -111,6 +118,9 @@ func Start(ctx context.Context, opt Options) (_ *Agent, err error) {
 	if err := a.openKeys(); err != nil {
 		return nil, err
 	}
+	if err := a.openControl(); err != nil {
+		return nil, err
+	}
 	gen, rules := a.build(time.Now(), nil)
 	if err := a.raiseFloor(rules); err != nil {
 		return nil, err
@@ -121,6 +131,9 @@ func Start(ctx context.Context, opt Options) (_ *Agent, err error) {
 		return nil, err
 	}
 	if err := a.startCorridor(gen); err != nil {
+		return nil, err
+	}
+	if err := a.startControl(); err != nil {
 		return nil, err
 	}
 	if err := a.startIngress(); err != nil {
@@ -185,7 +198,7 @@ func (a *Agent) Reload() error {
 // something fell back: they have keys, or a policy of the site. Rules that
 // observe longer than they may are never better.
 func (a *Agent) keeps(current, rules rules, now time.Time) bool {
-	better := current.usable() && rules.failed != nil || current.policy.Source == "file" && rules.refused != nil
+	better := current.usable() && rules.failed != nil || current.policy.Source != "built-in" && rules.refused != nil
 	return better && (current.mode != "observe" || a.cfg.ObservePermitted(now))
 }
 

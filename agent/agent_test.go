@@ -50,6 +50,17 @@ func (c *cloudSink) find(topic string) (m mqtt.Message, ok bool) {
 	return m, false
 }
 
+func (c *cloudSink) all(topic string) (out []mqtt.Message) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, m := range c.got {
+		if m.Topic == topic {
+			out = append(out, m)
+		}
+	}
+	return out
+}
+
 // site is a directory with everything a gateway needs, and the keys of those
 // who open what it seals.
 type site struct {

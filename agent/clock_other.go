@@ -2,5 +2,13 @@
 
 package agent
 
+import "time"
+
 // clockSynchronized can't be told here.
 func clockSynchronized() bool { return false }
+
+// bootClock can't be told here: no time is ever carried on.
+func bootClock() time.Duration { return 0 }
+
+// bootID can't be told here.
+func bootID() string { return "" }

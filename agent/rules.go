@@ -25,7 +25,9 @@ type rules struct {
 	failed     error // why something fell back
 	refused    error // of that, why the policy was
 	alarms     []telemetry.Alarm
-	noKey      error // why nothing can be sealed, nil where it can
+	recipients []envelope.Recipient
+	audiences  []string // that a policy may name
+	noKey      error    // why nothing can be sealed, nil where it can
 }
 
 func (r rules) usable() bool { return r.noKey == nil }
@@ -47,6 +49,7 @@ func (a *Agent) build(now time.Time, inForce *policy.Policy) (*corridor.Generati
 		r.failed = err
 		r.withoutKey(err)
 	}
+	r.recipients, r.audiences = recipients, known
 	p, err := inForce, error(nil)
 	if r.policy.Source = "file"; p == nil {
 		p, err = a.readPolicy(now, known, &r)
@@ -117,9 +120,45 @@ func (r *rules) withoutKey(err error) {
 	})
 }
 
-// readPolicy compiles the policy file, or the built-in policy where there is
-// none or it is refused.
+// readPolicy compiles the policy that was accepted from the site's operators,
+// or else the gateway's own.
 func (a *Agent) readPolicy(now time.Time, audiences []string, r *rules) (*policy.Policy, error) {
+	if a.remote.Policy == nil {
+		return a.readOwnPolicy(now, audiences, r)
+	}
+	guard := a.cfg.PolicyGuard(now)
+	p, err := policy.Compile(a.remote.Policy, Vocabulary(a.cfg, audiences), guard)
+	if err != nil {
+		// It compiled when it was accepted: the guard or the uplinks are others now.
+		p, _ = a.readOwnPolicy(now, audiences, r)
+		return p, policyError("(remote)", err)
+	}
+	r.policy.Source = a.remote.Source
+	return p, nil
+}
+
+// openRecipients opens the bundle that was accepted from the site's operators,
+// or the one in its file.
+func (a *Agent) openRecipients(now time.Time) (*signed.Bundle, error) {
+	switch {
+	case a.remote.Recipients != nil:
+		bundle, err := signed.ParseBundle(a.remote.Recipients)
+		if err != nil {
+			return nil, fmt.Errorf("accepted recipients: %w", err)
+		}
+		if !now.Before(bundle.NotAfter) {
+			return nil, fmt.Errorf("accepted recipients: %w", signed.ErrExpired)
+		}
+		return bundle, nil
+	case a.cfg.Keys.Recipients == "":
+		return nil, errors.New("keys.recipients is not set")
+	}
+	return OpenRecipients(a.cfg, now, a.floor)
+}
+
+// readOwnPolicy compiles the policy file, or the built-in policy where there is
+// none or it is refused.
+func (a *Agent) readOwnPolicy(now time.Time, audiences []string, r *rules) (*policy.Policy, error) {
 	guard := a.cfg.PolicyGuard(now)
 	vocabulary := Vocabulary(a.cfg, audiences)
 	builtIn := func() *policy.Policy {
@@ -160,10 +199,7 @@ func policyError(path string, err error) error {
 // may name: also one whose keys are all revoked, because its policy stays valid
 // and its messages are held.
 func (a *Agent) readRecipients(now time.Time, r *rules) (active, blocked []envelope.Recipient, audiences []string, err error) {
-	if a.cfg.Keys.Recipients == "" {
-		return nil, nil, nil, errors.New("keys.recipients is not set")
-	}
-	bundle, err := OpenRecipients(a.cfg, now, a.floor)
+	bundle, err := a.openRecipients(now)
 	if err != nil {
 		return nil, nil, nil, err
 	}

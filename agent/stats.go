@@ -26,6 +26,7 @@ func (a *Agent) Stats() telemetry.Stats {
 		Alarms:     slices.SortedFunc(maps.Values(a.alarms), func(x, y telemetry.Alarm) int { return cmp.Compare(x.ID, y.ID) }),
 	}
 	a.mu.Unlock()
+	s.Alarms = append(s.Alarms, a.remoteAlarms()...)
 
 	for purpose, created := range a.keyring.Created() {
 		s.Keys = append(s.Keys, telemetry.Key{Purpose: purpose, Created: created})

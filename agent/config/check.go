@@ -56,6 +56,17 @@ func (c *Config) check(d *strictyaml.Document) {
 	if c.Keys.GrantsKeep < time.Hour || c.Keys.GrantsKeep > 10*365*24*time.Hour {
 		d.Errorf("keys.grants_keep", "keys.grants_keep must be between 1h and 87600h")
 	}
+	if c.Control.Uplink != "" {
+		if !slices.ContainsFunc(c.Uplinks, func(u Uplink) bool { return u.Name == c.Control.Uplink }) {
+			d.Errorf("control.uplink", "control.uplink: there is no uplink %q", c.Control.Uplink)
+		}
+		if c.Keys.TrustRoot == "" {
+			d.Errorf("control.uplink", "keys.trust_root is needed: it says whose signatures the gateway obeys")
+		}
+	}
+	if !nameRule.MatchString(c.Control.Group) {
+		d.Errorf("control.group", "group must be 1 to 64 letters, digits, '.', '_' or '-', got %q", c.Control.Group)
+	}
 	c.checkGuard(d)
 	if c.Metrics.Listen != "off" {
 		if host, _, err := net.SplitHostPort(c.Metrics.Listen); err != nil || !loopback(host) {

@@ -47,6 +47,7 @@ type Config struct {
 	Policy string `yaml:"policy"`
 
 	Keys    Keys    `yaml:"keys"`
+	Control Control `yaml:"control"`
 	Spool   Spool   `yaml:"spool"`
 	Guard   Guard   `yaml:"guard"`
 	Metrics Metrics `yaml:"metrics"`
@@ -219,6 +220,18 @@ type Keys struct {
 	GrantsKeep time.Duration `yaml:"grants_keep"`
 }
 
+// Control is how the site's operators reach this gateway: with signed policies,
+// recipients and commands, over a broker that need not be trusted. An accepted
+// remote policy replaces the local one. Nothing remote can loosen the guard.
+type Control struct {
+	// Uplink is the one whose broker carries the site's documents. Default: none,
+	// and the gateway takes nothing from outside.
+	Uplink string `yaml:"uplink"`
+	// Group is the group whose policy this gateway takes, unless it has one of
+	// its own. Default: default.
+	Group string `yaml:"group"`
+}
+
 // Spool is where protected messages wait for the uplink.
 type Spool struct {
 	// Directory. Default: STATE/spool.
@@ -328,6 +341,7 @@ func (c *Config) defaults(dir string) {
 	set(&c.Keys.Grants, "inline")
 	set(&c.Keys.GrantsKeep, 720*time.Hour)
 	set(&c.Keys.KEKFile, filepath.Join(c.Keys.Directory, "kek"))
+	set(&c.Control.Group, "default")
 	set(&c.Spool.Directory, filepath.Join(c.State, "spool"))
 	set(&c.Guard.ObserveThen, "enforce")
 	set(&c.Guard.Unreadable, "seal")

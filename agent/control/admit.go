@@ -197,7 +197,13 @@ func (g *Gate) admitRecipients(raw []byte) (Code, error) {
 	case b.Version == t.Version && t.Document != "":
 		return CodeUnchanged, nil
 	}
-	document, err := g.keep(raw)
+	// The body is kept, not the envelope: that it was verified is in the state,
+	// and the keys that signed it may not be the root's any more when it is read.
+	body, err := role.Verify(raw, signed.BundleType)
+	if err != nil {
+		return codeOf(err), err
+	}
+	document, err := g.keep(body)
 	if err != nil {
 		return CodeStorage, err
 	}

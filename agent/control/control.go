@@ -62,7 +62,7 @@ type Effective struct {
 	Policy     []byte // nil: the gateway's own policy file
 	Version    uint64 // of the policy as a signed document
 	Source     string // local, group, gateway, or sealed
-	Recipients []byte // signed bundle; nil: the gateway's own file
+	Recipients []byte // body of the recipients bundle, verified; nil: the gateway's own file
 }
 
 // Health is what a host counts from its start on.

@@ -40,7 +40,7 @@ func TestRecipients(t *testing.T) {
 	s.offer("recipients", first, CodeRollback)
 	s.offer("recipients", s.bundle(3, hashOf(first)), CodeRollback) // not chained to what is known
 	s.start()
-	if string(s.host.active.Recipients) != string(second) {
+	if string(s.host.active.Recipients) != string(bodyOf(second)) {
 		t.Error("after a start other recipients are in force")
 	}
 	s.offer("recipients", first, CodeRollback)
@@ -52,7 +52,7 @@ func TestRecipients(t *testing.T) {
 		t.Errorf("%s is in force after a revocation that failed", s.host.active.Source)
 	}
 	s.start()
-	if s.host.active.Source != "sealed" || string(s.host.active.Recipients) != string(third) {
+	if s.host.active.Source != "sealed" || string(s.host.active.Recipients) != string(bodyOf(third)) {
 		t.Error("a start undoes it")
 	}
 	s.push(s.policy(1, tighter), CodeApplied)

@@ -79,9 +79,6 @@ func (g *Gate) targetStatus(name string) signed.TargetStatus {
 	out := signed.TargetStatus{Target: name, Offered: g.offered[name], Floor: t.Version, State: "none"}
 	if t.Document != "" {
 		out.Effective = signed.Reference{Version: t.Stands, Hash: t.Document}
-		if name == signed.RoleRecipients {
-			out.Effective.Hash = t.Hash
-		}
 		out.State = "applied"
 	}
 	last := g.last[name]

@@ -82,7 +82,8 @@ type Corridor struct {
 	workers   sync.WaitGroup
 	committer sync.WaitGroup
 	senders   []*sender
-	stop      context.CancelFunc // ends the senders
+	held      atomic.Pointer[chan struct{}] // nil: what is spooled leaves; closed at release
+	stop      context.CancelFunc            // ends the senders
 	sending   sync.WaitGroup
 	once      sync.Once
 
@@ -143,6 +144,17 @@ func New(opt Options) (*Corridor, error) {
 		c.sending.Go(func() { s.run(ctx) })
 	}
 	return c, nil
+}
+
+// Hold stops everything that leaves, or lets it go again. What is taken
+// meanwhile is protected and kept. Connections stay.
+func (c *Corridor) Hold(on bool) {
+	if on {
+		wake := make(chan struct{})
+		c.held.CompareAndSwap(nil, &wake)
+	} else if wake := c.held.Swap(nil); wake != nil {
+		close(*wake)
+	}
 }
 
 // Generation returns the rules in force.

@@ -169,7 +169,7 @@ func (s *sender) send(ctx context.Context, conn mqtt.Conn) (progress bool, err e
 	s.held = [len(laneWeights)]held{}
 	s.grant.connected(conn)
 	w := &window{flights: map[uint64]flight{}, acks: make(chan acked, s.u.Window), limit: s.u.Window, limitBytes: s.u.WindowBytes}
-	if s.strikes >= strikesProbe {
+	if s.strikes >= strikesProbe && s.c.held.Load() == nil {
 		if tried, progress, err := s.probe(ctx, conn); tried {
 			return progress, err
 		}
@@ -200,11 +200,14 @@ func (s *sender) send(ctx context.Context, conn mqtt.Conn) (progress bool, err e
 			}
 		}
 		arrived := s.c.opt.Spool.Arrived(s.index) // before looking: an arrival in between must not be missed
+		wake := s.c.held.Load()
 		switch {
 		case draining == nil && len(w.flights) == 0:
 			return progress, errDrained
 		case draining == nil || w.full():
 			arrived = nil // only an acknowledgement helps
+		case wake != nil:
+			arrived = *wake
 		default:
 			sent, err := s.sendTurn(ctx, w, conn)
 			if err != nil {

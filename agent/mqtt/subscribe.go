@@ -35,6 +35,10 @@ type SubscribeOptions struct {
 	// broker's own limit of messages under way is the only back-pressure.
 	AcceptRetainLoss bool
 
+	// Retained asks for the retained messages at each connection, not only when
+	// the session is new.
+	Retained bool
+
 	MinBackoff, MaxBackoff time.Duration // between connections, with full jitter; 0: 250 ms and 30 s
 	Drain                  time.Duration // for acknowledgements under way when ctx ends; 0: 2 s
 

@@ -85,12 +85,16 @@ func (s *subscriber) run5(ctx context.Context, t *stream, wire *coalescer, guard
 		s.o.Logger.Warn("local broker keeps our session for less than asked", "seconds", *p.SessionExpiryInterval)
 	}
 	sub := &paho5.Subscribe{}
+	retained := byte(1) // once, when the session is new
+	if s.o.Retained {
+		retained = 0
+	}
 	for _, f := range s.o.Filters {
 		sub.Subscriptions = append(sub.Subscriptions, paho5.SubscribeOptions{
 			Topic: f.Topic, QoS: f.QoS,
 			NoLocal:           true,
 			RetainAsPublished: true,
-			RetainHandling:    1, // retained messages once, when the session is new
+			RetainHandling:    retained,
 		})
 	}
 	if _, err := client.Subscribe(t.ctx, sub); err != nil {

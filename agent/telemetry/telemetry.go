@@ -30,6 +30,7 @@ const namespace = "sealgate"
 type Build struct {
 	Version, Revision, GoVersion string
 	SupportEnd                   time.Time // until when it gets security updates; zero: not stated
+	Built                        time.Time // of the sources; zero: not known
 }
 
 // Metrics is the registry of one agent.

@@ -24,8 +24,11 @@ func build() telemetry.Build {
 	b.SupportEnd, _ = time.Parse(time.DateOnly, supportEnd) // zero where it is not stated
 	if info, ok := debug.ReadBuildInfo(); ok {
 		for _, s := range info.Settings {
-			if s.Key == "vcs.revision" {
+			switch s.Key {
+			case "vcs.revision":
 				b.Revision = s.Value
+			case "vcs.time":
+				b.Built, _ = time.Parse(time.RFC3339, s.Value) // zero where it is not known
 			}
 		}
 	}
