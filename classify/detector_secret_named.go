@@ -139,6 +139,9 @@ func (c *candidate) namedBefore(i int) (senses, uint8) {
 				line = true
 			}
 		}
+		if i == 0 && end <= namedGap {
+			return c.namedByKey() // nothing stands before the value but its key
+		}
 		if end-i > namedGap || i == low || line && n > 0 {
 			return senses{}, 0
 		}
@@ -147,12 +150,23 @@ func (c *candidate) namedBefore(i int) (senses, uint8) {
 			i--
 		}
 		word := bytes.Trim(t[i:end], "-.")
-		if len(word) < 2 || i == 0 && len(word) == len("key") {
-			continue // a key of whatever comes, if nothing stands before it
+		if len(word) >= 2 && (i > 0 || len(word) != len("key")) { // else a key of whatever comes, if nothing stands before it
+			if head, sure := c.nameOf(word, 80-uint8(n)*5); sure > 0 && (sign || n == 0) {
+				return head, sure
+			}
 		}
-		if head, sure := c.nameOf(word, 80-uint8(n)*5); sure > 0 && (sign || n == 0) {
-			return head, sure
+		if i == 0 {
+			return c.namedByKey()
 		}
+	}
+	return senses{}, 0
+}
+
+// namedByKey is the name of a value that a few words begin: {"secret": "acme
+// 7xq6cbfilgmpr2685kwt1v83"}.
+func (c *candidate) namedByKey() (senses, uint8) {
+	if c.key.has(senseSecret) || c.key.has(sensePassword) || c.key.has(senseToken) {
+		return c.key, 70
 	}
 	return senses{}, 0
 }

@@ -44,6 +44,11 @@ func samples() []sample {
 	for _, raw := range sparkplugSamples {
 		s = append(s, sample{"sparkplug", sparkplugTopic, raw})
 	}
+	for format, raws := range cellSamples {
+		for _, raw := range raws {
+			s = append(s, sample{format, "plant/1", raw})
+		}
+	}
 	for _, raw := range formSamples {
 		s = append(s, sample{"form", "plant/1", raw})
 	}
@@ -155,7 +160,26 @@ func checkInvariants(t *testing.T, d *Document) {
 }
 
 // repeats reports whether paths of a format may: the names of its fields do.
-func repeats(d *Document) bool { return d.format == Format(sparkplugFormat{}) }
+func repeats(d *Document) bool { return cells(d) || d.format == Format(sparkplugFormat{}) }
+
+// cells reports whether a format writes numbers and strings alike.
+func cells(d *Document) bool {
+	_, ok := d.format.(cellWriter)
+	return ok
+}
+
+// loosen makes numbers strings.
+func (n *node) loosen() *node {
+	if n != nil {
+		if n.kind == KindNumber || n.kind == KindBool {
+			n.kind = KindString
+		}
+		for _, k := range n.kids {
+			k.loosen()
+		}
+	}
+	return n
+}
 
 // A node is a field as a tree: the model that edits are tried on.
 type node struct {
@@ -276,13 +300,20 @@ func checkEdits(t *testing.T, d *Document, edits []Edit, mustWork bool) {
 		return
 	}
 	want := tree(d).apply(edits)
+	if cells(d) {
+		want.loosen()
+	}
 	if d.Fields[d.Root].Kind == KindText { // what is left may well be a scalar
 		if want.text != string(got.Raw) {
 			t.Errorf("edit %q with %+v: got %q, want %q", d.Raw, edits, out, want.text)
 		}
 		return
 	}
-	if g := tree(&got); g.String() != want.String() {
+	g := tree(&got)
+	if cells(d) {
+		g.loosen()
+	}
+	if g.String() != want.String() {
 		t.Errorf("edit %q with %+v: got %q\n%s, want\n%s", d.Raw, edits, out, g, want)
 		return
 	}
@@ -294,8 +325,8 @@ func checkUntouched(t *testing.T, d, got *Document, edits []Edit) {
 	t.Helper()
 	edits = slices.Clone(edits)
 	slices.SortStableFunc(edits, func(a, b Edit) int { return int(a.Field) - int(b.Field) })
-	if repeats(d) || slices.ContainsFunc(edits, func(e Edit) bool { return e.Kind == EditRemove }) {
-		checkLeaves(t, d, got, edits) // more than values is written anew
+	if repeats(d) && !cells(d) || d.format == Format(nmeaFormat{}) || slices.ContainsFunc(edits, func(e Edit) bool { return e.Kind == EditRemove }) {
+		checkLeaves(t, d, got, edits) // lengths, checksums and separators are written anew
 		return
 	}
 	var want []byte
@@ -306,7 +337,11 @@ func checkUntouched(t *testing.T, d, got *Document, edits []Edit) {
 		default:
 			value := e.Value
 			if e.Kind == EditString || !textual(d) {
-				value = got.Value(got.Find(string(d.AppendPath(nil, e.Field))))
+				at := e.Field // no edit of cells moves one
+				if !cells(d) {
+					at = got.Find(string(d.AppendPath(nil, e.Field)))
+				}
+				value = got.Value(at)
 			}
 			want = append(append(want, d.Raw[done:span.Start]...), value...)
 			done = span.End
@@ -407,7 +442,7 @@ func TestContract(t *testing.T) {
 			t.Errorf("no sample of %s", f)
 		}
 	}
-	for _, f := range []string{"json", "jsonl", "cbor", "sparkplug", "form", "gzip", "zlib", "text", "jpeg", "png", "gguf", "safetensors", "tflite", "empty"} {
+	for _, f := range []string{"json", "jsonl", "cbor", "sparkplug", "xml", "nmea", "lineprotocol", "logfmt", "csv", "form", "gzip", "zlib", "text", "jpeg", "png", "gguf", "safetensors", "tflite", "empty"} {
 		if !seen[f] {
 			t.Errorf("no sample of %s", f)
 		}
@@ -456,7 +491,17 @@ func isInside(d *Document, inner, outer int32) bool {
 // mayEmpty reports an edit that may leave too little to be recognized, or that
 // does not fit a type.
 func mayEmpty(d *Document, e Edit) bool {
+	if cells(d) && e.Kind == EditRemove {
+		return true
+	}
 	switch d.format {
+	case Format(nmeaFormat{}): // ASCII, and degrees
+		return true
+	case Format(lineFormat{}): // a tag is on one line, an integer has no fraction
+		return e.Kind == EditNumber || bytes.IndexByte(e.Value, '\n') >= 0
+	case Format(csvFormat{}): // a table without a header is made of numbers
+		shape, _ := sniffCSV(d.Raw)
+		return !shape.header
 	case Format(sparkplugFormat{}): // an integer has no fraction
 		return e.Kind == EditRemove || e.Kind == EditNumber
 	case Format(formFormat{}):

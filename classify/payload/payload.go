@@ -184,6 +184,11 @@ var formats = [...]Format{
 	sparkplugFormat{},
 	cborFormat{},
 	packedFormat{},
+	xmlFormat{},
+	nmeaFormat{},
 	formFormat{},
+	lineFormat{},
+	logfmtFormat{},
+	csvFormat{},
 	textFormat{},
 }

@@ -40,7 +40,7 @@ func (textFormat) Append(dst []byte, d *Document, edits []Edit) ([]byte, error) 
 	if len(dst) == from {
 		return nil, errors.New("edit text: nothing is left")
 	}
-	if claimsJSON(dst[from:]) || claimsForm(dst[from:]) || recognize(dst[from:]) != MediaNone {
+	if f := detect(d.Topic, dst[from:]); f != Format(textFormat{}) && (f != Format(jsonFormat{}) || claimsJSON(dst[from:])) {
 		return nil, errors.New("edit text: the result is not text")
 	}
 	return dst, nil

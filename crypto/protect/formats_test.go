@@ -1,6 +1,7 @@
 package protect
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -13,6 +14,34 @@ var formatCases = []struct{ name, topic, raw, classes, format, want string }{
 	{"sparkplug text", sparkplugTopic, sparkplugDriver("Mara Beispiel"), "person.name: {mask: {keep: 0}}", "sparkplug", sparkplugDriver("*************")},
 	{"sparkplug removed", sparkplugTopic, sparkplugDriver("Mara Beispiel"), "person.name: remove", "sparkplug", "\x18\x01"},
 	{"sparkplug encrypted", sparkplugTopic, sparkplugDriver("Mara Beispiel"), "person.name: encrypt", "sparkplug", ""},
+	{"csv masked", "gps/1", "driver_name,plate,speed\nMara Beispiel,B-AB 1234,50\nJo Muster,B-CD 5678,60\n", "person.name: {mask: {keep: 0}}, id.vehicle_plate: {mask: {keep: 2}}", "csv",
+		"driver_name,plate,speed\n*************,*******34,50\n*********,*******78,60\n"},
+	{"csv generalized", "gps/1", "lat;lon;v\n52.516275;13.377704;1\n", "location.precise: {generalize: {decimals: 2}}", "csv", "lat;lon;v\n52.51;13.37;1\n"},
+	{"csv removed", "gps/1", "email,n\nmara@example.org,5\n", "contact.email: remove", "csv", "email,n\n,5\n"},
+	{"logfmt", "log/1", `level=info email=mara@example.org msg="opened door" n=5`, "contact.email: {mask: {keep: 0}}", "logfmt", `level=info email=**************** msg="opened door" n=5`},
+	{"logfmt removed", "log/1", `level=info email=mara@example.org n=5`, "contact.email: remove", "logfmt", `level=info n=5`},
+	{"key=value", "gps/1", `lat=52.516275, lon=13.377704`, "location.precise: {generalize: {decimals: 2}}", "logfmt", `lat=52.51, lon=13.37`},
+	{"line protocol", "gps/1", `truck,driver_name=Mara\ Beispiel lat=52.516275,lon=13.377704 1700000000`, "person.name: {mask: {keep: 0}}, location.precise: {generalize: {decimals: 2}}", "lineprotocol",
+		`truck,driver_name=************* lat=52.51,lon=13.37 1700000000`},
+	{"line protocol removed", "gps/1", `truck,driver_name=Mara v=1 1700000000`, "person.name: remove", "lineprotocol", `truck v=1 1700000000`},
+	{"nmea", "gps/1", nmea("GPGGA,123519,4807.038,N,01131.000,E,1,08,0.9,545.4,M,46.9,M,,") + "\r\n", "location.precise: {generalize: {decimals: 1}}", "nmea",
+		nmea("GPGGA,123519,4806.000,N,01130.000,E,1,08,0.9,545.4,M,46.9,M,,") + "\r\n"},
+	{"nmea removed", "gps/1", nmea("GPGLL,4807.038,N,01131.000,E,123519,A"), "location.precise: remove", "nmea", nmea("GPGLL,,,,,123519,A")},
+	{"xml", "onvif/1", `<ANPR xmlns="http://www.hikvision.com/ver20/XMLSchema"><licensePlate>B-AB &#49;234</licensePlate><ownerName a="1">Mara &amp; Jo</ownerName></ANPR>`,
+		"id.vehicle_plate: {mask: {keep: 2}}, person.name: {mask: {keep: 0}}", "xml", `<ANPR xmlns="http://www.hikvision.com/ver20/XMLSchema"><licensePlate>*******34</licensePlate><ownerName a="1">*********</ownerName></ANPR>`},
+	{"xml onvif", "onvif/1", `<tt:Data xmlns:tt="http://www.onvif.org/ver10/schema"><tt:SimpleItem Name="LicensePlate" Value="B-AB 1234"/></tt:Data>`, "person.name: pass, id.vehicle_plate: {mask: {keep: 2}}", "xml",
+		`<tt:Data xmlns:tt="http://www.onvif.org/ver10/schema"><tt:SimpleItem Name="LicensePlate" Value="*******34"/></tt:Data>`},
+	{"xml removed", "onvif/1", `<ANPR><licensePlate>B-AB 1234</licensePlate><n>5</n></ANPR>`, "id.vehicle_plate: remove", "xml", `<ANPR><n>5</n></ANPR>`},
+	{"xml encrypted", "onvif/1", `<ANPR><licensePlate>B-AB 1234</licensePlate><n>5</n></ANPR>`, "id.vehicle_plate: encrypt", "xml", ""},
+}
+
+// nmea is a sentence with its checksum.
+func nmea(body string) string {
+	sum := byte(0)
+	for i := range len(body) {
+		sum ^= body[i]
+	}
+	return fmt.Sprintf("$%s*%02X", body, sum)
 }
 
 const sparkplugTopic = "spBv1.0/plant/DDATA/edge/line"
