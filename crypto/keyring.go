@@ -91,14 +91,15 @@ type keyGeneration struct {
 // associated data. The format is in docs/formats.md.
 type Keyring struct {
 	redacted
-	dir     string
-	kek     KEK
-	gateway string
-	machine []byte
-	signer  *Signer
-	kem     *RecipientKey
-	spool   *SecretKey
-	created map[string]time.Time // by purpose
+	dir      string
+	kek      KEK
+	gateway  string
+	machine  []byte
+	signer   *Signer
+	kem      *RecipientKey
+	spool    *SecretKey
+	oldSpool []*SecretKey         // before spool, the oldest first
+	created  map[string]time.Time // by purpose
 }
 
 // OpenKeyring reads the keys for spool, signing and kem in dir, and makes them
@@ -119,12 +120,22 @@ func OpenKeyring(dir string, kek KEK, gateway string, machine []byte) (*Keyring,
 	}
 	var raw [len(ringOrder)][]byte
 	for i, purpose := range ringOrder {
-		g, err := k.load(purpose)
+		body, err := k.load(purpose)
 		if err != nil {
 			return nil, err
 		}
+		g := body.newest()
 		raw[i] = g.Raw
 		k.created[purpose] = time.Unix(g.Created, 0)
+		if purpose == PurposeSpool {
+			for _, old := range body.Generations[:len(body.Generations)-1] {
+				s, err := InsecureSecretKey(old.Raw)
+				if err != nil {
+					return nil, err
+				}
+				k.oldSpool = append(k.oldSpool, s)
+			}
+		}
 	}
 	var err error
 	if k.spool, err = InsecureSecretKey(raw[0]); err != nil {
@@ -165,7 +176,7 @@ func (k *Keyring) checkComplete() error {
 	return nil
 }
 
-func (k *Keyring) path(purpose string) string { return filepath.Join(k.dir, purpose+".key") }
+func (k *Keyring) path(purpose string) string { return filepath.Join(k.dir, purpose+keySuffix) }
 
 // Signer returns the gateway's signing key.
 func (k *Keyring) Signer() *Signer { return k.signer }
@@ -181,6 +192,14 @@ func (k *Keyring) RecipientKey() *RecipientKey { return k.kem }
 // Spool returns the key from which spool segments derive theirs.
 func (k *Keyring) Spool() *SecretKey { return k.spool }
 
+// OldSpools returns the generations before Spool, the newest first: what was
+// written under them is still read.
+func (k *Keyring) OldSpools() []*SecretKey {
+	out := slices.Clone(k.oldSpool)
+	slices.Reverse(out)
+	return out
+}
+
 // Pseudonymizer reads, and where they are missing makes, the keys of the given
 // domains (1 to 32 of a-z, 0-9 and '-').
 func (k *Keyring) Pseudonymizer(domains []string) (*Pseudonymizer, error) {
@@ -189,10 +208,11 @@ func (k *Keyring) Pseudonymizer(domains []string) (*Pseudonymizer, error) {
 		if err := checkDomain(d); err != nil {
 			return nil, err
 		}
-		g, err := k.load(pseudonymPurpose + d)
+		body, err := k.load(pseudonymPurpose + d)
 		if err != nil {
 			return nil, err
 		}
+		g := body.newest()
 		s, err := InsecureSecretKey(g.Raw)
 		if err != nil {
 			return nil, err
@@ -202,37 +222,18 @@ func (k *Keyring) Pseudonymizer(domains []string) (*Pseudonymizer, error) {
 	return NewPseudonymizer(keys)
 }
 
-// load returns the newest generation of a key, and makes the file if it is
-// missing.
-func (k *Keyring) load(purpose string) (keyGeneration, error) {
-	path := k.path(purpose)
-	raw, err := ReadPrivate(path, keyPrefix+maxKeyHeader+maxKeyBody)
-	if errors.Is(err, fs.ErrNotExist) {
-		return k.create(path, purpose)
+// load returns the generations of a key, and makes the file if it is missing.
+func (k *Keyring) load(purpose string) (keyBody, error) {
+	body, err := k.read(purpose)
+	if !errors.Is(err, fs.ErrNotExist) {
+		return body, err
 	}
-	if err != nil {
-		return keyGeneration{}, err
-	}
-	body, err := k.decode(purpose, raw)
-	if err != nil {
-		return keyGeneration{}, fmt.Errorf("read %s: %w", path, err)
-	}
-	return body.Generations[len(body.Generations)-1], nil
-}
-
-func (k *Keyring) create(path, purpose string) (keyGeneration, error) {
 	g := keyGeneration{Number: 1, Created: time.Now().Unix(), Raw: make([]byte, KeySize)}
 	if _, err := rand.Read(g.Raw); err != nil {
-		return g, fmt.Errorf("read random bytes: %w", err)
+		return keyBody{}, fmt.Errorf("read random bytes: %w", err)
 	}
-	raw, err := k.encode(purpose, keyBody{Generations: []keyGeneration{g}})
-	if err != nil {
-		return g, fmt.Errorf("make %s: %w", path, err)
-	}
-	if err := durable.WriteFile(path, raw, 0o600); err != nil {
-		return g, fmt.Errorf("make %s: %w", path, err)
-	}
-	return g, nil
+	body = keyBody{Generations: []keyGeneration{g}}
+	return body, k.write(purpose, body)
 }
 
 func (k *Keyring) encode(purpose string, body keyBody) ([]byte, error) {
