@@ -115,7 +115,7 @@ func Start(ctx context.Context, opt Options) (_ *Agent, err error) {
 	if err := a.openState(); err != nil {
 		return nil, err
 	}
-	if err := a.openKeys(); err != nil {
+	if err := a.openKeys(ctx); err != nil {
 		return nil, err
 	}
 	if err := a.openControl(); err != nil {

@@ -15,8 +15,6 @@ import (
 	"github.com/sealgate/sealgate/agent/corridor"
 	"github.com/sealgate/sealgate/agent/mqtt/broker"
 	"github.com/sealgate/sealgate/agent/spool"
-	"github.com/sealgate/sealgate/crypto"
-	"github.com/sealgate/sealgate/crypto/custody"
 	"github.com/sealgate/sealgate/internal/durable"
 )
 
@@ -47,50 +45,6 @@ func (a *Agent) openState() error {
 	return nil
 }
 
-// openKeys opens the custodian and the gateway's own keys, and makes both at
-// the first start.
-func (a *Agent) openKeys() error {
-	keyring, warning, err := openKeyring(a.cfg, a.opt.Machine)
-	if err != nil {
-		return err
-	}
-	if warning != "" {
-		a.raise("custody-weak", warning, "use a custody that a copy of the disk does not reveal, where the gateway has one")
-	}
-	a.keyring = keyring
-	return a.readFloor()
-}
-
-func openKeyring(cfg *config.Config, machine []byte) (k *crypto.Keyring, warning string, err error) {
-	dir := cfg.Keys.Directory
-	if err := durable.MkdirAll(dir, 0o700); err != nil {
-		return nil, "", fmt.Errorf("create key directory %s: %w", dir, err)
-	}
-	existing, err := filepath.Glob(filepath.Join(dir, "*.key"))
-	if err != nil {
-		return nil, "", fmt.Errorf("list key directory %s: %w", dir, err)
-	}
-	kek, err := custody.Open(cfg.Keys.Custody, custody.Options{Path: cfg.Keys.KEKFile, Create: len(existing) == 0})
-	if err != nil {
-		return nil, "", fmt.Errorf("open key-encryption key: %w", err)
-	}
-	if k, err = crypto.OpenKeyring(dir, kek, cfg.Gateway, machine); err != nil {
-		return nil, "", fmt.Errorf("open keys: %w", err)
-	}
-	return k, kek.Warning, nil
-}
-
-// PublicKey returns the public file of the key that a gateway signs with, for
-// the registry of those who open what it sends. It makes the gateway's keys if
-// there are none.
-func PublicKey(cfg *config.Config, machine []byte, now time.Time) ([]byte, error) {
-	k, _, err := openKeyring(cfg, machine)
-	if err != nil {
-		return nil, err
-	}
-	return crypto.MarshalVerifier(k.Signer().Verifier(), now)
-}
-
 // checkpointEvery is how far the note of what was acknowledged may lag: what a
 // crash makes the uplink receive again. It is written without a flush.
 const checkpointEvery = 500 * time.Millisecond
@@ -106,7 +60,7 @@ func (a *Agent) openSpool() error {
 		need = int(b.Limits.Packet)*4/3 + 16<<10
 	}
 	sp, err := spool.Open(spool.Options{
-		Dir: a.cfg.Spool.Directory, Uplinks: names, Key: a.keyring.Spool(), MaxRecord: max(need, 2304<<10), // at least the spool's default
+		Dir: a.cfg.Spool.Directory, Uplinks: names, Key: a.keyring.Spool(), OldKeys: a.keyring.OldSpools(), MaxRecord: max(need, 2304<<10), // at least the spool's default
 		Size: int64(a.cfg.Spool.Size), Volatile: a.cfg.Spool.Volatile, Logger: a.log,
 		Checkpoint: checkpointEvery, OnSync: a.metrics.ObserveSync,
 	})

@@ -46,9 +46,7 @@ func (c *Config) check(d *strictyaml.Document) {
 	for _, u := range c.Uplinks {
 		c.checkUplink(d, u)
 	}
-	if c.Keys.Custody != "file" {
-		d.Errorf("keys.custody", "unknown custody %q: file is the one there is", c.Keys.Custody)
-	}
+	c.Custody.check(d)
 	if c.Keys.Recipients != "" && c.Keys.TrustRoot == "" {
 		d.Errorf("keys.recipients", "keys.trust_root is needed: it says whose signature on the recipients is valid")
 	}

@@ -48,6 +48,7 @@ type Config struct {
 
 	Keys    Keys    `yaml:"keys"`
 	Control Control `yaml:"control"`
+	Custody Custody `yaml:"custody"`
 	Spool   Spool   `yaml:"spool"`
 	Guard   Guard   `yaml:"guard"`
 	Metrics Metrics `yaml:"metrics"`
@@ -195,13 +196,6 @@ type Window struct {
 type Keys struct {
 	// Directory holds the gateway's own keys. Default: STATE/keys.
 	Directory string `yaml:"directory"`
-	// Custody is where the key-encryption key lives: file. Default: file, which
-	// protects against nothing that can read the whole disk; the agent says so
-	// at each start.
-	Custody string `yaml:"custody"`
-	// KEKFile is the key-encryption key of `custody: file`. Default:
-	// DIRECTORY/kek. Made on first use.
-	KEKFile string `yaml:"kek_file"`
 	// Recipients is the signed bundle of recipients: who can open what leaves.
 	// Without one nothing that needs a key leaves.
 	Recipients string `yaml:"recipients"`
@@ -337,10 +331,9 @@ func (c *Config) defaults(dir string) {
 	set(&c.State, os.Getenv("STATE_DIRECTORY"))
 	set(&c.State, "/var/lib/sealgate")
 	set(&c.Keys.Directory, filepath.Join(c.State, "keys"))
-	set(&c.Keys.Custody, "file")
+	c.Custody.defaults(c.Keys.Directory)
 	set(&c.Keys.Grants, "inline")
 	set(&c.Keys.GrantsKeep, 720*time.Hour)
-	set(&c.Keys.KEKFile, filepath.Join(c.Keys.Directory, "kek"))
 	set(&c.Control.Group, "default")
 	set(&c.Spool.Directory, filepath.Join(c.State, "spool"))
 	set(&c.Guard.ObserveThen, "enforce")
@@ -396,7 +389,8 @@ func (c *Config) defaults(dir string) {
 
 // paths are the settings that name a file or directory.
 func (c *Config) paths() []*string {
-	ps := []*string{&c.State, &c.Policy, &c.Keys.Directory, &c.Keys.KEKFile, &c.Keys.Recipients, &c.Keys.TrustRoot, &c.Spool.Directory}
+	ps := []*string{&c.State, &c.Policy, &c.Keys.Directory, &c.Keys.Recipients, &c.Keys.TrustRoot, &c.Spool.Directory}
+	ps = append(ps, c.Custody.paths()...)
 	if b := c.Ingress.Broker; b != nil {
 		ps = append(ps, &b.Users, &b.ACL)
 		for i := range b.Listeners {

@@ -73,8 +73,8 @@ func TestDefaultsProtect(t *testing.T) {
 	if c.Ingress.Broker.Users != "/etc/sealgate/users" {
 		t.Errorf("a relative path is not taken from the file's directory: %s", c.Ingress.Broker.Users)
 	}
-	if c.Spool.Directory != "/var/lib/sealgate/spool" || c.Keys.KEKFile != "/var/lib/sealgate/keys/kek" {
-		t.Errorf("paths: %s %s", c.Spool.Directory, c.Keys.KEKFile)
+	if c.Spool.Directory != "/var/lib/sealgate/spool" || c.Custody.File.Path != "/var/lib/sealgate/keys/kek" {
+		t.Errorf("paths: %s %s", c.Spool.Directory, c.Custody.File.Path)
 	}
 	if c.Uplinks[0].ClientID != "g" || c.Uplinks[0].MaxQoS != 1 || c.Metrics.Listen != "127.0.0.1:9464" {
 		t.Errorf("uplink: %+v", c.Uplinks[0])
@@ -93,7 +93,8 @@ uplinks:
   one: {url: "mqtt://broker.example.com:1883", max_qos: 3, tls: {cert: a}}
   two: {url: "http://x", client: paho, protocol: "5", topics: [{pattern: "a/b#", local_prefix: x, direction: in}]}
   "bad name": {url: "mqtts://u:p@h:1"}
-keys: {custody: tpm, recipients: r}
+keys: {recipients: r}
+custody: {kind: floppy, rollback: maybe, tpm: {pcrs: [7, 24]}, vault: {address: "http://vault.example.com"}}
 guard: {profile: uk, minimum: {L9: encrypt, L3: nothing}, observe_until: soon, observe_then: maybe}
 metrics: {listen: "0.0.0.0:9464"}
 log: {level: loud}
@@ -112,9 +113,9 @@ typo: 1
 		"use mqtts://", "max_qos must be", "the url is not mqtts://", "cert and key belong together",
 		"url must be mqtt://host:port", `"a/b#" is not a valid topic filter`, "local_prefix must end in '/'", `direction "in" is not supported`,
 		"client paho speaks 3.1.1", "no credentials in a url", "the name of an uplink",
-		`unknown custody "tpm"`, "keys.trust_root is needed",
+		"kind must be one of file, credential, tpm, vault", "rollback must be one of", "PCRs 0 to 23", "use https://", "either token_file or approle", "keys.trust_root is needed",
 		"profile must be one of", `unknown grade "L9"`, "L3 must be one of", "observe_until must be a date", "observe_then must be one of",
-		"metrics.listen must be", "level must be one of", `16:1: unknown key "typo"`,
+		"metrics.listen must be", "level must be one of", `17:1: unknown key "typo"`,
 	} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("%q is missing in\n%s", want, err)

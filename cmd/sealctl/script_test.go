@@ -103,7 +103,7 @@ func fillSpool(args []string) error {
 		return fmt.Errorf("got %d arguments", len(args))
 	}
 	keys := filepath.Join(args[0], "keys")
-	kek, err := custody.Open("file", custody.Options{Path: filepath.Join(keys, "kek"), Create: true})
+	kek, err := (&custody.Ring{Dir: keys, Gateway: "gw-west", Options: custody.Options{File: custody.FileOptions{Path: filepath.Join(keys, "kek")}}}).Open(context.Background())
 	if err != nil {
 		return err
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -62,7 +63,7 @@ show envelopes: topics, sizes, grades, keys; never what is in a message.
 	return c
 }
 
-func spoolCommand(e *env, name, short string, do func(*env, *spoolFlags, string, *crypto.SecretKey) error) *cobra.Command {
+func spoolCommand(e *env, name, short string, do func(*env, *spoolFlags, string, []*crypto.SecretKey) error) *cobra.Command {
 	var f spoolFlags
 	c := &cobra.Command{
 		Use: name, Short: short, Args: want(0, 0, "no arguments; --config or --dir says where"),
@@ -80,27 +81,28 @@ func spoolCommand(e *env, name, short string, do func(*env, *spoolFlags, string,
 
 // open finds the spool and its key. It never makes keys: a directory without
 // them is an error.
-func (f *spoolFlags) open() (string, *crypto.SecretKey, error) {
-	kind := "file"
+func (f *spoolFlags) open() (string, []*crypto.SecretKey, error) {
+	ring := &custody.Ring{ReadOnly: true}
 	if f.config != "" {
 		c, err := config.Load(f.config)
 		if err != nil {
 			return "", nil, fmt.Errorf("read configuration: %w", err)
 		}
-		kind = c.Keys.Custody
+		ring.Options = custodyOptions(&c.Custody)
 		f.dir = cmp.Or(f.dir, c.Spool.Directory)
 		f.keys = cmp.Or(f.keys, c.Keys.Directory)
-		f.kek = cmp.Or(f.kek, c.Keys.KEKFile)
+		f.kek = cmp.Or(f.kek, c.Custody.File.Path)
 		f.gateway = cmp.Or(f.gateway, c.Gateway)
 	}
 	if f.dir == "" || f.keys == "" || f.gateway == "" {
 		return "", nil, usageError("say --config, or --dir, --keys and --gateway")
 	}
-	f.kek = cmp.Or(f.kek, filepath.Join(f.keys, "kek"))
 	if _, err := os.Stat(filepath.Join(f.keys, crypto.PurposeSpool+".key")); err != nil {
 		return "", nil, fmt.Errorf("find the spool's key: %w", err)
 	}
-	kek, err := custody.Open(kind, custody.Options{Path: f.kek})
+	ring.Dir, ring.Gateway = f.keys, f.gateway
+	ring.Options.File.Path = cmp.Or(f.kek, filepath.Join(f.keys, "kek"))
+	kek, err := ring.Open(context.Background())
 	if err != nil {
 		return "", nil, fmt.Errorf("open key-encryption key: %w", err)
 	}
@@ -108,14 +110,30 @@ func (f *spoolFlags) open() (string, *crypto.SecretKey, error) {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return "", nil, fmt.Errorf("read machine id: %w", err)
 	}
-	ring, err := crypto.OpenKeyring(f.keys, kek, f.gateway, bytes.TrimSpace(machine))
+	keys, err := crypto.OpenKeyring(f.keys, kek, f.gateway, bytes.TrimSpace(machine))
 	if errors.Is(err, crypto.ErrKeyOtherMachine) {
-		ring, err = crypto.OpenKeyring(f.keys, kek, f.gateway, nil) // bound to no machine
+		keys, err = crypto.OpenKeyring(f.keys, kek, f.gateway, nil) // bound to no machine
 	}
 	if err != nil {
 		return "", nil, fmt.Errorf("open the gateway's keys: %w", err)
 	}
-	return f.dir, ring.Spool(), nil
+	return f.dir, append([]*crypto.SecretKey{keys.Spool()}, keys.OldSpools()...), nil
+}
+
+// custodyOptions are agent.yaml's settings in the terms of package custody.
+func custodyOptions(c *config.Custody) custody.Options {
+	o := custody.Options{
+		File: custody.FileOptions(c.File), TPM: custody.TPMOptions(c.TPM),
+		Credential: custody.CredentialOptions{Name: c.Credential.Name, Directory: os.Getenv("CREDENTIALS_DIRECTORY")},
+		Vault: custody.VaultOptions{
+			Address: c.Vault.Address, Mount: c.Vault.Mount, Key: c.Vault.Key, Namespace: c.Vault.Namespace,
+			CA: c.Vault.CA, TokenFile: c.Vault.TokenFile, Timeout: c.Vault.Timeout,
+		},
+	}
+	if a := c.Vault.AppRole; a != nil {
+		o.Vault.AppRoleMount, o.Vault.RoleIDFile, o.Vault.SecretIDFile = a.Mount, a.RoleIDFile, a.SecretIDFile
+	}
+	return o
 }
 
 // A spoolLog sums up one log.
@@ -129,8 +147,8 @@ type spoolLog struct {
 	Damaged  int    `json:"damaged"` // segments
 }
 
-func (e *env) spoolList(f *spoolFlags, dir string, key *crypto.SecretKey) error {
-	infos, err := spool.Verify(dir, key)
+func (e *env) spoolList(f *spoolFlags, dir string, keys []*crypto.SecretKey) error {
+	infos, err := spool.Verify(dir, keys...)
 	if err != nil {
 		return err
 	}
@@ -181,8 +199,8 @@ type spoolSegment struct {
 	Damage  string `json:"damage,omitempty"`
 }
 
-func (e *env) spoolVerify(f *spoolFlags, dir string, key *crypto.SecretKey) error {
-	infos, err := spool.Verify(dir, key)
+func (e *env) spoolVerify(f *spoolFlags, dir string, keys []*crypto.SecretKey) error {
+	infos, err := spool.Verify(dir, keys...)
 	if err != nil {
 		return err
 	}
@@ -234,9 +252,9 @@ type spoolRecord struct {
 	Reason  string    `json:"reason,omitempty"` // of quarantine
 }
 
-func (e *env) spoolDump(f *spoolFlags, dir string, key *crypto.SecretKey) error {
+func (e *env) spoolDump(f *spoolFlags, dir string, keys []*crypto.SecretKey) error {
 	records := []spoolRecord{}
-	for m, err := range spool.Dump(dir, key) {
+	for m, err := range spool.Dump(dir, keys...) {
 		if err != nil {
 			return err
 		}

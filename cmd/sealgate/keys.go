@@ -37,7 +37,7 @@ The gateway's keys are made if there are none yet.`,
 			if err != nil {
 				fmt.Fprintln(cmd.ErrOrStderr(), "note: this machine has no id: keys are not bound to it")
 			}
-			public, err := agent.PublicKey(cfg, machine, time.Now())
+			public, err := agent.PublicKey(cmd.Context(), cfg, machine, time.Now())
 			if err != nil {
 				return err
 			}

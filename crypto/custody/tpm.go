@@ -19,7 +19,6 @@ type TPMOptions struct {
 	// AuthFile holds a secret that the TPM demands, too, and whose guesses it
 	// bounds. Empty: none.
 	AuthFile string
-	Counter  uint32 // index of the counter; see OpenCounter
 }
 
 const tpmBlobVersion = 1

@@ -19,15 +19,14 @@ const DefaultCounter = 0x01805347
 //
 // It has no secret: who may use the TPM may raise it, which is noticed, but
 // never lower it.
-type Counter struct{ opts TPMOptions }
+type Counter struct {
+	device string
+	index  tpm2.TPMHandle
+}
 
-// NewCounter returns the counter at opts.Counter, or at DefaultCounter. Nothing
-// is opened yet.
-func NewCounter(opts TPMOptions) *Counter {
-	if opts.Counter == 0 {
-		opts.Counter = DefaultCounter
-	}
-	return &Counter{opts}
+// NewCounter returns the counter at that index of a TPM. Nothing is opened yet.
+func NewCounter(opts TPMOptions, index uint32) *Counter {
+	return &Counter{opts.Device, tpm2.TPMHandle(index)}
 }
 
 // Read returns the number. ErrMissing says that there is no counter.
@@ -57,14 +56,14 @@ func (c *Counter) Make() (n uint64, err error) {
 	if !errors.Is(err, ErrMissing) {
 		return n, err
 	}
-	t, err := openTPM(c.opts.Device)
+	t, err := openTPM(c.device)
 	if err != nil {
 		return 0, err
 	}
 	_, err = tpm2.NVDefineSpace{
 		AuthHandle: tpm2.AuthHandle{Handle: tpm2.TPMRHOwner, Auth: tpm2.PasswordAuth(nil)},
 		PublicInfo: tpm2.New2B(tpm2.TPMSNVPublic{
-			NVIndex: tpm2.TPMHandle(c.opts.Counter),
+			NVIndex: c.index,
 			NameAlg: tpm2.TPMAlgSHA256,
 			Attributes: tpm2.TPMANV{
 				OwnerWrite: true, OwnerRead: true, AuthWrite: true, AuthRead: true,
@@ -87,20 +86,20 @@ type index struct {
 }
 
 func (c *Counter) with(do func(*index) error) error {
-	t, err := openTPM(c.opts.Device)
+	t, err := openTPM(c.device)
 	if err != nil {
 		return err
 	}
 	defer t.Close()
-	public, err := tpm2.NVReadPublic{NVIndex: tpm2.TPMHandle(c.opts.Counter)}.Execute(t)
+	public, err := tpm2.NVReadPublic{NVIndex: c.index}.Execute(t)
 	if errors.Is(err, tpm2.TPMRCHandle) {
-		return fmt.Errorf("%w: the TPM has no counter at 0x%08x", ErrMissing, c.opts.Counter)
+		return fmt.Errorf("%w: the TPM has no counter at 0x%08x", ErrMissing, uint32(c.index))
 	}
 	if err != nil {
 		return explain("find counter", err)
 	}
 	if info, err := public.NVPublic.Contents(); err != nil || info.Attributes.NT != tpm2.TPMNTCounter {
-		return fmt.Errorf("%w: what the TPM has at 0x%08x is no counter; choose another index", ErrRefused, c.opts.Counter)
+		return fmt.Errorf("%w: what the TPM has at 0x%08x is no counter; choose another index", ErrRefused, uint32(c.index))
 	}
 	srk, err := openRoot(t)
 	if err != nil {
@@ -109,7 +108,7 @@ func (c *Counter) with(do func(*index) error) error {
 	defer srk.close()
 	// The session proves that the answer comes from the TPM.
 	session := tpm2.HMAC(tpm2.TPMAlgSHA256, 16, srk.salted())
-	return do(&index{tpm: t, srk: srk, auth: tpm2.AuthHandle{Handle: tpm2.TPMHandle(c.opts.Counter), Name: public.NVName, Auth: session}})
+	return do(&index{tpm: t, srk: srk, auth: tpm2.AuthHandle{Handle: c.index, Name: public.NVName, Auth: session}})
 }
 
 func (x *index) named() tpm2.NamedHandle {

@@ -203,7 +203,7 @@ func TestTPMMissing(t *testing.T) {
 func TestTPMLeavesNothingLoaded(t *testing.T) {
 	x := startTPM(t)
 	r := tpmRing(t, TPMOptions{Device: x.socket, PCRs: []int{7}})
-	c := NewCounter(r.Options.TPM)
+	c := NewCounter(r.Options.TPM, DefaultCounter)
 	open(t, r)
 	if _, err := c.Make(); err != nil {
 		t.Fatal(err)
@@ -219,7 +219,7 @@ func TestTPMLeavesNothingLoaded(t *testing.T) {
 
 func TestCounter(t *testing.T) {
 	x := startTPM(t)
-	c := NewCounter(TPMOptions{Device: x.socket})
+	c := NewCounter(TPMOptions{Device: x.socket}, DefaultCounter)
 	if _, err := c.Read(); !errors.Is(err, ErrMissing) {
 		t.Errorf("before it was made: %v", err)
 	}
@@ -257,7 +257,7 @@ func TestCounter(t *testing.T) {
 	if n, err := c.Make(); err != nil || n <= first+3 {
 		t.Errorf("made again: %d, %v, want more than %d", n, err, first+3)
 	}
-	ordinary := NewCounter(TPMOptions{Device: x.socket, Counter: 0x01805348})
+	ordinary := NewCounter(TPMOptions{Device: x.socket}, 0x01805348)
 	x.do(t, func(tpm transport.TPM) error {
 		_, err := tpm2.NVDefineSpace{
 			AuthHandle: tpm2.AuthHandle{Handle: tpm2.TPMRHOwner, Auth: tpm2.PasswordAuth(nil)},

@@ -1,0 +1,110 @@
+package agent
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/sealgate/sealgate/agent/config"
+	"github.com/sealgate/sealgate/crypto"
+	"github.com/sealgate/sealgate/crypto/custody"
+)
+
+// RescueAudience marks the public files of rescue keys, so that a recipient's
+// key is not taken for one.
+const RescueAudience = "custody-rescue"
+
+// maxPublicKey bounds the file of a public key.
+const maxPublicKey = 64 << 10
+
+// Ring is the gateway's keys with the custody that the configuration describes.
+func Ring(cfg *config.Config, machine []byte) (*custody.Ring, error) {
+	c := &cfg.Custody
+	r := &custody.Ring{
+		Dir: cfg.Keys.Directory, Gateway: cfg.Gateway, Machine: machine, Kind: c.Kind,
+		Options: custody.Options{
+			File: custody.FileOptions(c.File), TPM: custody.TPMOptions(c.TPM),
+			Credential: custody.CredentialOptions{Name: c.Credential.Name, Directory: os.Getenv("CREDENTIALS_DIRECTORY")},
+			Vault: custody.VaultOptions{
+				Address: c.Vault.Address, Mount: c.Vault.Mount, Key: c.Vault.Key, Namespace: c.Vault.Namespace,
+				CA: c.Vault.CA, TokenFile: c.Vault.TokenFile, Timeout: c.Vault.Timeout,
+			},
+		},
+	}
+	if a := c.Vault.AppRole; a != nil {
+		v := &r.Options.Vault
+		v.AppRoleMount, v.RoleIDFile, v.SecretIDFile = a.Mount, a.RoleIDFile, a.SecretIDFile
+	}
+	for _, path := range c.Rescue {
+		p, err := ReadRescue(path)
+		if err != nil {
+			return nil, err
+		}
+		r.Rescuers = append(r.Rescuers, p)
+	}
+	return r, nil
+}
+
+// ReadRescue reads the public half of a rescue key.
+func ReadRescue(path string) (*crypto.Recipient, error) {
+	st, err := os.Stat(path)
+	if err != nil {
+		return nil, fmt.Errorf("read rescue key: %w", err)
+	}
+	if st.Size() > maxPublicKey {
+		return nil, fmt.Errorf("read rescue key: %s is no public key", path)
+	}
+	raw, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("read rescue key: %w", err)
+	}
+	p, err := crypto.UnmarshalRecipient(raw)
+	if err != nil {
+		return nil, fmt.Errorf("read rescue key %s: %w", path, err)
+	}
+	if p.Audience != RescueAudience {
+		return nil, fmt.Errorf("%s is a key for %q and not a rescue key; make one: sealctl keys create %s", path, p.Audience, RescueAudience)
+	}
+	return p.Key, nil
+}
+
+// openKeys opens the gateway's own keys, and makes them at the first start.
+func (a *Agent) openKeys(ctx context.Context) error {
+	keyring, kek, err := openKeyring(ctx, a.cfg, a.opt.Machine)
+	if err != nil {
+		return err
+	}
+	if kek.Warning != "" {
+		a.raise("custody-weak", kek.Warning, "use a custody that a copy of the disk does not reveal, where the gateway has one")
+	}
+	a.keyring = keyring
+	return a.readFloor()
+}
+
+func openKeyring(ctx context.Context, cfg *config.Config, machine []byte) (*crypto.Keyring, *custody.Key, error) {
+	ring, err := Ring(cfg, machine)
+	if err != nil {
+		return nil, nil, err
+	}
+	kek, err := ring.Open(ctx)
+	if err != nil {
+		return nil, nil, fmt.Errorf("open key-encryption key: %w", err)
+	}
+	k, err := crypto.OpenKeyring(ring.Dir, kek, cfg.Gateway, machine)
+	if err != nil {
+		return nil, nil, fmt.Errorf("open keys: %w", err)
+	}
+	return k, kek, nil
+}
+
+// PublicKey returns the public file of the key that a gateway signs with, for
+// the registry of those who open what it sends. It makes the gateway's keys if
+// there are none.
+func PublicKey(ctx context.Context, cfg *config.Config, machine []byte, now time.Time) ([]byte, error) {
+	k, _, err := openKeyring(ctx, cfg, machine)
+	if err != nil {
+		return nil, err
+	}
+	return crypto.MarshalVerifier(k.Signer().Verifier(), now)
+}
