@@ -26,6 +26,10 @@ func (a *Agent) openState() error {
 	if err := durable.MkdirAll(dir, 0o700); err != nil {
 		return fmt.Errorf("create state directory %s: %w", dir, err)
 	}
+	if err := spool.CheckDir(dir); err != nil && !a.cfg.Spool.Volatile {
+		// A boot counter that starts again would number messages alike.
+		return fmt.Errorf("state directory: %w: set another `state`, or spool.volatile where that is meant", err)
+	}
 	lock, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return fmt.Errorf("open lock of state directory: %w", err)
@@ -61,7 +65,7 @@ func (a *Agent) openSpool() error {
 	}
 	sp, err := spool.Open(spool.Options{
 		Dir: a.cfg.Spool.Directory, Uplinks: names, Key: a.keyring.Spool(), OldKeys: a.keyring.OldSpools(), MaxRecord: max(need, 2304<<10), // at least the spool's default
-		Size: int64(a.cfg.Spool.Size), Volatile: a.cfg.Spool.Volatile, Logger: a.log,
+		Size: int64(a.cfg.Spool.Size), EvictLow: a.cfg.Spool.WhenFull == "evict-low", Volatile: a.cfg.Spool.Volatile, Logger: a.log,
 		Checkpoint: checkpointEvery, OnSync: a.metrics.ObserveSync,
 	})
 	if err != nil {

@@ -2,10 +2,12 @@ package agent
 
 import (
 	"cmp"
+	"fmt"
 	"maps"
 	"slices"
 
 	"github.com/sealgate/sealgate/agent/corridor"
+	"github.com/sealgate/sealgate/agent/spool"
 	"github.com/sealgate/sealgate/agent/telemetry"
 )
 
@@ -40,7 +42,11 @@ func (a *Agent) Stats() telemetry.Stats {
 	sp := a.spool.Stats()
 	s.Spool = telemetry.SpoolStats{
 		Bytes: sp.Bytes, Limit: sp.Limit, Records: sp.Records, Oldest: sp.Oldest,
-		Written: sp.Written, Damaged: sp.Lost, QuarantineFull: sp.Dropped,
+		Written: sp.Written, WrittenDay: sp.Day, Damaged: sp.Lost, QuarantineFull: sp.Dropped,
+		Evicted: sp.Evicted, Expired: sp.Expired, Replaced: sp.Replaced,
+	}
+	if al, ok := crowded(sp.Uplinks, a.cfg.Spool.WhenFull); ok {
+		s.Alarms = append(s.Alarms, al)
 	}
 	select {
 	case <-a.started:
@@ -65,4 +71,34 @@ func (a *Agent) Stats() telemetry.Stats {
 		s.Panics += bs.Panics
 	}
 	return s
+}
+
+// crowded is the alarm for the fullest log, in the steps in which the spool
+// holds messages back.
+func crowded(uplinks []spool.UplinkStats, whenFull string) (al telemetry.Alarm, ok bool) {
+	var full spool.UplinkStats
+	for _, u := range uplinks {
+		if u.Level > full.Level {
+			full = u
+		}
+	}
+	held := ""
+	switch {
+	case full.Level < 0.70:
+		return al, false
+	case full.Level < 0.85:
+		held = "nothing is held back yet"
+	case full.Level < 0.95:
+		held = "devices wait with messages of routes with priority: low"
+	default:
+		held = "devices wait with all messages but those of routes with priority: high"
+	}
+	if whenFull == "evict-low" && full.Level >= 0.85 {
+		held += "; the oldest of priority: low make way for more important ones"
+	}
+	return telemetry.Alarm{
+		ID:   "spool-full",
+		Text: fmt.Sprintf("the logs of uplink %s are %.0f %% full: %s", full.Name, full.Level*100, held),
+		Do:   "restore the uplink, or raise spool.size; give what nobody needs late offline: drop, latest or a max_age",
+	}, true
 }

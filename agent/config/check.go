@@ -65,6 +65,7 @@ func (c *Config) check(d *strictyaml.Document) {
 	if !nameRule.MatchString(c.Control.Group) {
 		d.Errorf("control.group", "group must be 1 to 64 letters, digits, '.', '_' or '-', got %q", c.Control.Group)
 	}
+	oneOf(d, "spool.when_full", c.Spool.WhenFull, "hold", "evict-low")
 	c.checkGuard(d)
 	if c.Metrics.Listen != "off" {
 		if host, _, err := net.SplitHostPort(c.Metrics.Listen); err != nil || !loopback(host) {

@@ -233,8 +233,12 @@ type Spool struct {
 	// Size of all logs together: "auto" or bytes. Auto is the smaller of
 	// 256 MiB and a fifth of the free space. Default: auto.
 	Size Bytes `yaml:"size"`
-	// Volatile permits a directory that does not survive a power cut (tmpfs,
-	// overlay). Default: false.
+	// WhenFull says what happens when the logs of an uplink are full: hold
+	// (devices wait; nothing is lost) or evict-low (the oldest messages of routes
+	// with `priority: low` make way for others, counted). Default: hold.
+	WhenFull string `yaml:"when_full"`
+	// Volatile permits a spool and a state directory that do not survive a power
+	// cut (tmpfs, overlay). Default: false.
 	Volatile bool `yaml:"volatile"`
 }
 
@@ -336,6 +340,7 @@ func (c *Config) defaults(dir string) {
 	set(&c.Keys.GrantsKeep, 720*time.Hour)
 	set(&c.Control.Group, "default")
 	set(&c.Spool.Directory, filepath.Join(c.State, "spool"))
+	set(&c.Spool.WhenFull, "hold")
 	set(&c.Guard.ObserveThen, "enforce")
 	set(&c.Guard.Unreadable, "seal")
 	set(&c.Guard.Unclassified, "balanced")

@@ -128,6 +128,19 @@ typo: 1
 	}
 }
 
+func TestWhenFull(t *testing.T) {
+	const head = "gateway: gw\ningress: {broker: {anonymous: true}}\nuplinks: {city: {url: 'mqtt://127.0.0.1:1'}}\n"
+	for value, want := range map[string]string{"": "hold", "spool: {when_full: evict-low}": "evict-low"} {
+		c, err := Parse("agent.yaml", []byte(head+value))
+		if err != nil || c.Spool.WhenFull != want {
+			t.Errorf("%q: %v", value, err)
+		}
+	}
+	if _, err := Parse("agent.yaml", []byte(head+"spool: {when_full: drop}")); err == nil {
+		t.Error("when_full: drop was taken")
+	}
+}
+
 func TestObserveEnds(t *testing.T) {
 	c := &Config{Guard: Guard{ObserveUntil: "2026-12-31", ObserveThen: "enforce"}}
 	last := time.Date(2026, 12, 31, 23, 59, 59, 0, time.UTC)

@@ -129,6 +129,41 @@ func TestOrderAcrossSwaps(t *testing.T) {
 	}
 }
 
+// TestOfflineLatest: of a route that says so only the newest message of each
+// topic waits for the uplink; other routes keep everything.
+func TestOfflineLatest(t *testing.T) {
+	c := &cloud{}
+	var up atomic.Bool
+	g := newGateway(t, c, func(g *gateway) *corridor.Generation {
+		return g.generation("schema: sealgate/policy/v1\nversion: 1\nprofile: generic\nrecipients: [ops]\nroutes:\n"+
+			"  - {name: state, topics: [state/#], offline: latest, max_age: 1h}\n  - {name: rest, topics: ['#']}\n", true)
+	}, func(ctx context.Context) (mqtt.Conn, error) {
+		if !up.Load() {
+			return nil, errors.New("down")
+		}
+		return c.dial(ctx)
+	})
+	for n := range 10 {
+		for _, topic := range []string{"state/a", "state/b", "line/0"} {
+			if err := g.publish(t.Context(), topic, fmt.Sprintf(`{"n":%d}`, n)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	up.Store(true)
+	eventually(t, "all delivered", func() bool { return g.spool.Stats().Records == 0 })
+	got := map[string]string{}
+	for _, m := range c.messages() {
+		got[m.Topic] += string(m.Payload)
+	}
+	if got["site/state/a"] != `{"n":9}` || got["site/state/b"] != `{"n":9}` || len(got["site/line/0"]) != 10*len(`{"n":9}`) {
+		t.Errorf("arrived: %v", got)
+	}
+	if st := g.spool.Stats(); st.Replaced != 18 {
+		t.Errorf("%d replaced, want 18", st.Replaced)
+	}
+}
+
 // TestLanesOfTheLastRun: a start under rules that move a topic writes the fence
 // that the swap would have, and tells by which rules the logs go on.
 func TestLanesOfTheLastRun(t *testing.T) {

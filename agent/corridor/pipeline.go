@@ -200,7 +200,7 @@ func (s *shard) records(dst []spool.Entry, j *job, uplink int, o *protect.Output
 	}
 	record := spool.Record{
 		ID: o.MessageID, Kind: spool.KindData, KIDs: o.KIDs, Grade: uint8(o.Residual),
-		QoS: j.msg.QoS, Retain: j.msg.Retain, Topic: o.Topic, Payload: o.Payload,
+		QoS: j.msg.QoS, Retain: j.msg.Retain, Topic: o.Topic, Payload: o.Payload, MaxAge: j.route.MaxAge,
 	}
 	dst = append(dst, spool.Entry{Uplink: uplink, Lane: uint8(j.route.Lane), Reservation: j.reservation, NoSync: j.msg.QoS == 0, Record: record})
 	if !j.msg.Retain {

@@ -29,11 +29,12 @@ type Uplink struct {
 	BackoffMax  time.Duration // upper bound of the pause between connections; default 60 s
 }
 
-// laneWeights is how many messages each lane may send in one turn: 8:3:1.
+// laneWeights is how many messages each lane may send in one turn: 8:3:1, and
+// what routes keep the newest of like the normal one.
 var laneWeights = [...]struct {
 	lane  policy.Lane
 	share int
-}{{policy.LaneHigh, 8}, {policy.LaneNormal, 3}, {policy.LaneLow, 1}}
+}{{policy.LaneHigh, 8}, {policy.LaneNormal, 3}, {policy.LaneLatest, 3}, {policy.LaneLow, 1}}
 
 const (
 	strikesAlone = 3 // connections lost with the same record at the head: send it alone
@@ -110,6 +111,9 @@ func (s *sender) run(ctx context.Context) {
 			s.stats.connected.Store(true)
 			progress, err = s.send(ctx, conn)
 			s.stats.connected.Store(false)
+			for _, cur := range s.lanes {
+				cur.Pause()
+			}
 			s.stats.inFlight.Store(0)
 			_ = conn.Close() // it is lost already, or no longer wanted
 			if progress {

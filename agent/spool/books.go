@@ -21,7 +21,7 @@ type reservation struct {
 
 // The share of an uplink's segments that a lane may fill, in percent. What is
 // above it is for lanes of more importance.
-var laneCeiling = [laneCount]int{95, 100, 85} // normal, high, low
+var laneCeiling = [laneCount]int{95, 100, 85, 95} // normal, high, low, latest
 
 // books keeps the accounts of one uplink: which segments its lanes have, and
 // what is promised to messages that are not yet written. All books of a spool
@@ -142,6 +142,9 @@ func (s *Spool) Reserve(uplinks UplinkMask, lane uint8, bytes int) (Reservation,
 			continue
 		}
 		r.mask &= 1<<i - 1 // those before it
+		if s.opt.EvictLow && r.lane != logLow && !u.starved.Swap(true) {
+			s.opt.kick()
+		}
 		s.giveBack(r)
 		return Reservation{}, false
 	}

@@ -190,6 +190,7 @@ func TestConcurrently(t *testing.T) {
 					}
 				}
 				e := under(0, n, byte(n/100))
+				e.Record.Topic = fmt.Sprint("t/", n) // of its own, so that the log "latest" keeps it
 				e.Lane, e.Reservation, e.NoSync = lane, r, n%3 == 0
 				f := e
 				f.Uplink = 1
@@ -340,8 +341,8 @@ func TestOptions(t *testing.T) {
 	if _, err := Open(good); err == nil {
 		t.Error("opened twice")
 	}
-	if _, err := s.Cursor(0, 3); err == nil {
-		t.Error("a fourth lane")
+	if _, err := s.Cursor(0, 4); err == nil {
+		t.Error("a fifth lane")
 	}
 	if _, err := s.Cursor(1, 0); err == nil {
 		t.Error("a second uplink")

@@ -4,6 +4,8 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
+	"time"
 
 	"github.com/sealgate/sealgate/crypto"
 )
@@ -20,6 +22,7 @@ const (
 	flagContentType
 	flagProps
 	flagReason
+	flagMaxAge
 )
 
 const (
@@ -50,6 +53,8 @@ func (r *Record) check() error {
 		return malformed("string length")
 	case len(r.Props) > maxProps:
 		return malformed("more than 1024 properties")
+	case r.MaxAge < 0 || r.MaxAge%time.Millisecond != 0:
+		return malformed("max age")
 	case len(r.Reason) > maxReason:
 		return malformed("reason length")
 	}
@@ -79,6 +84,9 @@ func (r *Record) encodedSize() int {
 	if r.Reason != "" {
 		n += stringSize(r.Reason)
 	}
+	if r.MaxAge > 0 {
+		n += uvarintSize(uint64(r.MaxAge.Milliseconds()))
+	}
 	return n
 }
 
@@ -95,7 +103,7 @@ func uvarintSize(v uint64) (n int) {
 // equal encodings, and there is one encoding of each.
 //
 //	version 1 | kind 1 | flags 1 | grade 1 | id 16
-//	[n uvarint | n × kid 32]  [content type]  [n uvarint | n × (key, value)]  [reason]
+//	[n uvarint | n × kid 32]  [content type]  [n uvarint | n × (key, value)]  [reason]  [max age, ms uvarint]
 //	topic | payload to the end                     (strings: length uvarint, bytes)
 func appendRecord(dst []byte, r *Record) []byte {
 	var flags byte
@@ -114,6 +122,9 @@ func appendRecord(dst []byte, r *Record) []byte {
 	}
 	if r.Reason != "" {
 		flags |= flagReason
+	}
+	if r.MaxAge > 0 {
+		flags |= flagMaxAge
 	}
 	dst = append(dst, codecVersion, byte(r.Kind), flags, r.Grade)
 	dst = append(dst, r.ID[:]...)
@@ -134,6 +145,9 @@ func appendRecord(dst []byte, r *Record) []byte {
 	}
 	if r.Reason != "" {
 		dst = appendString(dst, r.Reason)
+	}
+	if r.MaxAge > 0 {
+		dst = binary.AppendUvarint(dst, uint64(r.MaxAge.Milliseconds()))
 	}
 	dst = appendString(dst, r.Topic)
 	return append(dst, r.Payload...)
@@ -212,9 +226,6 @@ func (d *decoder) fixed() (f fixed) {
 	if f.flags&flagKIDs != 0 {
 		f.kids = d.bytes(d.count(maxKIDs) * len(crypto.KID{}))
 	}
-	if f.flags >= flagReason<<1 {
-		d.fail("flags")
-	}
 	return f
 }
 
@@ -247,6 +258,11 @@ func decodeRecord(b []byte) (Record, error) {
 	if f.flags&flagReason != 0 {
 		if r.Reason = string(d.string()); r.Reason == "" {
 			d.fail("empty string")
+		}
+	}
+	if f.flags&flagMaxAge != 0 {
+		if r.MaxAge = time.Duration(d.uvarint(math.MaxInt64/uint64(time.Millisecond))) * time.Millisecond; r.MaxAge == 0 {
+			d.fail("no max age")
 		}
 	}
 	r.Topic = string(d.string())

@@ -6,6 +6,7 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/sealgate/sealgate/crypto"
 )
@@ -19,6 +20,7 @@ func records() []Record {
 		{Kind: KindFence, Topic: strings.Repeat("x", maxString-1)},
 		{Kind: KindData, Reason: "refused_by_broker", Payload: make([]byte, 1<<16)},
 		{Kind: kindDiscard, Payload: make([]byte, 8)},
+		{Kind: KindData, Topic: "a", MaxAge: 90 * time.Minute},
 	}
 }
 
@@ -50,6 +52,8 @@ func TestRecordsThatCannotBeStored(t *testing.T) {
 		"long property":    {Kind: KindData, Props: []Prop{{"k", strings.Repeat("x", maxString)}}},
 		"many properties":  {Kind: KindData, Props: make([]Prop, maxProps+1)},
 		"long reason":      {Kind: KindData, Reason: strings.Repeat("x", maxReason+1)},
+		"negative age":     {Kind: KindData, MaxAge: -time.Second},
+		"age of 1 µs":      {Kind: KindData, MaxAge: time.Microsecond},
 		"grant, two keys":  {Kind: KindGrant, KIDs: make([]crypto.KID, 2)},
 		"discard and more": {Kind: kindDiscard + 1},
 	} {

@@ -53,7 +53,7 @@ func (s *Spool) Commit(entries []Entry) error {
 	if err := s.admit(entries); err != nil {
 		return fmt.Errorf("commit: %w", err)
 	}
-	now := time.Now()
+	now := s.opt.time()
 	defer s.split(nil, false, now) // forget the records
 	for _, control := range [...]bool{true, false} {
 		s.split(entries, control, now)

@@ -16,7 +16,8 @@ func (p Pos) After(q Pos) bool { return p.seq > q.seq }
 // A Cursor reads one log in order. One goroutine at a time calls Next, Wait and
 // Rewind; Release may be called from any.
 type Cursor struct {
-	l *log
+	l   *log
+	use sync.Mutex // held by who reads while the cursor is paused, and to end that; before mu
 
 	mu    sync.Mutex // held while reading; guards what follows
 	r     frameReader
@@ -31,7 +32,7 @@ type Cursor struct {
 const maxReadErrors = 3
 
 // Next returns the next record that is not released, and false if there is none
-// yet: see Spool.Arrived. A damaged record is counted in Stats as lost and
+// yet: see Spool.Arrived. What became stale is released on the way, and counted. A damaged record is counted in Stats as lost and
 // stepped over; the error of a failing read is returned, and Next tries again.
 func (c *Cursor) Next() (*Record, Pos, bool, error) {
 	c.mu.Lock()
@@ -42,6 +43,9 @@ func (c *Cursor) Next() (*Record, Pos, bool, error) {
 			return nil, Pos{}, false, err
 		}
 		if rec != nil {
+			if c.stale(rec, at.seq()) {
+				continue
+			}
 			return rec, Pos{at.seq()}, true, nil
 		}
 		if at.seg == nil {
@@ -51,7 +55,7 @@ func (c *Cursor) Next() (*Record, Pos, bool, error) {
 		switch {
 		case err == nil:
 			c.fails = 0
-			if c.deliver(rec, at, end) {
+			if c.deliver(rec, at, end) && !c.stale(rec, at.seq()) {
 				return rec, Pos{at.seq()}, true, nil
 			}
 		case !errors.Is(err, errFrame) && c.fails < maxReadErrors:
@@ -170,8 +174,17 @@ func (c *Cursor) skip(at loc, limit int64) {
 }
 
 // Rewind makes Next start again from the first record that is not released.
-// Those released out of order are not delivered again.
+// Those released out of order are not delivered again. It ends a Pause.
 func (c *Cursor) Rewind() {
+	c.use.Lock()
+	defer c.use.Unlock()
+	c.rewind()
+	c.l.mu.Lock()
+	defer c.l.mu.Unlock()
+	c.l.paused, c.l.backlog = false, c.l.next
+}
+
+func (c *Cursor) rewind() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	l := c.l

@@ -3,7 +3,8 @@ package spool
 import (
 	"encoding/binary"
 	"fmt"
-	"time"
+	"iter"
+	"sync/atomic"
 )
 
 // A Move says that topics went to lane From until now, and go to lane To from
@@ -19,13 +20,14 @@ type Move struct{ From, To uint8 }
 func (s *Spool) Fence(moves []Move) error {
 	s.commit.Lock()
 	defer s.commit.Unlock()
-	now := time.Now()
+	now := s.opt.time()
 	for _, u := range s.uplinks {
 		for to := range uint8(laneCount) {
 			need := u.fence(moves, to)
 			if need == nil {
 				continue
 			}
+			u.pins.note(need)
 			rec := &Record{Kind: KindFence, QoS: 1, Payload: need}
 			if err := u.logs[to].write([]*Record{rec}, true, now); err != nil {
 				return fmt.Errorf("write fence: uplink %s: %w", u.name, err)
@@ -61,17 +63,38 @@ func contains(moves []Move, from, to uint8) bool {
 	return false
 }
 
+// pins says up to which record each lane's are waited for by a fence.
+type pins [laneCount]atomic.Uint64
+
+// note takes over what a fence waits for.
+func (p *pins) note(fence []byte) {
+	for from, seq := range waits(fence) {
+		for old := p[from].Load(); seq > old && !p[from].CompareAndSwap(old, seq); old = p[from].Load() {
+		}
+	}
+}
+
+// waits yields the lanes and records that a fence waits for.
+func waits(fence []byte) iter.Seq2[uint8, uint64] {
+	return func(yield func(uint8, uint64) bool) {
+		for b := fence; len(b) > 0; {
+			from := b[0]
+			seq, n := binary.Uvarint(b[1:])
+			if n <= 0 || from >= laneCount {
+				return // not one of ours: nothing to wait for
+			}
+			if b = b[1+n:]; !yield(from, seq) {
+				return
+			}
+		}
+	}
+}
+
 // Passable says whether all that a fence of the uplink waits for is released.
 // What the log does not hold, because a power cut took it or its directory was
 // lost, is not waited for.
 func (s *Spool) Passable(uplink int, fence *Record) bool {
-	for b := fence.Payload; len(b) > 0; {
-		from := b[0]
-		seq, n := binary.Uvarint(b[1:])
-		if n <= 0 || from >= laneCount {
-			return true // not one of ours: nothing to wait for
-		}
-		b = b[1+n:]
+	for from, seq := range waits(fence.Payload) {
 		l := s.uplinks[uplink].logs[from]
 		l.mu.Lock()
 		waits := l.acked < seq && seq < l.next

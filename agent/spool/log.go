@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -118,6 +119,14 @@ type log struct {
 	durable uint64 // synced, as far as published
 	max     int    // segments that control or quarantine may have
 
+	paused  bool              // nobody reads
+	backlog uint64            // records below it waited while nobody read
+	newest  map[string]uint64 // in the log "latest": the last record of each topic; perhaps of some without any
+	aging   bool              // some record has a max age
+	pins    *pins
+
+	expired, superseded, evicted uint64 // records released unsent
+
 	discarded map[uint64]struct{} // in quarantine, above acked
 	dropped   uint64              // from a full quarantine
 
@@ -129,7 +138,7 @@ func (l *log) isData() bool { return l.id < laneCount }
 
 // write appends the records and, if sync, makes them durable. It tries fresh
 // segments when one can't be written or synced. After an error none of the
-// records is in the log.
+// records is in the log. A zero time leaves the records the one they have.
 func (l *log) write(recs []*Record, sync bool, now time.Time) (err error) {
 	l.wmu.Lock()
 	defer l.wmu.Unlock()
@@ -141,7 +150,7 @@ func (l *log) write(recs []*Record, sync bool, now time.Time) (err error) {
 	}
 	for range attempts {
 		var unsynced bool
-		if err = l.append(recs, uint64(now.UnixMilli())); err == nil && sync {
+		if err = l.append(recs, now); err == nil && sync {
 			err = l.sync()
 			unsynced = err != nil
 		}
@@ -160,7 +169,7 @@ func (l *log) write(recs []*Record, sync bool, now time.Time) (err error) {
 
 // append writes the frames of all records behind each other, one pwrite for
 // each segment that it touches unless the batch is large.
-func (l *log) append(recs []*Record, stored uint64) (err error) {
+func (l *log) append(recs []*Record, now time.Time) (err error) {
 	l.touched, l.locs = l.touched[:0], l.locs[:0]
 	buf, seg := l.wbuf[:0], l.act
 	l.mu.Lock()
@@ -187,7 +196,7 @@ func (l *log) append(recs []*Record, stored uint64) (err error) {
 		l.touch(seg)
 	}
 	for _, r := range recs {
-		l.plain = appendPlain(l.plain[:0], seq-1-l.synced, stored, r)
+		l.plain = appendPlain(l.plain[:0], seq-1-l.synced, uint64(r.storedAt(now).UnixMilli()), r)
 		need := int64(frameHead + len(l.plain) + crypto.TagSize)
 		if seg != nil && seg.wend+need > seg.size {
 			if err := flush(); err != nil {
@@ -310,7 +319,7 @@ func (l *log) written() uint64 {
 func (l *log) publish(recs []*Record, now time.Time) {
 	if l.isData() {
 		for _, r := range recs {
-			l.grants.use(r.KIDs, now)
+			l.grants.use(r.KIDs, l.opt.time())
 		}
 	}
 	l.mu.Lock()
@@ -327,6 +336,7 @@ func (l *log) publish(recs []*Record, now time.Time) {
 				end = l.locs[i+1].off
 			}
 			l.enqueue(r, l.next, l.locs[i], end, now)
+			l.arrived(r, l.next)
 		} else if r.Kind == KindGrant {
 			l.grants.store(r.KIDs[0], l.next, l.locs[i], now)
 		}
@@ -351,7 +361,7 @@ func (l *log) enqueue(r *Record, seq uint64, at loc, end int64, now time.Time) {
 	if !follows || l.queueB+q.size() > l.opt.TailCache {
 		return
 	}
-	q.rec.Stored = now
+	q.rec.Stored = r.storedAt(now)
 	if n == 0 {
 		l.queue = l.room[:0]
 	}
@@ -361,6 +371,18 @@ func (l *log) enqueue(r *Record, seq uint64, at loc, end int64, now time.Time) {
 	}
 	l.queueB += q.size()
 }
+
+// arrived notes what the log has to know of a record that may become stale.
+// Callers hold mu.
+func (l *log) arrived(r *Record, seq uint64) {
+	l.aging = l.aging || r.MaxAge > 0
+	if l.id == logLatest && r.Kind == KindData {
+		l.newest[r.Topic] = seq
+	}
+}
+
+// pause notes that nobody reads. Callers hold mu.
+func (l *log) pause() { l.paused, l.backlog = true, math.MaxUint64 }
 
 // size is about what it occupies.
 func (q *queued) size() int { return len(q.rec.Payload) + len(q.rec.Topic) + 512 }

@@ -21,6 +21,15 @@ const (
 // Prop is an MQTT 5 user property: key and value.
 type Prop = [2]string
 
+// storedAt is the time to note with a record that is committed now; a zero now
+// stands for the time it has.
+func (r *Record) storedAt(now time.Time) time.Time {
+	if now.IsZero() {
+		return r.Stored
+	}
+	return now
+}
+
 // A Record is one protected message, ready to publish. It is not changed after
 // it was given to Commit, nor after Next returned it: the spool may hand out
 // the very slices that were committed.
@@ -35,6 +44,9 @@ type Record struct {
 	ContentType string
 	Props       []Prop
 	Payload     []byte
+	// MaxAge is how long after its commit the record is worth sending, to the
+	// millisecond; 0: for ever. Next steps over it when it is older.
+	MaxAge time.Duration
 
 	Reason string    // why it is in quarantine; at most 255 bytes
 	Stored time.Time // when it was committed, to the millisecond; set by the spool, for people only

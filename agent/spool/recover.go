@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"os"
 	"path/filepath"
@@ -41,12 +42,14 @@ type scan struct {
 	grants  []grantAt // with places in at
 	at      []loc
 	strikes [][2]uint64
+	newest  map[string]uint64 // in the log "latest"
+	aging   bool
 }
 
 // scanSegment reads the valid records of seg below sequence number end. What
 // matters of those above released is collected.
 func (l *log) scanSegment(seg *segment, released, end uint64) *scan {
-	s := &scan{kids: map[crypto.KID]int{}}
+	s := &scan{kids: map[crypto.KID]int{}, newest: map[string]uint64{}}
 	var r frameReader
 	r.reset(seg.f, seg.c)
 	cur := run{off: headerSize, end: headerSize}
@@ -98,6 +101,14 @@ func (s *scan) note(l *log, at loc, rec []byte) {
 			s.kids[kid]++
 		case f.kind == KindGrant:
 			s.grants, s.at = append(s.grants, grantAt{at.seq(), kid}), append(s.at, at)
+		}
+	}
+	s.aging = s.aging || f.flags&flagMaxAge != 0
+	if f.kind == KindFence || l.id == logLatest {
+		if r, err := decodeRecord(rec); err == nil && r.Kind == KindFence {
+			l.pins.note(r.Payload)
+		} else if err == nil {
+			s.newest[r.Topic] = at.seq()
 		}
 	}
 	if f.kind == kindDiscard && len(d.b) == 1+8 { // an empty topic before the payload
@@ -306,6 +317,8 @@ func (l *log) remember(s *scan) {
 	for i, g := range s.grants {
 		l.grants.store(g.kid, g.seq, s.at[i], time.Time{})
 	}
+	maps.Copy(l.newest, s.newest) // scans are remembered in order
+	l.aging = l.aging || s.aging
 	for _, d := range s.strikes {
 		l.strike(d[0], d[1])
 	}

@@ -45,13 +45,15 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 type logID uint8
 
 const (
-	laneCount          = 3
-	logControl   logID = 3
-	logQuarant   logID = 4
-	logsByUplink       = 5
+	laneCount          = 4
+	logLow       logID = 2
+	logLatest    logID = 3
+	logControl   logID = 4
+	logQuarant   logID = 5
+	logsByUplink       = 6
 )
 
-var logNames = [logsByUplink]string{"normal", "high", "low", "control", "quarantine"}
+var logNames = [logsByUplink]string{"normal", "high", "low", "latest", "control", "quarantine"}
 
 // header is the plain part of a segment.
 type header struct {

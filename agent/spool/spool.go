@@ -1,6 +1,7 @@
 // Package spool keeps protected messages until the cloud has acknowledged them.
 //
-// Mental model: for each uplink there is one log per lane, a control log with
+// Mental model: for each uplink there is one log per lane, one for routes that
+// want only the newest message of each topic ("latest"), a control log with
 // the grants that the records in the lanes need, and a quarantine. A log is a
 // directory of segment files of one size, reserved when the spool is opened,
 // encrypted record by record under a key of their own for each use, and
@@ -15,9 +16,10 @@
 // message may go to, or in none. Each uplink has its own quota, so that one
 // that is down for long never holds the others' disk.
 //
-// It does not send, retry or time anything out, does not know what a payload
-// means, and never drops a record on its own, except the oldest of a full
-// quarantine, which it counts. It assumes that fdatasync reaches the medium,
+// It does not send or retry, does not know what a payload means, and drops no
+// record on its own, except the oldest of a full quarantine, and what a record
+// itself (MaxAge), the log "latest" or Options.EvictLow ask for; all of that is
+// counted. It assumes that fdatasync reaches the medium,
 // that writing a sector again does not harm what it held before, and that
 // rename is atomic.
 package spool
@@ -32,6 +34,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/sealgate/sealgate/crypto"
@@ -68,6 +71,7 @@ type Options struct {
 	Size      int64 // bytes for all uplinks together; 0: 256 MiB, but at most 20 % of what is free
 	MaxRecord int   // bytes of the largest record (see Size) that must fit; default 2.25 MiB. A small quota lowers it
 	TailCache int   // bytes per log kept in memory for a cursor that is close behind; default 256 KiB, negative: none
+	EvictLow  bool  // drop the oldest of the low lane, counted, when others find no space
 	Volatile  bool  // allow a directory on tmpfs or a container's overlay
 
 	GrantHold  time.Duration       // a grant is kept this long after its last use; longer than a key is sealed with. Default 15 min
@@ -75,8 +79,10 @@ type Options struct {
 	OnSync     func(time.Duration) // called after each fdatasync of a segment; may be nil
 	Logger     *slog.Logger        // default: none
 
-	wrap func(path string, f file) file // faults, in tests
-	wake chan struct{}
+	wrap  func(path string, f file) file // faults, in tests
+	wake  chan struct{}
+	start time.Time // what the wall clock said
+	began time.Time // at this moment of the monotonic one
 }
 
 func (o *Options) setDefaults() error {
@@ -112,6 +118,9 @@ func (o *Options) setDefaults() error {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
 	o.wake = make(chan struct{}, 1)
+	if o.began = time.Now(); o.start.IsZero() {
+		o.start = o.began
+	}
 	return nil
 }
 
@@ -161,6 +170,8 @@ type uplink struct {
 	books   books
 	grants  grants
 	arrived notifier
+	pins    pins
+	starved atomic.Bool // a lane above the low one found no space
 	logs    [logsByUplink]*log
 	cap     capacity
 }
@@ -278,9 +289,10 @@ func (s *Spool) openUplink(name string, keys *keySet, segment int64, shares capa
 	for id := range logsByUplink {
 		l := &log{
 			opt: &s.opt, keys: keys, id: logID(id), dir: filepath.Join(dir, logNames[id]), uplink: name,
-			pool: &u.pool, books: &u.books, grants: &u.grants, wakes: &u.arrived, meter: &s.meter,
-			discarded: map[uint64]struct{}{},
+			pool: &u.pool, books: &u.books, grants: &u.grants, wakes: &u.arrived, meter: &s.meter, pins: &u.pins,
+			newest: map[string]uint64{}, discarded: map[uint64]struct{}{},
 		}
+		l.pause()
 		l.cur.l = l
 		u.logs[id] = l
 		if err := durable.MkdirAll(l.dir, 0o700); err != nil {
@@ -370,14 +382,19 @@ func (s *Spool) keepHouse(ctx context.Context) {
 }
 
 func (s *Spool) sweep(full bool) {
+	s.meter.mark(s.opt.time())
 	for _, u := range s.uplinks {
 		if full {
 			if err := u.retain(time.Now(), s.opt.GrantHold); err != nil {
 				s.opt.Logger.Error("control log can't be kept", "uplink", u.name, "error", err)
 			}
 		}
+		u.makeWay(&s.opt)
 		freed := 0
 		for _, l := range u.logs {
+			if err := l.tidy(); err != nil {
+				s.opt.Logger.Error("log can't be tidied", "uplink", u.name, "log", logNames[l.id], "error", err)
+			}
 			n, err := l.reclaim(full)
 			if err != nil {
 				s.opt.Logger.Error("segments can't be freed", "uplink", u.name, "log", logNames[l.id], "error", err)

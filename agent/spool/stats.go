@@ -1,6 +1,7 @@
 package spool
 
 import (
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -12,6 +13,33 @@ type meter struct {
 	syncTime atomic.Int64
 	syncMax  atomic.Int64
 	onSync   func(time.Duration)
+
+	mu     sync.Mutex // guards what follows
+	hours  []uint64   // written when each of the last 24 hours began, the oldest first
+	marked time.Time  // when the last one did
+}
+
+// mark notes how much was written, once an hour.
+func (m *meter) mark(now time.Time) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if now.Sub(m.marked) < time.Hour {
+		return
+	}
+	if len(m.hours) == 24 {
+		m.hours = m.hours[1:]
+	}
+	m.hours, m.marked = append(m.hours, m.written.Load()), now
+}
+
+// day is what was written in the last 24 hours, to the hour.
+func (m *meter) day() uint64 {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if len(m.hours) < 24 {
+		return m.written.Load()
+	}
+	return m.written.Load() - m.hours[0]
 }
 
 func (m *meter) synced(d time.Duration) {
@@ -31,11 +59,15 @@ type Stats struct {
 	Records   int64     // in the lanes, not released
 	Oldest    time.Time // of those; zero: none
 	Written   uint64    // bytes since Open: wear
+	Day       uint64    // of those, in the last 24 hours
 	Fsyncs    uint64    // fdatasyncs of segments since Open
 	FsyncTime time.Duration
 	FsyncMax  time.Duration
 	Lost      uint64 // records found missing or damaged, at Open or since
 	Dropped   uint64 // records that a full quarantine lost
+	Expired   uint64 // records that were older than their max age before they could be sent
+	Replaced  uint64 // records of the log "latest" that a later one of their topic took the place of
+	Evicted   uint64 // records of the low lane that made way for others
 	Uplinks   []UplinkStats
 }
 
@@ -59,12 +91,15 @@ type LogStats struct {
 	Oldest   time.Time
 	Lost     uint64
 	Dropped  uint64
+
+	Expired, Replaced, Evicted uint64
 }
 
 // Stats returns a snapshot. It reads at most one record of each log.
 func (s *Spool) Stats() Stats {
 	st := Stats{
 		Written:   s.meter.written.Load(),
+		Day:       s.meter.day(),
 		Fsyncs:    s.meter.syncs.Load(),
 		FsyncTime: time.Duration(s.meter.syncTime.Load()),
 		FsyncMax:  time.Duration(s.meter.syncMax.Load()),
@@ -78,6 +113,9 @@ func (s *Spool) Stats() Stats {
 			ls := l.stats()
 			st.Lost += ls.Lost
 			st.Dropped += ls.Dropped
+			st.Expired += ls.Expired
+			st.Replaced += ls.Replaced
+			st.Evicted += ls.Evicted
 			switch logID(id) {
 			case logControl:
 				us.Control = ls
@@ -119,7 +157,8 @@ func (s *Spool) Level(uplink int) float64 {
 
 func (l *log) stats() LogStats {
 	l.mu.Lock()
-	ls := LogStats{Records: l.live, Segments: len(l.segs), Lost: l.lost, Dropped: l.dropped}
+	ls := LogStats{Records: l.live, Segments: len(l.segs), Lost: l.lost, Dropped: l.dropped,
+		Expired: l.expired, Replaced: l.superseded, Evicted: l.evicted}
 	for _, seg := range l.segs {
 		ls.Bytes += seg.end - headerSize
 	}

@@ -69,8 +69,10 @@ func newCollector(m *Metrics, b Build, stats func() Stats) *collector {
 	add("spool_records", "Records in the logs that are not yet released.")
 	add("spool_oldest_message_timestamp_seconds", "When the oldest message in the logs was stored; 0 where they are empty.")
 	add("spool_written_bytes_total", "Bytes written to the medium: wear.")
+	add("spool_written_day_bytes", "Of those, in the last 24 hours, or since the start.")
 	add("spool_fsync_duration_seconds", "Time of one flush of the medium.")
-	add("spool_dropped_messages_total", "Messages lost from the logs. damaged: found missing or damaged; quarantine_full: the oldest ones of a full quarantine.", "reason")
+	add("spool_dropped_messages_total", "Messages lost from the logs. damaged: found missing or damaged; quarantine_full: the oldest ones of a full quarantine; evicted: of priority low, for others, where spool.when_full says so.", "reason")
+	add("spool_unsent_messages_total", "Messages not sent because their route says so. max_age: too old; latest: a later one of the topic took its place while the uplink was down.", "reason")
 	add("spool_commit_failures_total", "Batches that the spool refused; their messages were not acknowledged.")
 	add("recovered_panics_total", "Panics that were caught; the message was sealed or refused.")
 	return c
@@ -189,8 +191,12 @@ func (k sink) ways(s *Stats) {
 	k.gauge("spool_records", float64(s.Spool.Records))
 	k.gauge("spool_oldest_message_timestamp_seconds", unix(s.Spool.Oldest))
 	k.count("spool_written_bytes_total", s.Spool.Written)
+	k.gauge("spool_written_day_bytes", float64(s.Spool.WrittenDay))
 	k.count("spool_dropped_messages_total", s.Spool.Damaged, "damaged")
 	k.count("spool_dropped_messages_total", s.Spool.QuarantineFull, "quarantine_full")
+	k.count("spool_dropped_messages_total", s.Spool.Evicted, "evicted")
+	k.count("spool_unsent_messages_total", s.Spool.Expired, "max_age")
+	k.count("spool_unsent_messages_total", s.Spool.Replaced, "latest")
 	k.count("spool_commit_failures_total", s.Spool.CommitFailures)
 }
 

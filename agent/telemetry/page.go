@@ -66,7 +66,7 @@ type bar struct{ X, Y, H int }
 func (p *page) answer(w http.ResponseWriter, s Stats, now time.Time) {
 	d := pageData{
 		Stats: s, Now: now, CSS: template.CSS(pageCSS), JS: template.JS(pageJS), // #nosec: constants
-		SpoolHigh: s.Spool.Limit * 7 / 10, Lost: s.Spool.Damaged + s.Spool.QuarantineFull,
+		SpoolHigh: s.Spool.Limit * 7 / 10, Lost: s.Spool.Damaged + s.Spool.QuarantineFull + s.Spool.Evicted,
 		Plots: []plot{
 			newPlot("Protected", "good", s.Hour, func(m Minute) uint64 { return m.Protected }),
 			newPlot("Passed unchanged", "clear", s.Hour, func(m Minute) uint64 { return m.Passed }),

@@ -90,9 +90,13 @@ type SpoolStats struct {
 	Bytes          int64     `json:"bytes"`
 	Limit          int64     `json:"limit"`
 	Records        int64     `json:"records"`
-	Oldest         time.Time `json:"oldest,omitzero"` // zero: empty
-	Written        uint64    `json:"written_bytes"`   // to the medium since the start: wear
-	Damaged        uint64    `json:"damaged"`         // records found missing or damaged
-	QuarantineFull uint64    `json:"quarantine_full"` // records that a full quarantine lost
+	Oldest         time.Time `json:"oldest,omitzero"`   // zero: empty
+	Written        uint64    `json:"written_bytes"`     // to the medium since the start: wear
+	WrittenDay     uint64    `json:"written_day_bytes"` // of those, in the last 24 hours
+	Expired        uint64    `json:"expired"`           // records older than their route's max_age, not sent
+	Replaced       uint64    `json:"replaced"`          // records that a later one took the place of, as offline: latest says
+	Evicted        uint64    `json:"evicted"`           // records of low priority that made way for others
+	Damaged        uint64    `json:"damaged"`           // records found missing or damaged
+	QuarantineFull uint64    `json:"quarantine_full"`   // records that a full quarantine lost
 	CommitFailures uint64    `json:"commit_failures"`
 }

@@ -236,6 +236,7 @@ func (d *differ) route(name string, x, y *Route) {
 	d.add(at, "unreadable", x.rules.unreadable.String(), y.rules.unreadable.String(), toward(int(x.rules.unreadable), int(y.rules.unreadable)))
 	d.add(at, "priority", fmt.Sprint(x.Lane), fmt.Sprint(y.Lane), Neither)
 	d.add(at, "offline", fmt.Sprint(x.Offline), fmt.Sprint(y.Offline), Neither)
+	d.add(at, "max_age", fmt.Sprint(x.MaxAge), fmt.Sprint(y.MaxAge), Neither)
 	for i, u := range x.Uplinks {
 		link := d.a.uplinks[u]
 		j := slices.IndexFunc(y.Uplinks, func(v int) bool { return d.b.uplinks[v] == link })

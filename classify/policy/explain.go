@@ -86,7 +86,7 @@ func (p *Policy) Explain() Explanation {
 	}
 	classes := classify.Classes()
 	for _, r := range p.routes {
-		x := RouteExplanation{Name: r.Name, Priority: [...]string{"normal", "high", "low"}[r.Lane], Unreadable: r.rules.unreadable.String()}
+		x := RouteExplanation{Name: r.Name, Priority: r.Lane.String(), Unreadable: r.rules.unreadable.String()}
 		for _, f := range r.rules.filters {
 			x.Topics = append(x.Topics, f.text)
 		}

@@ -205,7 +205,7 @@ type Input struct {
 	Subject uint64 // see classify.Context
 }
 
-// Lane is a log's priority.
+// Lane is the log that a route's messages wait in, and by that their priority.
 type Lane uint8
 
 // The lanes.
@@ -213,7 +213,11 @@ const (
 	LaneNormal Lane = iota
 	LaneHigh
 	LaneLow
+	LaneLatest // of routes that say `offline: latest`
 )
+
+// String returns "normal", "high", "low" or "latest".
+func (l Lane) String() string { return [...]string{"normal", "high", "low", "latest"}[l] }
 
 // Offline says what a route wants while its uplink is down.
 type Offline uint8
@@ -221,7 +225,7 @@ type Offline uint8
 // The offline behaviours.
 const (
 	OfflineQueue  Offline = iota // keep everything, in order
-	OfflineLatest                // keep the newest of each topic; refused until the spool can
+	OfflineLatest                // keep the newest of each topic
 	OfflineDrop                  // keep nothing
 )
 
@@ -232,8 +236,9 @@ type Route struct {
 	Lane    Lane
 	OrderBy OrderBy
 	Offline Offline
-	Uplinks []int // indices into the vocabulary's uplinks that this route goes to
-	Mode    Mode  // Observe only where every uplink of the route observes
+	MaxAge  time.Duration // older messages are not sent any more; 0: all are
+	Uplinks []int         // indices into the vocabulary's uplinks that this route goes to
+	Mode    Mode          // Observe only where every uplink of the route observes
 	Record  Record
 
 	rules *routeRules

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/sealgate/sealgate/classify"
 	"github.com/sealgate/sealgate/classify/payload"
@@ -232,13 +233,23 @@ func (c *compiler) delivery(item *node, r *Route) {
 	}
 	if n := item.get("offline"); n != nil {
 		if i, ok := c.word(n, "offline", "queue", "latest", "drop"); ok {
-			if r.Offline = Offline(i); r.Offline == OfflineLatest {
-				c.on(n, "say queue or drop", "offline: latest is not carried out by this version")
-			}
+			r.Offline = Offline(i)
+		}
+	}
+	if p := item.get("priority"); r.Offline == OfflineLatest {
+		if r.Lane = LaneLatest; p != nil {
+			c.on(p, "leave it out: what is kept of such a route is sent like priority normal", "priority and offline: latest exclude each other")
 		}
 	}
 	if n := item.get("max_age"); n != nil {
-		c.on(n, "leave it out: everything is kept until the uplink has it", "max_age is not carried out by this version")
+		d, ok := c.duration(n, "max_age")
+		switch {
+		case ok && d < time.Second:
+			c.on(n, "", "max_age must be 1s or more")
+		case ok && r.Offline == OfflineDrop:
+			c.on(n, "leave it out", "nothing gets old on a route that says offline: drop")
+		}
+		r.MaxAge = d
 	}
 }
 
