@@ -26,7 +26,9 @@ type Classifier struct {
 	traits    [classCount]Trait
 	passes    [classCount]bool // the default action is pass
 	sides     [][2]ClassSet    // of each combination: the classes that can take part
-	custom    *customs         // the policy's own detectors; nil: none
+	telling   ClassSet         // classes whose values each stand for one subject
+	limits    Limits
+	custom    *customs // the policy's own detectors; nil: none
 
 	customNames []string
 }
@@ -67,7 +69,7 @@ func compile(o Options, ds []detector) (*Classifier, error) {
 			}
 		}
 	}
-	c.sides = sides(&c.traits)
+	c.sides, c.telling, c.limits = sides(&c.traits), telling(&c.traits), t.limits[o.Profile]
 	for id, g := range o.Grades {
 		if id == ClassNone || id >= classCount || g < L1 || g > L5 {
 			return nil, fmt.Errorf("compile classifier: override of class %d with grade %d", id, g)

@@ -135,6 +135,7 @@ type candidate struct {
 	near     senses // what the words before the run mean, once looked up
 	nearFrom int    // start that near was computed for, -1: not yet
 	dict     *dictionary
+	childAge int // below it a person is a child
 }
 
 // run is the bytes of the run.

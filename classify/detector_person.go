@@ -140,8 +140,26 @@ func findSpecial(c *candidate) (match, bool) {
 	return c.found(75, WhyKey)
 }
 
+// findChildAge finds the age of a child: a number of years below the profile's,
+// of a person, or what stands for an age where a child is spoken of.
 func findChildAge(c *candidate) (match, bool) {
-	if !c.up.has(senseChild) && !c.above.has(senseChild) || nothing(c.run()) || !digitIn(c.run()) {
+	t := c.run()
+	child := c.up.has(senseChild) || c.above.has(senseChild)
+	if nothing(t) || !digitIn(t) {
+		return match{}, false
+	}
+	if c.keyIs(senseAge) && len(t) <= 3 && digitsOnly(t) {
+		years := number(t)
+		switch {
+		case years >= c.childAge:
+			return match{}, false // whoever the object is called after
+		case !child && !c.up.has(sensePerson) && !c.up.has(senseUser) && !c.beside.has(sensePersonName) && !c.beside.has(senseGender):
+			return match{}, false // of a battery, or of a measurement
+		case !child:
+			return c.found(75, WhyKey|WhyShape|WhyContext)
+		}
+	}
+	if !child {
 		return match{}, false
 	}
 	return c.found(70, WhyKey|WhyContext)

@@ -58,6 +58,13 @@ const pageRaises = `
 |---|---|
 `
 
+const pageLimits = `
+A message that is about more distinct subjects than the profile's limit has what is personal in it graded one higher, at most L4. Subjects are counted by class as distinct values: names, addresses, numbers of people, plates, faces, devices that people carry.
+
+| profile | a child is younger than | subjects in a message | subjects a year and uplink from which data may be important (L5) |
+|---|---|---|---|
+`
+
 const pageTracks = `
 A track is five changes of position of one MQTT client within ten minutes: its ` + "`location.precise`" + ` is then L4. What an existing broker forwards has no known client; there only the positions within one message make a track.
 
@@ -112,6 +119,25 @@ func taxonomyPage(t *testing.T) []byte {
 			to = "at least " + c.to.String()
 		}
 		fmt.Fprintf(&b, "| %s | %s |\n", c.name, to)
+	}
+	b.WriteString(pageLimits)
+	for _, p := range profiles {
+		l, ok := ProfileLimits(p)
+		if !ok {
+			t.Fatalf("no limits for %s", p)
+		}
+		year := []string{}
+		for _, v := range l.SubjectsAYear {
+			what := ""
+			if v.Sensitive {
+				what = " of whom something L4 leaves"
+			}
+			year = append(year, fmt.Sprintf("%d%s (%s)", v.Subjects, what, v.Clause))
+		}
+		if len(year) == 0 {
+			year = append(year, "none")
+		}
+		fmt.Fprintf(&b, "| %s | %d years | %d | %s |\n", p, l.ChildAge, l.SubjectsInMessage, strings.Join(year, "; "))
 	}
 	b.WriteString(pageTracks)
 	for _, d := range Detectors() {

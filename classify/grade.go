@@ -107,14 +107,14 @@ func (c *Classifier) grade(s *Scratch, st *State, ctx Context) Result {
 
 // Combine grades a message whose findings are given, each with the class and
 // grade that is left of it after a transformation (ClassNone: it no longer
-// tells anything by itself). What combination raised is taken back, and the
-// combination rules are applied again to what is left, in place. It follows
+// tells anything by itself). What combination and the number of subjects raised
+// is taken back, and their rules are applied again to what is left, in place. It follows
 // Find on the same scratch and document.
 func (c *Classifier) Combine(s *Scratch, _ *payload.Document, fs []Finding) Grade {
 	for i := range fs {
-		if f := &fs[i]; f.Raised&RaiseCombination != 0 {
+		if f := &fs[i]; f.Raised&(RaiseCombination|RaiseSubjects) != 0 {
 			f.Grade = min(f.Grade, f.alone)
-			f.Raised &^= RaiseCombination
+			f.Raised &^= RaiseCombination | RaiseSubjects
 		}
 	}
 	return c.combine(s, fs)
@@ -159,6 +159,8 @@ var combinations = []combination{
 		a: part{personal: true}, b: part{classes: classSet(ClassPresenceBehaviour)}},
 	{name: "presence of somebody known", to: L3,
 		a: part{traits: TraitDirect}, b: part{classes: classSet(ClassPresenceBehaviour)}},
+	{name: "child that is known", to: L4,
+		a: part{traits: TraitDirect}, b: part{classes: classSet(ClassChild)}},
 	{name: "picture or sound of somebody known", to: L4,
 		a: part{traits: TraitMedia}, b: part{traits: TraitBiometric, classes: classSet(ClassIDVehiclePlate)}},
 }
@@ -206,8 +208,11 @@ func (c *Classifier) combine(s *Scratch, fs []Finding) Grade {
 	var there ClassSet
 	for i := range fs {
 		fs[i].alone = fs[i].Grade
-		g = max(g, fs[i].Grade)
 		there = there.With(fs[i].Class)
+	}
+	c.crowd(s, fs)
+	for i := range fs {
+		g = max(g, fs[i].Grade)
 	}
 	if there&^(1<<ClassNone) == 0 {
 		return g

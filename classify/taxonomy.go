@@ -113,9 +113,30 @@ func (c *Class) Default(g Grade) (action string, params map[string]any) {
 	return action, params
 }
 
+// Limits are the numbers of a profile.
+type Limits struct {
+	// ChildAge is the age in years below which a person is a child.
+	ChildAge int `json:"child_age"`
+	// SubjectsInMessage is how many distinct subjects one message may be about
+	// before what identifies them is graded one up.
+	SubjectsInMessage int `json:"subjects_in_message"`
+	// SubjectsAYear are the numbers of distinct subjects over an uplink in a
+	// calendar year from which what leaves may be important data (L5), for a
+	// person to decide; ascending.
+	SubjectsAYear []VolumeLimit `json:"subjects_a_year"`
+}
+
+// A VolumeLimit is one number of subjects, and the clause it rests on.
+type VolumeLimit struct {
+	Subjects  uint64 `json:"subjects"`
+	Sensitive bool   `json:"sensitive"` // only those count of whom something graded L4 leaves
+	Clause    string `json:"clause"`
+}
+
 // taxonomy is the parsed table, immutable.
 type taxonomy struct {
 	profiles []string
+	limits   map[string]Limits
 	classes  []Class // by ClassID; [0] is ClassNone
 	byName   map[string]ClassID
 }
@@ -150,8 +171,9 @@ type classJSON struct {
 
 func parseTaxonomy(src []byte) (*taxonomy, error) {
 	var doc struct {
-		Profiles []string    `json:"profiles"`
-		Classes  []classJSON `json:"classes"`
+		Profiles []string          `json:"profiles"`
+		Limits   map[string]Limits `json:"limits"`
+		Classes  []classJSON       `json:"classes"`
 	}
 	dec := json.NewDecoder(bytes.NewReader(src))
 	dec.DisallowUnknownFields()
@@ -161,7 +183,15 @@ func parseTaxonomy(src []byte) (*taxonomy, error) {
 	if len(doc.Classes) != int(classCount)-1 || classCount > 64 {
 		return nil, fmt.Errorf("read taxonomy: %d classes, want %d", len(doc.Classes), classCount-1)
 	}
-	t := &taxonomy{profiles: doc.Profiles, classes: make([]Class, 1, classCount), byName: map[string]ClassID{}}
+	for _, p := range doc.Profiles {
+		if l, ok := doc.Limits[p]; !ok || l.ChildAge < 1 || l.SubjectsInMessage < 1 || l.SubjectsInMessage > maxSubjects {
+			return nil, fmt.Errorf("read limits: profile %s lacks them, or they make no sense", p)
+		}
+	}
+	if len(doc.Limits) != len(doc.Profiles) {
+		return nil, fmt.Errorf("read limits: %d for %d profiles", len(doc.Limits), len(doc.Profiles))
+	}
+	t := &taxonomy{profiles: doc.Profiles, limits: doc.Limits, classes: make([]Class, 1, classCount), byName: map[string]ClassID{}}
 	for i, c := range doc.Classes {
 		t.byName[c.Name] = ClassID(i + 1)
 	}
@@ -264,6 +294,13 @@ func ProfileGrade(profile string, c ClassID) (Grade, bool) {
 	}
 	g, ok := loadTaxonomy().classes[c].Grades[profile]
 	return g, ok
+}
+
+// ProfileLimits returns the numbers of a profile.
+func ProfileLimits(profile string) (Limits, bool) {
+	l, ok := loadTaxonomy().limits[profile]
+	l.SubjectsAYear = slices.Clone(l.SubjectsAYear)
+	return l, ok
 }
 
 // Taxonomy returns the taxonomy as the JSON document that this package reads.
