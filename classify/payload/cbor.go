@@ -46,7 +46,27 @@ const ambiguousBelow = 8
 
 // Detect claims what is one well-formed map or array to the last byte. Neither
 // text nor JSON begins like one: no UTF-8 does.
-func (cborFormat) Detect(_ string, raw []byte) bool { return claimsCBOR(raw) }
+func (cborFormat) Detect(_ string, raw []byte) bool {
+	return claimsCBOR(raw) && (!mayBeMsgpack(raw) || plainCBOR(raw) || !plainMsgpack(raw))
+}
+
+// ambiguous reports what could be read as CBOR and as MessagePack, and as one of
+// them as well as of the other.
+func ambiguous(raw []byte) bool {
+	return mayBeMsgpack(raw) && plainCBOR(raw) == plainMsgpack(raw)
+}
+
+// mayBeMsgpack reports whether an array in CBOR is whole in MessagePack too.
+func mayBeMsgpack(raw []byte) bool {
+	s := msgpackScan{raw: raw}
+	return raw[0] < 0xa0 && s.item(0, 0) == len(raw) && (s.text || len(raw) >= msgpackAmbiguousBelow)
+}
+
+// plainCBOR reports whether all texts are without control characters.
+func plainCBOR(raw []byte) bool {
+	s := cborScan{raw: raw, plain: true}
+	return s.item(0, 0) == len(raw)
+}
 
 func claimsCBOR(raw []byte) bool {
 	s := cborScan{raw: raw}
@@ -66,6 +86,8 @@ type cborScan struct {
 	raw  []byte
 	text bool // there is a text, or the magic tag
 	deep bool // nested too deep to say
+
+	plain bool // fail at a text with control characters
 }
 
 // item returns the place behind the item at i, or -1.
@@ -87,7 +109,7 @@ func (s *cborScan) item(i, depth int) int {
 	switch major {
 	case cborBytes, cborText:
 		for span, ok := range cborChunks(s.raw, major, info, arg, i) {
-			if !ok || major == cborText && !utf8.Valid(s.raw[span.Start:span.End]) {
+			if !ok || major == cborText && (!utf8.Valid(s.raw[span.Start:span.End]) || s.plain && !isText(s.raw[span.Start:span.End])) {
 				return -1
 			}
 			s.text = s.text || major == cborText && span.Len() > 0
@@ -179,6 +201,9 @@ func cborChunks(b []byte, major, info byte, arg uint64, i int) func(func(Span, b
 }
 
 func (cborFormat) Parse(d *Document, lim Limits) Reason {
+	if ambiguous(d.Raw) {
+		return ReasonUnknown
+	}
 	d.name, d.Root = "cbor", int32(len(d.Fields))
 	r := cborReader{d: d, raw: d.Raw, lim: lim}
 	if d.Root >= int32(lim.Fields) {

@@ -44,7 +44,7 @@ func (cborFormat) Append(dst []byte, d *Document, edits []Edit) ([]byte, error) 
 		}
 	}
 	dst = append(dst, d.Raw[done:]...)
-	if !claimsCBOR(dst[from:]) {
+	if detect(d.Topic, dst[from:]) != d.format || ambiguous(dst[from:]) {
 		return nil, errors.New("edit cbor: too little is left to be read as CBOR")
 	}
 	return dst, nil

@@ -44,6 +44,9 @@ func samples() []sample {
 	for _, raw := range sparkplugSamples {
 		s = append(s, sample{"sparkplug", sparkplugTopic, raw})
 	}
+	for _, raw := range msgpackSamples {
+		s = append(s, sample{"msgpack", "plant/1", raw})
+	}
 	for format, raws := range cellSamples {
 		for _, raw := range raws {
 			s = append(s, sample{format, "plant/1", raw})
@@ -442,7 +445,7 @@ func TestContract(t *testing.T) {
 			t.Errorf("no sample of %s", f)
 		}
 	}
-	for _, f := range []string{"json", "jsonl", "cbor", "sparkplug", "xml", "nmea", "lineprotocol", "logfmt", "csv", "form", "gzip", "zlib", "text", "jpeg", "png", "gguf", "safetensors", "tflite", "empty"} {
+	for _, f := range []string{"json", "jsonl", "cbor", "msgpack", "sparkplug", "xml", "nmea", "lineprotocol", "logfmt", "csv", "form", "gzip", "zlib", "text", "jpeg", "png", "gguf", "safetensors", "tflite", "empty"} {
 		if !seen[f] {
 			t.Errorf("no sample of %s", f)
 		}
@@ -507,7 +510,7 @@ func mayEmpty(d *Document, e Edit) bool {
 	case Format(formFormat{}):
 		return e.Kind == EditRemove || len(payloadFields(d)) == 2
 	}
-	return d.format == Format(cborFormat{}) && (e.Kind == EditRemove || len(d.Raw) < 2*ambiguousBelow)
+	return (d.format == Format(cborFormat{}) || d.format == Format(msgpackFormat{})) && (e.Kind == EditRemove || len(d.Raw) < 2*msgpackAmbiguousBelow)
 }
 
 func emptiesLines(d *Document, edits []Edit) bool {

@@ -183,6 +183,7 @@ var formats = [...]Format{
 	jsonFormat{},
 	sparkplugFormat{},
 	cborFormat{},
+	msgpackFormat{},
 	packedFormat{},
 	xmlFormat{},
 	nmeaFormat{},
