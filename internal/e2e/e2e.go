@@ -7,6 +7,7 @@
 // and in full with SEALGATE_CI=1, where a missing mosquitto fails them instead
 // of skipping them. SEALGATE_SEED=n repeats the random choices of a run, as far
 // as the scheduling of several processes lets anything be repeated.
+// SEALGATE_SOAK=n makes the long runs as long as n messages.
 //
 // Nothing here is imported by a program of ours, except the benchmark that
 // compares the gateway with a plain bridge.
@@ -52,7 +53,7 @@ func Need(t interface {
 		if _, err := find(p); err == nil {
 			continue
 		}
-		const how = "%s is not installed: apt-get install mosquitto mosquitto-clients"
+		const how = "%s is not installed: apt-get install mosquitto mosquitto-clients strace e2fsprogs mount"
 		if Full() {
 			t.Fatalf(how, p)
 		}

@@ -65,6 +65,12 @@ func (p *Process) Stop(timeout time.Duration) error {
 	return p.Wait(timeout)
 }
 
+// Reload makes it read its rules again.
+func (p *Process) Reload() error { return p.cmd.Process.Signal(syscall.SIGHUP) }
+
+// Freeze stops it from running, until it is killed.
+func (p *Process) Freeze() error { return p.cmd.Process.Signal(syscall.SIGSTOP) }
+
 // Wait waits for the end.
 func (p *Process) Wait(timeout time.Duration) error {
 	select {

@@ -1,7 +1,6 @@
 package e2e
 
 import (
-	"io"
 	"net"
 	"sync"
 	"time"
@@ -17,6 +16,7 @@ type Proxy struct {
 	conns  map[net.Conn]struct{}
 	count  int
 	down   bool
+	slow   bool
 }
 
 // StartProxy forwards connections to the target.
@@ -62,6 +62,27 @@ func (p *Proxy) Cut(down time.Duration) {
 	}
 }
 
+// Slow lets a little pass every few milliseconds, for a while.
+func (p *Proxy) Slow(d time.Duration) {
+	set := func(slow bool) {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.slow = slow
+	}
+	set(true)
+	time.AfterFunc(d, func() { set(false) })
+}
+
+// wait holds up a copy while the network is slow.
+func (p *Proxy) wait() {
+	p.mu.Lock()
+	slow := p.slow
+	p.mu.Unlock()
+	if slow {
+		time.Sleep(5 * time.Millisecond)
+	}
+}
+
 // Connections is how many were forwarded.
 func (p *Proxy) Connections() int {
 	p.mu.Lock()
@@ -88,7 +109,15 @@ func (p *Proxy) forward(near net.Conn) {
 	p.mu.Unlock()
 	var both sync.WaitGroup
 	pipe := func(dst, src net.Conn) {
-		_, _ = io.Copy(dst, src) // ends when either end does
+		buf := make([]byte, 2<<10)
+		for err := error(nil); err == nil; p.wait() { // until either end ends
+			var n int
+			if n, err = src.Read(buf); n > 0 {
+				if _, werr := dst.Write(buf[:n]); werr != nil {
+					err = werr
+				}
+			}
+		}
 		_ = dst.Close()
 	}
 	both.Go(func() { pipe(far, near) })

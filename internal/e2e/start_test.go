@@ -5,7 +5,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 )
@@ -95,14 +94,7 @@ func TestFullDisk(t *testing.T) {
 	site := NewSite(t, proxy.Addr)
 	site.Spool = "{size: 16MiB, volatile: true}"
 	site.Ingress = fmt.Sprintf("broker: {listeners: [{address: %q}], anonymous: true, limits: {hold: 1s, packet: 64KiB}}", site.Addr)
-	check(t, os.Mkdir(site.State(), 0o700))
-	if err := syscall.Mount("tmpfs", site.State(), "tmpfs", 0, "size=24m"); err != nil {
-		if Full() {
-			t.Fatalf("mount a small disk: %v", err)
-		}
-		t.Skipf("a small disk needs the right to mount: %v", err)
-	}
-	t.Cleanup(func() { _ = syscall.Unmount(site.State(), syscall.MNT_DETACH) })
+	mountDisk(t, site.State(), 24<<20)
 	gateway := site.Start(t)
 	ballast := filepath.Join(site.State(), "ballast")
 	fillDisk(t, ballast)
