@@ -77,12 +77,17 @@ func (g *gateway) generation(src string, recipients bool) *corridor.Generation {
 
 func newGateway(t testing.TB, cloud *cloud, gen func(*gateway) *corridor.Generation, dial ...func(context.Context) (mqtt.Conn, error)) *gateway {
 	dial = append(dial, cloud.dial)
+	return newGatewayWith(t, gen, func(u *corridor.Uplink) { u.Dial = dial[0] })
+}
+
+// newGatewayWith lets a test set up the uplink.
+func newGatewayWith(t testing.TB, gen func(*gateway) *corridor.Generation, setUp func(*corridor.Uplink)) *gateway {
 	g := &gateway{t: t, signer: must[*crypto.Signer](t)(crypto.GenerateSigner())}
 	g.spool = must[*spool.Spool](t)(spool.Open(spool.Options{
 		Dir: t.TempDir(), Uplinks: []string{"cloud"}, Size: 64 << 20, Volatile: true,
 		Key: must[*crypto.SecretKey](t)(crypto.NewSecretKey()),
 	}))
-	g.corridor = must[*corridor.Corridor](t)(corridor.New(g.options(gen(g), dial[0])))
+	g.corridor = must[*corridor.Corridor](t)(corridor.New(g.options(gen(g), setUp)))
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 		defer cancel()
@@ -93,7 +98,14 @@ func newGateway(t testing.TB, cloud *cloud, gen func(*gateway) *corridor.Generat
 	return g
 }
 
-func (g *gateway) options(gen *corridor.Generation, dial func(context.Context) (mqtt.Conn, error)) corridor.Options {
+func (g *gateway) options(gen *corridor.Generation, setUp func(*corridor.Uplink)) corridor.Options {
+	uplink := corridor.Uplink{
+		Name: "cloud", Grants: g.grants, Window: 32, BackoffMax: 20 * time.Millisecond, AckTimeout: 300 * time.Millisecond,
+		Map: func(topic string) (protect.Mapping, bool) {
+			return protect.Mapping{Prefix: "site/"}, !strings.HasPrefix(topic, "stays/")
+		},
+	}
+	setUp(&uplink)
 	return corridor.Options{
 		Spool: g.spool, Generation: gen, State: classify.NewState(), Workers: 3, Logger: slog.New(slog.DiscardHandler),
 		Observe: func(e *corridor.Event) {
@@ -101,12 +113,7 @@ func (g *gateway) options(gen *corridor.Generation, dial func(context.Context) (
 			g.events = append(g.events, *e)
 			g.mu.Unlock()
 		},
-		Uplinks: []corridor.Uplink{{
-			Name: "cloud", Dial: dial, Grants: g.grants, Window: 32, BackoffMax: 20 * time.Millisecond, AckTimeout: 300 * time.Millisecond,
-			Map: func(topic string) (protect.Mapping, bool) {
-				return protect.Mapping{Prefix: "site/"}, !strings.HasPrefix(topic, "stays/")
-			},
-		}},
+		Uplinks: []corridor.Uplink{uplink},
 	}
 }
 
@@ -141,6 +148,8 @@ const (
 	cut              // take it, end the connection without an answer
 	ignore           // take it, never answer
 	refuse           // answer with a reason code of MQTT 5
+	overQuota        // refuse it with 0x97
+	badTopic         // refuse it with 0x90
 )
 
 func (c *cloud) dial(context.Context) (mqtt.Conn, error) {
@@ -188,10 +197,11 @@ func (k *cloudConn) Publish(m *mqtt.Message, acked func(mqtt.Ack)) error {
 		if !k.dead.Swap(true) {
 			k.done <- errCut
 		}
-	case acknowledge, refuse:
+	case acknowledge, refuse, overQuota, badTopic:
 		var answer mqtt.Ack
-		if mood == refuse {
-			answer.Err = &mqtt.ReasonError{Code: 0x9a}
+		if mood != acknowledge {
+			answer.Code = map[int]byte{int(refuse): 0x9a, int(overQuota): 0x97, int(badTopic): 0x90}[int(mood)]
+			answer.Err = &mqtt.ReasonError{Code: answer.Code}
 		}
 		go func() {
 			if !k.dead.Load() {

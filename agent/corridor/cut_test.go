@@ -186,7 +186,7 @@ func TestLanesOfTheLastRun(t *testing.T) {
 		t.Fatal(err)
 	}
 	told := make(chan policy.Lanes, 1)
-	opt := g.options(g.generation(lanes("topic", "high"), true), down)
+	opt := g.options(g.generation(lanes("topic", "high"), true), func(u *corridor.Uplink) { u.Dial = down })
 	opt.Lanes, opt.OnLanes = before, func(l policy.Lanes) { told <- l }
 	g.corridor = must[*corridor.Corridor](t)(corridor.New(opt))
 	for n := range 20 {

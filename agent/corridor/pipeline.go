@@ -4,6 +4,7 @@ import (
 	"errors"
 	"hash/maphash"
 	"math/rand/v2"
+	"strconv"
 	"time"
 
 	crand "crypto/rand"
@@ -201,6 +202,10 @@ func (s *shard) records(dst []spool.Entry, j *job, uplink int, o *protect.Output
 	record := spool.Record{
 		ID: o.MessageID, Kind: spool.KindData, KIDs: o.KIDs, Grade: uint8(o.Residual),
 		QoS: j.msg.QoS, Retain: j.msg.Retain, Topic: o.Topic, Payload: o.Payload, MaxAge: j.route.MaxAge,
+	}
+	if s.c.opt.Uplinks[uplink].Properties {
+		record.ContentType = contentType(o)
+		record.Props = []mqtt.Prop{{"sealgate-policy", strconv.FormatUint(j.gen.Policy.Version(), 10)}}
 	}
 	dst = append(dst, spool.Entry{Uplink: uplink, Lane: uint8(j.route.Lane), Reservation: j.reservation, NoSync: j.msg.QoS == 0, Record: record})
 	if !j.msg.Retain {

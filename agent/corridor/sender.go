@@ -3,7 +3,6 @@ package corridor
 import (
 	"context"
 	"errors"
-	"fmt"
 	"math/rand/v2"
 	"sync"
 	"sync/atomic"
@@ -21,12 +20,17 @@ type Uplink struct {
 	Map  func(topic string) (m protect.Mapping, ok bool) // from a local topic to the published one; not ok: it does not go there
 	Dial func(ctx context.Context) (mqtt.Conn, error)
 
-	Grants *Grants // for messages whose grants do not travel inside; nil: there are none
+	Grants     *Grants // for messages whose grants do not travel inside; nil: there are none
+	Limits     Limits
+	Rate       Rate
+	Properties bool            // publish MQTT 5 user properties and content types
+	Refused    func(code byte) // optional: told the MQTT 5 reason for which a lane stands, and 0 when none does any more
 
 	Window      int           // messages sent and not yet acknowledged; default 100
 	WindowBytes int           // their bytes; default 4 MiB
 	AckTimeout  time.Duration // silence on the oldest one that ends the connection; default 30 s
 	BackoffMax  time.Duration // upper bound of the pause between connections; default 60 s
+	StopFirst   time.Duration // how long a refused lane stands at first; doubles up to 10 min; default 5 s
 }
 
 // laneWeights is how many messages each lane may send in one turn: 8:3:1, and
@@ -51,6 +55,9 @@ type sender struct {
 	lanes [len(laneWeights)]*spool.Cursor
 	held  [len(laneWeights)]held // lanes that stand at a fence
 	grant courier
+	stops [len(laneWeights)]stop // lanes that the broker refuses
+
+	bucket bucket
 
 	draining chan struct{} // closed: send what is in flight, then stop
 	drained  chan struct{}
@@ -85,8 +92,11 @@ func newSender(c *Corridor, index int, u Uplink) (*sender, error) {
 	if u.BackoffMax <= 0 {
 		u.BackoffMax = time.Minute
 	}
+	if u.StopFirst <= 0 {
+		u.StopFirst = stopFirst
+	}
 	s := &sender{
-		c: c, index: index, u: u,
+		c: c, index: index, u: u, bucket: newBucket(u.Rate),
 		draining: make(chan struct{}), drained: make(chan struct{}),
 		highest: map[*spool.Cursor]spool.Pos{},
 	}
@@ -151,7 +161,7 @@ var (
 
 // flight is one record that was sent and is not yet acknowledged.
 type flight struct {
-	cur  *spool.Cursor
+	lane int // index in laneWeights
 	pos  spool.Pos
 	id   [16]byte
 	size int
@@ -172,7 +182,14 @@ func (s *sender) send(ctx context.Context, conn mqtt.Conn) (progress bool, err e
 	}
 	s.held = [len(laneWeights)]held{}
 	s.grant.connected(conn)
-	w := &window{flights: map[uint64]flight{}, acks: make(chan acked, s.u.Window), limit: s.u.Window, limitBytes: s.u.WindowBytes}
+	for i := range s.stops {
+		s.stops[i].flying, s.stops[i].rewind = 0, false
+	}
+	most := s.u.Window
+	if l, ok := conn.(mqtt.Limited); ok && l.Limits().Window > 0 {
+		most = min(most, l.Limits().Window)
+	}
+	w := &window{flights: map[uint64]flight{}, acks: make(chan acked, most), limit: most, limitBytes: s.u.WindowBytes}
 	if s.strikes >= strikesProbe && s.c.held.Load() == nil {
 		if tried, progress, err := s.probe(ctx, conn); tried {
 			return progress, err
@@ -189,7 +206,7 @@ func (s *sender) send(ctx context.Context, conn mqtt.Conn) (progress bool, err e
 	settle := func(a acked) error {
 		ok, err := s.settle(w, a)
 		if ok {
-			progress, s.strikes, w.limit = true, 0, s.u.Window
+			progress, s.strikes, w.limit = true, 0, most
 		}
 		return err
 	}
@@ -203,6 +220,7 @@ func (s *sender) send(ctx context.Context, conn mqtt.Conn) (progress bool, err e
 				return progress, err
 			}
 		}
+		var later <-chan time.Time
 		arrived := s.c.opt.Spool.Arrived(s.index) // before looking: an arrival in between must not be missed
 		wake := s.c.held.Load()
 		switch {
@@ -220,8 +238,12 @@ func (s *sender) send(ctx context.Context, conn mqtt.Conn) (progress bool, err e
 			if sent {
 				continue
 			}
+			if d := s.patience(time.Now()); d > 0 {
+				later = time.After(d)
+			}
 		}
 		select {
+		case <-later:
 		case a := <-w.acks:
 			if err := settle(a); err != nil {
 				return progress, err
@@ -278,10 +300,10 @@ func (w *window) oldest() (flight, bool) {
 func (s *sender) sendTurn(ctx context.Context, w *window, conn mqtt.Conn) (sent bool, err error) {
 	for i, weight := range laneWeights {
 		for range weight.share {
-			if w.full() {
+			if w.full() || s.bucket.wait(time.Now()) > 0 {
 				return sent, nil
 			}
-			if !s.pass(i) {
+			if !s.goes(i) || !s.pass(i) {
 				break
 			}
 			rec, pos, ok, err := s.lanes[i].Next()
@@ -298,7 +320,7 @@ func (s *sender) sendTurn(ctx context.Context, w *window, conn mqtt.Conn) (sent 
 			if err := s.grant.ensure(ctx, conn, rec); err != nil {
 				return sent, err
 			}
-			if err := s.publish(w, conn, s.lanes[i], rec, pos); err != nil {
+			if err := s.publish(w, conn, i, rec, pos); err != nil {
 				return sent, err
 			}
 			sent = true
@@ -307,7 +329,12 @@ func (s *sender) sendTurn(ctx context.Context, w *window, conn mqtt.Conn) (sent 
 	return sent, nil
 }
 
-func (s *sender) publish(w *window, conn mqtt.Conn, cur *spool.Cursor, rec *spool.Record, pos spool.Pos) error {
+func (s *sender) publish(w *window, conn mqtt.Conn, lane int, rec *spool.Record, pos spool.Pos) error {
+	f := flight{lane, pos, rec.ID, len(rec.Payload), time.Now()}
+	if reason := s.u.Limits.refuses(rec); reason != "" {
+		return s.quarantine(f, reason)
+	}
+	cur := s.lanes[lane]
 	if top := s.highest[cur]; pos.After(top) {
 		s.highest[cur] = pos
 	} else {
@@ -315,15 +342,27 @@ func (s *sender) publish(w *window, conn mqtt.Conn, cur *spool.Cursor, rec *spoo
 	}
 	n := w.next
 	w.next++
-	w.flights[n] = flight{cur, pos, rec.ID, len(rec.Payload), time.Now()}
-	w.bytes += len(rec.Payload)
+	w.flights[n] = f
+	w.bytes += f.size
+	s.stops[lane].flying++
+	s.bucket.take(f.size + len(rec.Topic))
 	s.stats.inFlight.Store(int64(len(w.flights)))
-	s.msg = message(rec)
-	return conn.Publish(&s.msg, func(a mqtt.Ack) { w.acks <- acked{n, a} }) // never blocks: the channel is as long as the window
+	s.msg = s.message(rec)
+	err := conn.Publish(&s.msg, func(a mqtt.Ack) { w.acks <- acked{n, a} }) // never blocks: the channel is as long as the window
+	if errors.Is(err, mqtt.ErrTooLarge) {
+		s.land(w, n)
+		return s.quarantine(f, reasonPacketLarge)
+	}
+	return err
 }
 
-func message(rec *spool.Record) mqtt.Message {
-	return mqtt.Message{Topic: rec.Topic, Payload: rec.Payload, Props: rec.Props, QoS: rec.QoS, Retain: rec.Retain}
+// land takes a record out of the window.
+func (s *sender) land(w *window, n uint64) {
+	f := w.flights[n]
+	delete(w.flights, n)
+	w.bytes -= f.size
+	s.stops[f.lane].flying--
+	s.stats.inFlight.Store(int64(len(w.flights)))
 }
 
 // settle takes one acknowledgement: the record is released, or the connection
@@ -333,15 +372,19 @@ func (s *sender) settle(w *window, a acked) (ok bool, err error) {
 	if !known {
 		return false, nil
 	}
+	switch a.ack.Code {
+	case codeUnauthorized, codeQuota, codeTopicInvalid, codePacketLarge, codePayloadInvalid:
+		s.land(w, a.n)
+		return false, s.refuse(f, a.ack.Code)
+	}
 	if a.ack.Err != nil {
 		return false, a.ack.Err
 	}
-	delete(w.flights, a.n)
-	w.bytes -= f.size
-	f.cur.Release(f.pos)
+	s.land(w, a.n)
+	s.lanes[f.lane].Release(f.pos)
+	s.went(f.lane)
 	s.stats.acknowledged.Add(1)
 	s.stats.bytes.Add(uint64(f.size))
-	s.stats.inFlight.Store(int64(len(w.flights)))
 	const weight = 8 // RFC 6298's smoothing
 	rtt, old := int64(time.Since(f.sent)), s.stats.roundTrip.Load()
 	s.stats.roundTrip.Store(old + (rtt-old)/weight)
@@ -383,7 +426,7 @@ func (s *sender) probe(ctx context.Context, conn mqtt.Conn) (tried, progress boo
 		return true, false, err
 	}
 	answer := make(chan mqtt.Ack, 1)
-	s.msg = message(other.rec)
+	s.msg = s.message(other.rec)
 	if err := conn.Publish(&s.msg, func(a mqtt.Ack) { answer <- a }); err != nil {
 		return true, false, err
 	}
@@ -401,13 +444,13 @@ func (s *sender) probe(ctx context.Context, conn mqtt.Conn) (tried, progress boo
 	}
 	other.cur.Release(other.pos)
 	s.stats.acknowledged.Add(1)
-	if err := s.c.opt.Spool.Quarantine(s.index, head.cur, head.pos, "refused_by_broker"); err != nil {
+	if err := s.c.opt.Spool.Quarantine(s.index, head.cur, head.pos, reasonRefused); err != nil {
 		s.c.opt.Logger.Error("record can't be moved to quarantine; it stays at the head", "uplink", s.u.Name, "error", err)
 		return true, true, err
 	}
 	s.strikes = 0
 	s.stats.quarantined.Add(1)
-	s.c.opt.Logger.Error("message moved to quarantine: the uplink ended the connection each time it was sent, and took another", "uplink", s.u.Name, "message_id", fmt.Sprintf("%x", head.rec.ID))
+	s.c.opt.Logger.Error("message moved to quarantine: the uplink ended the connection each time it was sent, and took another", "uplink", s.u.Name, "message_id", hexID(head.rec.ID))
 	return true, true, errProbed
 }
 

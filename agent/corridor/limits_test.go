@@ -1,0 +1,160 @@
+package corridor_test
+
+import (
+	"encoding/hex"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/sealgate/sealgate/agent/corridor"
+	"github.com/sealgate/sealgate/agent/mqtt"
+	"github.com/sealgate/sealgate/agent/spool"
+)
+
+func (g *gateway) set(t *testing.T) []spool.Quarantined {
+	t.Helper()
+	var all []spool.Quarantined
+	for q, err := range g.spool.Quarantined(0) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, q)
+	}
+	return all
+}
+
+// A broker over its quota stops the lane: nothing is lost or set aside, what
+// was refused is sent again in its order, and an alarm stands meanwhile.
+func TestQuotaStopsTheLane(t *testing.T) {
+	const n = 30
+	var mu sync.Mutex // guards below
+	var codes []byte
+	var taken []string
+	cloud := &cloud{mood: func(n int, m *mqtt.Message) mood { // under the cloud's lock
+		if n <= 3 {
+			return overQuota
+		}
+		taken = append(taken, string(m.Payload))
+		return acknowledge
+	}}
+	g := newGatewayWith(t, builtIn, func(u *corridor.Uplink) {
+		u.Dial, u.StopFirst, u.Window = cloud.dial, 20*time.Millisecond, 1
+		u.Refused = func(c byte) {
+			mu.Lock()
+			defer mu.Unlock()
+			codes = append(codes, c)
+		}
+	})
+	for i := range n {
+		if err := g.publish(t.Context(), "line/a", fmt.Sprintf(`{"n":%d}`, i)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	eventually(t, "everything is acknowledged", func() bool { return g.corridor.Stats().Uplinks[0].Acknowledged == n })
+	for i, payload := range taken {
+		if want := fmt.Sprintf(`{"n":%d}`, i); payload != want {
+			t.Fatalf("taken as number %d: %s, want %s", i, payload, want)
+		}
+	}
+	if cloud.conns != 1 {
+		t.Errorf("%d connections, want one: a refusal is no reason to leave", cloud.conns)
+	}
+	if q := g.set(t); len(q) != 0 {
+		t.Errorf("%d messages in quarantine, want none", len(q))
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	if len(codes) < 2 || codes[0] != 0x97 || codes[len(codes)-1] != 0 {
+		t.Errorf("told of %x, want 97 first and 0 at the end", codes)
+	}
+}
+
+// A message that is refused for what it is goes to quarantine, and only that.
+func TestRefusedMessageIsSetAside(t *testing.T) {
+	cloud := &cloud{mood: func(_ int, m *mqtt.Message) mood {
+		if strings.HasSuffix(m.Topic, "/bad") {
+			return badTopic
+		}
+		return acknowledge
+	}}
+	g := newGateway(t, cloud, builtIn)
+	for _, topic := range []string{"line/a", "line/bad", "line/b"} {
+		if err := g.publish(t.Context(), topic, `{"n":1}`); err != nil {
+			t.Fatal(err)
+		}
+	}
+	eventually(t, "the others are acknowledged", func() bool { return g.corridor.Stats().Uplinks[0].Acknowledged == 2 })
+	eventually(t, "one is set aside", func() bool { return g.corridor.Stats().Uplinks[0].Quarantined == 1 })
+	if q := g.set(t); len(q) != 1 || q[0].Reason != "refused_by_broker" || q[0].Topic != "site/line/bad" {
+		t.Errorf("quarantine holds %+v", q)
+	}
+}
+
+// What an uplink can't take is set aside without being sent.
+func TestLimits(t *testing.T) {
+	cloud := &cloud{}
+	g := newGatewayWith(t, builtIn, func(u *corridor.Uplink) {
+		u.Dial = cloud.dial
+		u.Limits = corridor.Limits{TopicBytes: 20, TopicLevels: 3, PayloadBytes: 100, StripRetain: true}
+	})
+	long := `{"n":"` + strings.Repeat("x", 100) + `"}`
+	for _, m := range []mqtt.Message{
+		{Topic: "a", Payload: []byte(`{"n":1}`), Retain: true},
+		{Topic: "a/b/c", Payload: []byte(`{"n":1}`)},
+		{Topic: "a-topic-too-long", Payload: []byte(`{"n":1}`)},
+		{Topic: "a", Payload: []byte(long)},
+		{Topic: "b", Payload: []byte(`{"n":2}`)},
+	} {
+		m.QoS = 1
+		answer := make(chan error, 1)
+		if err := g.corridor.Submit(t.Context(), mqtt.Source{}, m, func(err error) { answer <- err }); err != nil {
+			t.Fatal(err)
+		}
+		if err := <-answer; err != nil {
+			t.Fatal(err)
+		}
+	}
+	eventually(t, "what fits is acknowledged", func() bool { return g.corridor.Stats().Uplinks[0].Acknowledged == 2 })
+	eventually(t, "the rest is set aside", func() bool { return g.corridor.Stats().Uplinks[0].Quarantined == 3 })
+	var reasons []string
+	for _, q := range g.set(t) {
+		reasons = append(reasons, q.Reason)
+	}
+	slices.Sort(reasons)
+	if want := []string{"payload_too_large", "topic_too_deep", "topic_too_long"}; !slices.Equal(reasons, want) {
+		t.Errorf("set aside for %v, want %v", reasons, want)
+	}
+	for _, m := range cloud.messages() {
+		if m.Retain || len(m.Topic) > 20 || len(m.Payload) > 100 {
+			t.Errorf("sent: %s with %d bytes, retain %t", m.Topic, len(m.Payload), m.Retain)
+		}
+	}
+}
+
+// On MQTT 5 a message says what it is.
+func TestProperties(t *testing.T) {
+	cloud := &cloud{}
+	g := newGatewayWith(t, builtIn, func(u *corridor.Uplink) { u.Dial, u.Properties = cloud.dial, true })
+	for _, payload := range []string{`{"n":1}`, `{"password":"tR7-vq-Lw29z"}`} {
+		if err := g.publish(t.Context(), "line/a", payload); err != nil {
+			t.Fatal(err)
+		}
+	}
+	eventually(t, "both arrive", func() bool { return cloud.count() == 2 })
+	for i, m := range cloud.messages() {
+		props := map[string]string{}
+		for _, p := range m.Props {
+			props[p[0]] = p[1]
+		}
+		id, err := hex.DecodeString(props["sealgate-id"])
+		if err != nil || len(id) != 16 || props["sealgate-policy"] == "" || !strings.HasPrefix(props["sealgate-grade"], "L") {
+			t.Errorf("message %d has properties %v", i, m.Props)
+		}
+		if sealed := i == 1; (props["sealgate-kid"] != "") != sealed || (m.ContentType != "") != sealed {
+			t.Errorf("message %d: key id %q, content type %q", i, props["sealgate-kid"], m.ContentType)
+		}
+	}
+}
