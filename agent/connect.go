@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"net/http"
 	"net/url"
 	"os"
 	"strings"
@@ -34,6 +35,13 @@ func (a *Agent) uplink(cfg *config.Uplink) (corridor.Uplink, error) {
 	}
 	return corridor.Uplink{
 		Name: cfg.Name, Map: mapping, Grants: grants, Window: cfg.Window.Messages, WindowBytes: int(cfg.Window.Bytes),
+		Limits: corridor.Limits{
+			TopicBytes: cfg.Takes.TopicBytes, TopicLevels: cfg.Takes.TopicLevels,
+			PayloadBytes: int(cfg.Takes.Payload), StripRetain: cfg.Takes.Retain == "strip",
+		},
+		Rate:       corridor.Rate{Messages: float64(cfg.Rate.Messages), Bytes: float64(cfg.Rate.Bytes)},
+		Properties: cfg.Protocol == "5",
+		Refused:    a.refused(cfg.Name),
 		Dial: func(ctx context.Context) (mqtt.Conn, error) {
 			opt, err := a.dialOptions(cfg)
 			if err != nil {
@@ -56,11 +64,36 @@ func (a *Agent) dialOptions(cfg *config.Uplink) (mqtt.Options, error) {
 	if err != nil {
 		return mqtt.Options{}, err
 	}
+	var proxy *mqtt.Proxy
+	if p := cfg.Proxy; p != nil {
+		proxy = &mqtt.Proxy{URL: p.URL, Username: p.Username}
+		if proxy.Password, err = readSecret(p.PasswordFile); err != nil {
+			return mqtt.Options{}, fmt.Errorf("proxy: %w", err)
+		}
+	}
+	header := http.Header{}
+	for name, value := range cfg.Headers {
+		header.Set(name, value)
+	}
 	return mqtt.Options{
+		Header: header, Proxy: proxy,
 		URL: cfg.URL, ClientID: cfg.ClientID, Username: cfg.Username, Password: password,
 		TLS: tlsConfig, KeepAlive: cfg.Keepalive, MaxQoS: byte(cfg.MaxQoS),
 		Version: map[string]byte{"3.1.1": 4, "5": 5}[cfg.Protocol],
 	}, nil
+}
+
+// refused keeps the alarm of an uplink whose broker refuses a lane.
+func (a *Agent) refused(uplink string) func(byte) {
+	id := "uplink-refused-" + uplink
+	return func(code byte) {
+		if code == 0 {
+			a.clear(id)
+			return
+		}
+		why := (&mqtt.ReasonError{Code: code}).Error()
+		a.raise(id, "uplink "+uplink+": "+why+"; the lane stands, and nothing of it is lost", "look at the quota and the permissions of this gateway at the broker; it is tried again by itself")
+	}
 }
 
 // topicMapping compiles the mapping of one uplink: the first pattern that
@@ -112,7 +145,7 @@ func clientTLS(raw string, cfg *config.ClientTLS) (*tls.Config, error) {
 	if err != nil {
 		return nil, errors.New("url can't be parsed")
 	}
-	if u.Scheme != "mqtts" {
+	if u.Scheme != "mqtts" && u.Scheme != "wss" {
 		return nil, nil
 	}
 	c := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: u.Hostname()}
@@ -122,6 +155,7 @@ func clientTLS(raw string, cfg *config.ClientTLS) (*tls.Config, error) {
 	if cfg.ServerName != "" {
 		c.ServerName = cfg.ServerName
 	}
+	c.NextProtos = cfg.ALPN
 	if cfg.CA != "" {
 		if c.RootCAs, err = readCAs(cfg.CA); err != nil {
 			return nil, err

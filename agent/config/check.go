@@ -31,7 +31,7 @@ func (c *Config) check(d *strictyaml.Document) {
 	}
 	for i, s := range c.Ingress.Subscribe {
 		path := fmt.Sprintf("ingress.subscribe.%d", i)
-		checkURL(d, path+".url", s.URL)
+		checkURL(d, path+".url", s.URL, "mqtt", "mqtts")
 		for _, f := range s.Topics {
 			checkFilter(d, path+".topics", f)
 		}
@@ -111,43 +111,6 @@ func (c *Config) checkBroker(d *strictyaml.Document, b *Broker) {
 	}
 }
 
-func (c *Config) checkUplink(d *strictyaml.Document, u Uplink) {
-	path := "uplinks." + u.Name
-	if !nameRule.MatchString(u.Name) {
-		d.Errorf(path, "the name of an uplink must be 1 to 64 letters, digits, '.', '_' or '-'")
-	}
-	if p := checkURL(d, path+".url", u.URL); p != nil && p.Scheme == "mqtt" && !u.Cleartext && !loopback(p.Hostname()) {
-		d.Errorf(path+".url", "mqtt:// to another machine is readable on the way: use mqtts://, or say `cleartext: true` if that is meant")
-	}
-	checkClientTLS(d, path, u.URL, u.TLS)
-	if u.MaxQoS < 1 || u.MaxQoS > 2 {
-		d.Errorf(path+".max_qos", "max_qos must be 1 or 2")
-	}
-	oneOf(d, path+".protocol", u.Protocol, "3.1.1", "5")
-	oneOf(d, path+".client", u.Client, "lean", "paho")
-	if u.Client == "paho" && u.Protocol == "5" {
-		d.Errorf(path+".client", "client paho speaks 3.1.1: leave client out for protocol 5")
-	}
-	if u.Window.Messages < 1 || u.Window.Messages > 65535 {
-		d.Errorf(path+".window.messages", "window.messages must be between 1 and 65535")
-	}
-	if u.Keepalive < time.Second || u.Keepalive > 65535*time.Second {
-		d.Errorf(path+".keepalive", "keepalive must be between 1s and 18h12m15s")
-	}
-	for i, t := range u.Topics {
-		tp := fmt.Sprintf("%s.topics.%d", path, i)
-		checkFilter(d, tp+".pattern", t.Pattern)
-		for key, prefix := range map[string]string{"local_prefix": t.LocalPrefix, "remote_prefix": t.RemotePrefix} {
-			if !validPrefix(prefix) {
-				d.Errorf(tp+"."+key, "%s must end in '/' and hold no wildcard", key)
-			}
-		}
-		if t.Direction != "out" {
-			d.Errorf(tp+".direction", "direction %q is not supported: only \"out\" is", t.Direction)
-		}
-	}
-}
-
 // validPrefix: whole levels, so that each of them can be graded by itself.
 func validPrefix(p string) bool {
 	return p == "" || strings.HasSuffix(p, "/") && !strings.ContainsAny(p, "+#\x00") && !strings.HasPrefix(p, "$")
@@ -190,10 +153,10 @@ func oneOf(d *strictyaml.Document, path, got string, want ...string) {
 	}
 }
 
-func checkURL(d *strictyaml.Document, path, raw string) *url.URL {
+func checkURL(d *strictyaml.Document, path, raw string, schemes ...string) *url.URL {
 	u, err := url.Parse(raw)
-	if err != nil || u.Hostname() == "" || (u.Scheme != "mqtt" && u.Scheme != "mqtts") || u.Path != "" || u.RawQuery != "" {
-		d.Errorf(path, "url must be mqtt://host:port or mqtts://host:port")
+	if err != nil || u.Hostname() == "" || !slices.Contains(schemes, u.Scheme) || u.Path != "" && u.Scheme != "ws" && u.Scheme != "wss" || u.RawQuery != "" {
+		d.Errorf(path, "url must be %s://host:port", strings.Join(schemes, "://host:port or "))
 		return nil
 	}
 	if u.User != nil {
@@ -206,8 +169,8 @@ func checkClientTLS(d *strictyaml.Document, path, raw string, t *ClientTLS) {
 	if t == nil {
 		return
 	}
-	if !strings.HasPrefix(raw, "mqtts://") {
-		d.Errorf(path+".tls", "tls is set but the url is not mqtts://")
+	if !strings.HasPrefix(raw, "mqtts://") && !strings.HasPrefix(raw, "wss://") {
+		d.Errorf(path+".tls", "tls is set but the url is not mqtts:// or wss://")
 	}
 	if (t.Cert == "") != (t.Key == "") {
 		d.Errorf(path+".tls", "cert and key belong together")

@@ -139,57 +139,9 @@ type ClientTLS struct {
 	Key  string `yaml:"key"`  // PEM file of its key
 	// ServerName is verified in the certificate. Default: the URL's host.
 	ServerName string `yaml:"server_name"`
-}
-
-// Uplink is one cloud broker.
-type Uplink struct {
-	Name string
-	// URL is mqtts://host:port, or mqtt:// for a broker on loopback or where
-	// Cleartext is said.
-	URL string `yaml:"url"`
-	// Cleartext permits mqtt:// to another machine: what a policy lets pass is
-	// readable on the way then. Default: false.
-	Cleartext    bool       `yaml:"cleartext"`
-	ClientID     string     `yaml:"client_id"` // default: GATEWAY
-	Username     string     `yaml:"username"`
-	PasswordFile string     `yaml:"password_file"`
-	TLS          *ClientTLS `yaml:"tls"`
-	// Keepalive is the MQTT keep alive. Default: 60s.
-	Keepalive time.Duration `yaml:"keepalive"`
-	// Topics map local topics to published ones, as in a mosquitto bridge; the
-	// first match wins, and a topic that none matches does not go to this
-	// uplink. Default: {pattern: "#"}.
-	Topics []Topic `yaml:"topics"`
-	Window Window  `yaml:"window"`
-	// MaxQoS caps the QoS of published messages: 1 or 2. Default: 1.
-	MaxQoS int `yaml:"max_qos"`
-	// Protocol is "3.1.1" or "5". With 5, grade, policy version, message id and
-	// key ids go along as user properties, and the broker says why it refuses a
-	// message. Default: "3.1.1", which every broker takes.
-	Protocol string `yaml:"protocol"`
-	// Client is what speaks it: lean, our own writer, or paho, the Eclipse
-	// library (3.1.1 only), which costs about 15 µs of CPU a message more.
-	// Default: lean.
-	Client string `yaml:"client"`
-}
-
-// Topic maps local topics to published ones.
-type Topic struct {
-	// Pattern is a topic filter, matched behind LocalPrefix.
-	Pattern string `yaml:"pattern"`
-	// LocalPrefix is removed from the local topic. Empty or ending in '/'.
-	LocalPrefix string `yaml:"local_prefix"`
-	// RemotePrefix is put before it. Empty or ending in '/'; {site} and
-	// {gateway} are replaced.
-	RemotePrefix string `yaml:"remote_prefix"`
-	// Direction is "out". Relaying to local devices comes later.
-	Direction string `yaml:"direction"`
-}
-
-// Window bounds what is sent and not yet acknowledged.
-type Window struct {
-	Messages int   `yaml:"messages"` // default: 100
-	Bytes    Bytes `yaml:"bytes"`    // default: 4MiB
+	// ALPN are the protocols to offer, for brokers that share port 443: "mqtt",
+	// or "x-amzn-mqtt-ca" for AWS IoT Core. Default: none.
+	ALPN []string `yaml:"alpn"`
 }
 
 // Keys says where keys live and who may open what leaves.
@@ -368,22 +320,7 @@ func (c *Config) defaults(dir string) {
 	}
 	replace := strings.NewReplacer("{site}", c.Site, "{gateway}", c.Gateway)
 	for i := range c.Uplinks {
-		u := &c.Uplinks[i]
-		set(&u.ClientID, c.Gateway)
-		set(&u.Keepalive, time.Minute)
-		set(&u.Window.Messages, 100)
-		set(&u.Window.Bytes, 4<<20)
-		set(&u.MaxQoS, 1)
-		set(&u.Protocol, "3.1.1")
-		set(&u.Client, "lean")
-		if len(u.Topics) == 0 {
-			u.Topics = []Topic{{Pattern: "#"}}
-		}
-		for j := range u.Topics {
-			t := &u.Topics[j]
-			set(&t.Direction, "out")
-			t.RemotePrefix = replace.Replace(t.RemotePrefix)
-		}
+		c.Uplinks[i].defaults(c.Gateway, replace)
 	}
 	for _, p := range c.paths() {
 		if *p != "" && !filepath.IsAbs(*p) {
@@ -415,6 +352,9 @@ func (c *Config) paths() []*string {
 	}
 	for i := range c.Uplinks {
 		client(&c.Uplinks[i].PasswordFile, c.Uplinks[i].TLS)
+		if p := c.Uplinks[i].Proxy; p != nil {
+			ps = append(ps, &p.PasswordFile)
+		}
 	}
 	return ps
 }

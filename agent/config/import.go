@@ -243,7 +243,7 @@ func (im *importer) connection(u *importedUplink) {
 	if b.systemRoots && t.CA != "" {
 		m.remark(Unmapped, b.cafileAt, "bridge_cafile", "only this file is trusted, not also the system's authorities")
 	}
-	if t != (ClientTLS{}) {
+	if t.CA != "" || t.Cert != "" || t.Key != "" {
 		u.TLS = &t
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -201,7 +202,7 @@ func TestImportBridge(t *testing.T) {
 			c, im := one(t, "connection c\n"+tc.conf+"topic # out 1\n")
 			got := c.Uplinks[0]
 			if got.URL != tc.want.URL || got.Cleartext != tc.want.Cleartext || got.ClientID != tc.want.ClientID || got.Username != tc.want.Username ||
-				(got.TLS == nil) != (tc.want.TLS == nil) || got.TLS != nil && *got.TLS != *tc.want.TLS || tc.want.Keepalive != 0 && got.Keepalive != tc.want.Keepalive {
+				(got.TLS == nil) != (tc.want.TLS == nil) || got.TLS != nil && !reflect.DeepEqual(got.TLS, tc.want.TLS) || tc.want.Keepalive != 0 && got.Keepalive != tc.want.Keepalive {
 				t.Errorf("got %+v", got)
 			}
 			if !slices.ContainsFunc(im.Remarks, func(r Remark) bool { return strings.Contains(r.Text, tc.remark) }) {

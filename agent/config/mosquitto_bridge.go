@@ -203,7 +203,7 @@ var otherDirectives = map[string]otherDirective{
 	"max_queued_messages":          {Differs, "", "what waits for the cloud is bounded in bytes, on disk (spool.size); what is full holds devices back instead of dropping"},
 	"max_queued_bytes":             {Differs, "", "what waits for the cloud is bounded in bytes, on disk (spool.size); what is full holds devices back instead of dropping"},
 	"bridge_insecure":              {Unmapped, "false", "the certificate of the cloud is always verified: get its authority into tls.ca, or its name into tls.server_name"},
-	"bridge_alpn":                  {Unmapped, "", "ALPN is not spoken: use the port of the cloud broker that needs none (AWS IoT: 8883 with a certificate)"},
+	"bridge_alpn":                  {Unmapped, "", "set it by hand, as tls.alpn of the uplink (ALPN)"},
 	"bridge_require_ocsp":          {Unmapped, "false", "OCSP answers are not asked for"},
 	"bridge_tls_version":           {Differs, "", "uplinks use TLS 1.2 or later"},
 	"bridge_protocol_version":      {Differs, "mqttv311", "uplinks speak MQTT 3.1.1"},

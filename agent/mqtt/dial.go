@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/http"
 	"net/url"
 	"time"
 )
@@ -24,14 +25,19 @@ func (Password) MarshalText() ([]byte, error) { return []byte(redacted), nil }
 
 // Options say how to connect to a broker. Only URL is required.
 type Options struct {
-	URL      string // mqtt://host[:1883] or mqtts://host[:8883]; tcp, ssl and tls mean the same
+	// URL is mqtt://host[:1883] or mqtts://host[:8883] (tcp, ssl and tls mean
+	// the same), ws://host[:80]/path or wss://host[:443]/path.
+	URL      string
 	ClientID string // empty: the broker chooses
 	Username string
 	Password Password
 
-	// TLS is used for mqtts. nil: system roots, TLS 1.2 or later. ServerName is
+	// TLS is used for mqtts and wss. nil: system roots, TLS 1.2 or later. ServerName is
 	// taken from the URL if it is empty.
 	TLS *tls.Config
+
+	Header http.Header // of the request for a WebSocket, beside its own
+	Proxy  *Proxy      // nil: none
 
 	KeepAlive      time.Duration // rounded up to seconds; 0: 60 s
 	ConnectTimeout time.Duration // for dial, TLS and CONNACK together; 0: 15 s
@@ -157,36 +163,49 @@ func (o *Options) dial(ctx context.Context) (net.Conn, error) {
 	if u.User != nil {
 		return nil, errors.New("broker URL holds credentials: set user name and password apart")
 	}
-	port, secure := u.Port(), false
+	port, secure, web := u.Port(), false, false
 	switch u.Scheme {
 	case "mqtt", "tcp":
 		port = or(port, "1883")
 	case "mqtts", "ssl", "tls":
 		port, secure = or(port, "8883"), true
+	case "ws":
+		port, web = or(port, "80"), true
+	case "wss":
+		port, secure, web = or(port, "443"), true, true
 	default:
-		return nil, fmt.Errorf("broker URL has scheme %q: want mqtt or mqtts", u.Scheme)
+		return nil, fmt.Errorf("broker URL has scheme %q: want mqtt, mqtts, ws or wss", u.Scheme)
 	}
 	if u.Hostname() == "" {
 		return nil, errors.New("broker URL has no host")
 	}
-	c, err := o.Dial(ctx, "tcp", net.JoinHostPort(u.Hostname(), port))
+	addr := net.JoinHostPort(u.Hostname(), port)
+	var c net.Conn
+	if o.Proxy != nil {
+		c, err = o.Proxy.connect(ctx, o.Dial, addr)
+	} else {
+		c, err = o.Dial(ctx, "tcp", addr)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("dial broker: %w", err)
 	}
-	if !secure {
-		return c, nil
+	if secure {
+		cfg := &tls.Config{MinVersion: tls.VersionTLS12}
+		if o.TLS != nil {
+			cfg = o.TLS.Clone()
+		}
+		cfg.ServerName = or(cfg.ServerName, u.Hostname())
+		t := tls.Client(c, cfg)
+		if err := t.HandshakeContext(ctx); err != nil {
+			_ = c.Close()
+			return nil, fmt.Errorf("TLS with broker: %w", err)
+		}
+		c = t
 	}
-	cfg := &tls.Config{MinVersion: tls.VersionTLS12}
-	if o.TLS != nil {
-		cfg = o.TLS.Clone()
+	if web {
+		return openWebSocket(ctx, c, u, o.Header)
 	}
-	cfg.ServerName = or(cfg.ServerName, u.Hostname())
-	t := tls.Client(c, cfg)
-	if err := t.HandshakeContext(ctx); err != nil {
-		_ = c.Close()
-		return nil, fmt.Errorf("TLS with broker: %w", err)
-	}
-	return t, nil
+	return c, nil
 }
 
 func or(s, def string) string {

@@ -66,6 +66,7 @@ var onlyIn = map[string][]string{
 	"github.com/tink-crypto/tink-go":      {"crypto"},
 	"github.com/eclipse/paho.mqtt.golang": {"agent/mqtt", "agent/demo"},
 	"github.com/eclipse/paho.golang":      {"agent/mqtt", "agent/demo"},
+	"github.com/gorilla/websocket":        {"agent/mqtt"},
 	"github.com/google/go-tpm":            {"crypto/custody"},
 	"github.com/goccy/go-yaml":            {"classify/policy", "internal/strictyaml"},
 	"os/signal":                           {"cmd/sealgate", "cmd/sealctl"},

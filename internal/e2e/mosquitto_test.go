@@ -71,6 +71,16 @@ func TestMosquitto(t *testing.T) {
 		site.Start(t)
 		throughMosquitto(t, site, site.Addr, cloud.Addr)
 	})
+	t.Run("websocket", func(t *testing.T) {
+		t.Parallel()
+		web := FreeAddr(t)
+		host, port, _ := strings.Cut(web, ":")
+		cloud := StartMosquitto(t, "listener "+port+" "+host, "protocol websockets")
+		site := NewSite(t, web)
+		site.Scheme = "ws"
+		site.Start(t)
+		throughMosquitto(t, site, site.Addr, cloud.Addr)
+	})
 	t.Run("existing", func(t *testing.T) {
 		t.Parallel()
 		cloud, local := StartMosquitto(t), StartMosquitto(t)

@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"io"
 	"io/fs"
@@ -33,6 +34,7 @@ type Site struct {
 	Ingress string // the ingress section; "" is the embedded broker
 	Policy  string // the policy file; "" is the built-in policy
 	Spool   string // the spool section
+	Scheme  string // of the uplink's URL; "" is mqtt
 	Uplink  string // further settings of the uplink, as "key: value" lines
 	More    string // further sections
 	cloud   string
@@ -95,7 +97,7 @@ ingress:
   %s
 uplinks:
   cloud:
-    url: "mqtt://%s"
+    url: "%s://%s"
     topics: [{pattern: "#", remote_prefix: "{site}/{gateway}/"}]
 %s
 keys: {recipients: recipients.bundle, trust_root: root.json}
@@ -103,7 +105,7 @@ spool: %s
 metrics: {listen: %q}
 %s
 %s
-`, ingress, s.cloud, indent(s.Uplink), s.Spool, s.Metrics, policy, s.More), 0o600))
+`, ingress, cmp.Or(s.Scheme, "mqtt"), s.cloud, indent(s.Uplink), s.Spool, s.Metrics, policy, s.More), 0o600))
 	return path
 }
 
