@@ -56,6 +56,7 @@ type Agent struct {
 	metrics  *telemetry.Metrics
 	spool    *spool.Spool
 	state    *classify.State
+	volumes  *volumes
 	corridor *corridor.Corridor
 	broker   *broker.Broker // nil where there is none
 	http     *telemetry.Server
@@ -128,6 +129,9 @@ func Start(ctx context.Context, opt Options) (_ *Agent, err error) {
 	a.adopt(rules)
 	a.metrics = telemetry.New(opt.Build, a.Stats)
 	if err := a.openSpool(); err != nil {
+		return nil, err
+	}
+	if err := a.openVolumes(); err != nil {
 		return nil, err
 	}
 	if err := a.startCorridor(gen); err != nil {

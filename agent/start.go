@@ -100,12 +100,15 @@ func (a *Agent) startCorridor(gen *corridor.Generation) (err error) {
 	a.corridor, err = corridor.New(corridor.Options{
 		Spool: a.spool, Uplinks: uplinks, Generation: gen, State: a.state,
 		Lanes: a.lastLanes(), OnLanes: a.noteLanes,
+		Volume:  a.volumes.of,
 		Observe: a.observe, Keep: kept.keep, Logger: a.log,
 	})
 	if err != nil {
 		return err
 	}
+	a.lifecycle.add("volumes", a.volumes.close)
 	a.lifecycle.add("corridor", a.corridor.Close)
+	a.volumes.watch()
 	return nil
 }
 

@@ -59,10 +59,11 @@ func (a *Agent) Stats() telemetry.Stats {
 	s.Held, s.Unrouted, s.Unmapped, s.Dropped, s.Panics = cs.Held, cs.Unrouted, cs.Unmapped, cs.Dropped, cs.Panics
 	s.Spool.CommitFailures = cs.CommitErrors
 	s.Ingress = telemetry.IngressStats{Received: cs.Submitted, Acknowledged: cs.Committed, Refused: cs.Refused}
-	for _, u := range cs.Uplinks {
+	for i, u := range cs.Uplinks {
 		s.Uplinks = append(s.Uplinks, telemetry.Uplink{
 			Name: u.Name, Connected: u.Connected, Acknowledged: u.Acknowledged, Bytes: u.Bytes, Resent: u.Resent,
 			Quarantined: u.Quarantined, InFlight: int(u.InFlight), RoundTrip: u.RoundTrip,
+			Subjects: a.volumes.stats(i),
 		})
 	}
 	if a.broker != nil {

@@ -59,6 +59,7 @@ type Options struct {
 	Budget     int64                              // bytes of payload in flight before the log; default 16 MiB
 	Lanes      policy.Lanes                       // that the spool's logs were last written by; nil: not known, taken to be the generation's
 	OnLanes    func(policy.Lanes)                 // called from the committer when the logs are written by others from then on: for Lanes of the next start
+	Volume     func(uplink int) *classify.Volume  // counts of whom data leaves; nil: nobody does
 	Observe    func(*Event)                       // called from the committer for each message and uplink; must not block or keep the Event
 	Keep       func(id [16]byte, envelope []byte) // called with what is kept of a blocked message; must not block; may be nil
 	Logger     *slog.Logger                       // required

@@ -11,6 +11,7 @@ import (
 
 	"github.com/sealgate/sealgate/agent/mqtt"
 	"github.com/sealgate/sealgate/agent/spool"
+	"github.com/sealgate/sealgate/classify"
 	"github.com/sealgate/sealgate/classify/payload"
 	"github.com/sealgate/sealgate/classify/policy"
 	"github.com/sealgate/sealgate/crypto/envelope"
@@ -145,10 +146,18 @@ func (s *shard) process(j *job) *batchItem {
 			}
 		default:
 			item.entries = s.records(item.entries, j, decision.Uplink, &output)
+			s.count(j, &verdict, decision.Uplink)
 		}
 	}
 	item.ready = time.Now()
 	return item
+}
+
+// count notes of whom data leaves.
+func (s *shard) count(j *job, v *policy.Verdict, uplink int) {
+	if s.c.opt.Volume != nil && len(v.Findings) > 0 {
+		j.gen.Policy.Classifier().Count(s.c.opt.Volume(uplink), v.Document, v.Findings, v.Grade == classify.Ungraded || v.Grade >= classify.L4)
+	}
 }
 
 // subject is who speaks, for tracks: the client, or the topic where an existing

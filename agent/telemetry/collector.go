@@ -64,6 +64,8 @@ func newCollector(m *Metrics, b Build, stats func() Stats) *collector {
 	add("uplink_quarantined_messages_total", "Messages that the uplink refused again and again; kept, protected, in quarantine.", "uplink")
 	add("uplink_in_flight_messages", "Messages sent and not yet acknowledged.", "uplink")
 	add("uplink_round_trip_seconds", "Smoothed time from publish to acknowledgement.", "uplink")
+	add("uplink_subjects", "Estimate of how many people data left of over the uplink this year. sensitive: those of whom something graded L4 left.", "uplink", "kind")
+	add("uplink_subjects_limit_ratio", "Share that is reached of the legal profile's nearest number of people a year; from 1 on data may be important (L5).", "uplink")
 	add("spool_bytes", "Bytes in the logs that are not yet released.")
 	add("spool_limit_bytes", "Bytes that the logs may hold.")
 	add("spool_records", "Records in the logs that are not yet released.")
@@ -185,6 +187,9 @@ func (k sink) ways(s *Stats) {
 		k.count("uplink_quarantined_messages_total", u.Quarantined, u.Name)
 		k.gauge("uplink_in_flight_messages", float64(u.InFlight), u.Name)
 		k.gauge("uplink_round_trip_seconds", u.RoundTrip.Seconds(), u.Name)
+		k.gauge("uplink_subjects", float64(u.Subjects.All), u.Name, "all")
+		k.gauge("uplink_subjects", float64(u.Subjects.Sensitive), u.Name, "sensitive")
+		k.gauge("uplink_subjects_limit_ratio", u.Subjects.Share, u.Name)
 	}
 	k.gauge("spool_bytes", float64(s.Spool.Bytes))
 	k.gauge("spool_limit_bytes", float64(s.Spool.Limit))

@@ -83,7 +83,19 @@ type Uplink struct {
 	Quarantined  uint64        `json:"quarantined"`
 	InFlight     int           `json:"in_flight"`
 	RoundTrip    time.Duration `json:"round_trip_ns"`
+	Subjects     Subjects      `json:"subjects"`
 }
+
+// Subjects estimates of how many people data left over an uplink this year.
+type Subjects struct {
+	All       uint64  `json:"all"`
+	Sensitive uint64  `json:"sensitive"`       // of whom something graded L4 left
+	Limit     uint64  `json:"limit,omitempty"` // of the legal profile that is nearest; 0: there is none, or nobody was counted
+	Share     float64 `json:"share,omitempty"` // of that limit
+}
+
+// Percent is Share for people.
+func (s Subjects) Percent() float64 { return 100 * s.Share }
 
 // SpoolStats describes the logs.
 type SpoolStats struct {

@@ -128,6 +128,15 @@ func printStatus(w io.Writer, s *telemetry.Stats, now time.Time) {
 		}
 		fmt.Fprintf(w, "%-22.22s %-12.12s %12d %7d %11d %10d\n", printable(u.Name), link, u.Acknowledged, u.Resent, u.Quarantined, u.InFlight)
 	}
+	for _, u := range s.Uplinks {
+		if u.Subjects.All > 0 {
+			fmt.Fprintf(w, "people     about %d this year over %s", u.Subjects.All, printable(u.Name))
+			if u.Subjects.Limit > 0 {
+				fmt.Fprintf(w, ", %.0f %% of %d", u.Subjects.Percent(), u.Subjects.Limit)
+			}
+			fmt.Fprintln(w)
+		}
+	}
 }
 
 // printable keeps what could move the cursor off the terminal.
