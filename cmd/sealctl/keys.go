@@ -131,6 +131,7 @@ func (e *env) initKeys(dir, site string, audiences []string, kem crypto.KEM, day
 	}
 	root := &signed.Root{Site: site, Roles: map[string]signed.RoleKeys{
 		signed.RoleRecipients: {Threshold: 1, Keys: []*crypto.Verifier{signer.Verifier()}},
+		signed.RoleRegistry:   {Threshold: 1, Keys: []*crypto.Verifier{signer.Verifier()}},
 	}}
 	rootRaw, err := root.Marshal()
 	if err != nil {
@@ -192,7 +193,7 @@ func (e *env) initKeys(dir, site string, audiences []string, kem crypto.KEM, day
 	say("  %s", paths[len(paths)-1])
 	say("      opens everything; for the day on which a consumer loses its key")
 	say("  %s", operator)
-	say("      signs bundles: with it one can name further recipients")
+	say("      signs bundles and the registry of gateways: with it one can name further recipients")
 	warnClear(e, pass)
 	return nil
 }

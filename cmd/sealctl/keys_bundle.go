@@ -195,17 +195,9 @@ func (o *bundleOptions) loadSigners(e *env) ([]*crypto.Signer, error) {
 // readBundle reads a bundle that the trust root accepts, whether or not it is
 // valid now.
 func readBundle(bundle, root string) (*signed.Bundle, *signed.Role, error) {
-	rawRoot, err := readFile(root, signed.MaxSize)
+	r, role, err := readRole(root, signed.RoleRecipients)
 	if err != nil {
-		return nil, nil, fmt.Errorf("read trust root: %w", err)
-	}
-	r, err := signed.ParseRoot(rawRoot)
-	if err != nil {
-		return nil, nil, fmt.Errorf("read %s: %w", root, err)
-	}
-	role, err := r.Role(signed.RoleRecipients)
-	if err != nil {
-		return nil, nil, fmt.Errorf("read %s: %w", root, err)
+		return nil, nil, err
 	}
 	raw, err := readFile(bundle, signed.MaxEnvelope)
 	if err != nil {

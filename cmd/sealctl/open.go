@@ -23,6 +23,8 @@ type openOptions struct {
 	keys         string
 	pass         passphraseFlags
 	gatewayKeys  []string
+	registry     string
+	root         string
 	topics       []string
 	asJSON       bool
 	jsonl        bool
@@ -40,8 +42,10 @@ func newOpen(e *env) *cobra.Command {
 the device said, and prints it. What is not protected passes through, marked as
 in clear; --protected refuses it.
 
-Who sealed a message is only known with --gateway-key, the gateway's public
-signing key; without one the origin is unverified. The topic belongs to what is
+Who sealed a message is only known with --registry, the signed registry of
+gateways (or --gateway-key, one gateway's public signing key); without either the
+origin is unverified. A registry that changes is read again; one that is older,
+expired or not signed as root.json demands is not taken. The topic belongs to what is
 authenticated: where --topic says what a file was published on, one that was
 moved there from another topic is refused.
 
@@ -57,7 +61,7 @@ It exits with 3 if a message did not open, and says why.`,
 		Example: `  sealctl open --keys keys sealed.bin
   mosquitto_sub -h cloud -t 'site/#' -C 1 -N | sealctl open --keys keys -
   sealctl open --keys keys --subscribe mqtts://cloud:8883 --topic 'site/#' --json
-  sealctl open --keys keys --gateway-key gw-7=gw-7.pub.json --state opened.state --client-id opener \
+  sealctl open --keys keys --registry gateways.registry --state opened.state --client-id opener \
     --subscribe mqtts://cloud:8883 --topic 'site/#' --republish mqtt://127.0.0.1:1883 --dead-letter refused`,
 		RunE: func(c *cobra.Command, args []string) error {
 			if o.keys == "" {
@@ -83,6 +87,8 @@ It exits with 3 if a message did not open, and says why.`,
 	}
 	f := c.Flags()
 	f.StringVar(&o.keys, "keys", "", "the `DIR` with the private keys of the recipient")
+	f.StringVar(&o.registry, "registry", "", "verify the origin with the signed registry of gateways in `FILE`")
+	f.StringVar(&o.root, "root", "", "the trust root `FILE` for --registry (default: root.json beside it)")
 	f.StringArrayVar(&o.gatewayKeys, "gateway-key", nil, "verify the origin with [NAME=]`FILE`, a gateway's public signing key; may be repeated")
 	f.StringArrayVar(&o.topics, "topic", nil, "the `TOPIC` that the message was published on; with --subscribe a filter, may be repeated")
 	f.BoolVar(&o.asJSON, "json", false, "print a JSON line for each message")
@@ -160,13 +166,11 @@ func (e *env) newOpening(o *openOptions) (*opening, error) {
 	for _, f := range files {
 		opts.Keys = append(opts.Keys, f.Key)
 	}
-	if len(o.gatewayKeys) > 0 {
-		if opts.Verifiers, err = gatewayKeys(o.gatewayKeys); err != nil {
-			return nil, err
-		}
-		if o.sub.url != "" {
-			opts.Mode = envelope.Live
-		}
+	if opts.Verifiers, err = e.verifiers(o); err != nil {
+		return nil, err
+	}
+	if opts.Verifiers != nil && o.sub.url != "" {
+		opts.Mode = envelope.Live
 	}
 	opener, err := envelope.NewOpener(opts)
 	if err != nil {
@@ -175,6 +179,30 @@ func (e *env) newOpening(o *openOptions) (*opening, error) {
 	s := &opening{e: e, o: o, opener: opener, out: bufio.NewWriter(e.stdout)}
 	return s, nil
 }
+
+// verifiers is whom an opener believes; nil: nobody's origin is verified.
+func (e *env) verifiers(o *openOptions) (func(string) []*crypto.Verifier, error) {
+	switch {
+	case o.registry != "" && len(o.gatewayKeys) > 0:
+		return nil, usageError("say --registry or --gateway-key, not both")
+	case o.registry != "":
+		floor := ""
+		if o.sub.state != "" {
+			floor = o.sub.state + ".registry"
+		}
+		r, err := openTrustedRegistry(o.registry, o.root, floor, func(err error) { fmt.Fprintf(e.stderr, "sealctl: warning: %v\n", err) })
+		if err != nil {
+			return nil, err
+		}
+		return r.verifiers, nil
+	case len(o.gatewayKeys) > 0:
+		return gatewayKeys(o.gatewayKeys)
+	}
+	return nil, nil
+}
+
+// knowsGateways reports whether somebody's origin is verified.
+func (o *openOptions) knowsGateways() bool { return o.registry != "" || len(o.gatewayKeys) > 0 }
 
 // gatewayKeys reads the public signing keys of gateways. One without a name is
 // taken for every gateway.
@@ -280,7 +308,7 @@ var openReasons = map[payload.Reason]string{
 	envelope.ReasonNoRecipient:  "it is not for any of these keys",
 	envelope.ReasonGrant:        "its grant does not hold: it belongs to another key, gateway or start",
 	envelope.ReasonExpired:      "it says it was sealed after its key had expired",
-	envelope.ReasonOrigin:       "none of the given gateway keys made its key",
+	envelope.ReasonOrigin:       "its key was made by none that the registry, or --gateway-key, believes for its gateway",
 	envelope.ReasonBadTag:       "it was changed on the way, or parts of it come from another message",
 	envelope.ReasonBadSignature: "the gateway's signature is missing or wrong",
 	envelope.ReasonReserialized: "its fields are authentic, the document around them was written anew; --allow-reserialized accepts that",

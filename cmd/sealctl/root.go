@@ -114,6 +114,7 @@ Exit codes: 0 fine, 1 failure, 2 wrong usage, 3 verified and found bad.`,
 	root.AddCommand(
 		newClassify(e),
 		newKeys(e),
+		newRegistry(e),
 		newEval(e),
 		newPolicy(e),
 		newOpen(e),

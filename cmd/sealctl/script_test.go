@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
@@ -13,6 +14,7 @@ import (
 	"github.com/sealgate/sealgate/crypto"
 	"github.com/sealgate/sealgate/crypto/custody"
 	"github.com/sealgate/sealgate/crypto/envelope"
+	"github.com/sealgate/sealgate/crypto/signed"
 )
 
 func TestMain(m *testing.M) {
@@ -21,6 +23,7 @@ func TestMain(m *testing.M) {
 			os.Exit(run(context.Background(), os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 		},
 		"seal":      func() { helper(sealCommand) },
+		"enroll":    func() { helper(enrollCommand) },
 		"fillspool": func() { helper(fillSpool) },
 	})
 }
@@ -94,6 +97,30 @@ func gatewaySigner(dir string) (*crypto.Signer, error) {
 		return nil, err
 	}
 	return crypto.LoadSigner(path, nil)
+}
+
+// enrollCommand is a gateway that asks to be registered: enroll DIR OUT. It
+// signs with the key that seal uses, makes the request, and prints its
+// fingerprint.
+func enrollCommand(args []string) error {
+	if len(args) != 2 {
+		return fmt.Errorf("got %d arguments", len(args))
+	}
+	signer, err := gatewaySigner(filepath.Join(args[0], "gateway"))
+	if err != nil {
+		return err
+	}
+	kem, err := crypto.GenerateRecipientKey(crypto.KEMX25519)
+	if err != nil {
+		return err
+	}
+	e := &signed.Enrolment{Site: "plant-7", Gateway: "gw-west", KEM: kem.Recipient(), IssuedAt: time.Now()}
+	raw, err := signed.SignEnrolment(e, signer)
+	if err != nil {
+		return err
+	}
+	fmt.Println(e.Fingerprint())
+	return os.WriteFile(args[1], raw, 0o600)
 }
 
 // fillSpool leaves what a gateway would: fillspool DIR, with three records that

@@ -97,7 +97,7 @@ func (o *subscribeOptions) register(f *pflag.FlagSet) {
 	f.IntVar(&o.count, "count", 0, "end after `N` messages (default: until interrupted)")
 	f.StringVar(&o.clientID, "client-id", "", "keep a session under this `ID`, so that nothing is missed in between")
 	o.brokerOptions.register(f, "", "the broker")
-	f.StringVar(&o.state, "state", "", "remember in `FILE` what was opened, so that replays are told across runs (with --gateway-key)")
+	f.StringVar(&o.state, "state", "", "remember in `FILE` what was opened, so that replays are told across runs (with --registry or --gateway-key)")
 	o.forward.register(f)
 }
 
@@ -157,8 +157,8 @@ func (e *env) subscribe(ctx context.Context, o *openOptions, s *opening) error {
 		}
 		return new(net.Dialer).DialContext(ctx, network, addr)
 	}
-	if len(o.gatewayKeys) == 0 {
-		fmt.Fprintln(e.stderr, "sealctl: without --gateway-key nobody's origin is verified, and replays are not told")
+	if !o.knowsGateways() {
+		fmt.Fprintln(e.stderr, "sealctl: without --registry or --gateway-key nobody's origin is verified, and replays are not told")
 	}
 	sink := &openSink{s: s, left: o.sub.count, memory: memory, cancel: cancel, out: printer{s}}
 	if sink.letters, err = openDeadLetters(o.sub.forward.deadLetters); err != nil {
@@ -312,8 +312,8 @@ func newReplayFile(o *openOptions, s *opening) (*replayFile, error) {
 	if f.path == "" {
 		return f, nil
 	}
-	if len(o.gatewayKeys) == 0 {
-		return nil, usageError("--state needs --gateway-key: who can't prove an origin can't tell a replay")
+	if !o.knowsGateways() {
+		return nil, usageError("--state needs --registry or --gateway-key: who can't prove an origin can't tell a replay")
 	}
 	raw, err := readFile(f.path, maxState)
 	if errors.Is(err, fs.ErrNotExist) {

@@ -87,7 +87,11 @@ func NewRole(name string, threshold int, keys []*crypto.Verifier) (*Role, error)
 // Verify returns the payload of a DSSE envelope of that payload type, if at
 // least the threshold of the role's distinct keys signed it.
 func (r *Role) Verify(raw []byte, payloadType string) ([]byte, error) {
-	env, err := parseEnvelope(raw)
+	return r.verify(raw, payloadType, MaxEnvelope)
+}
+
+func (r *Role) verify(raw []byte, payloadType string, limit int) ([]byte, error) {
+	env, err := parseEnvelope(raw, limit)
 	if err != nil {
 		return nil, err
 	}
@@ -103,8 +107,8 @@ func (r *Role) Verify(raw []byte, payloadType string) ([]byte, error) {
 	return body, nil
 }
 
-func parseEnvelope(raw []byte) (*dsse.Envelope, error) {
-	if len(raw) > MaxEnvelope {
+func parseEnvelope(raw []byte, limit int) (*dsse.Envelope, error) {
+	if len(raw) > limit {
 		return nil, ErrSize
 	}
 	var env dsse.Envelope
@@ -133,7 +137,11 @@ func decode(raw []byte, v any) error {
 
 // Sign returns a DSSE envelope of body with one signature of each signer.
 func Sign(payloadType string, body []byte, signers ...*crypto.Signer) ([]byte, error) {
-	if len(body) > MaxSize || len(signers) > maxSignatures {
+	return signUpTo(payloadType, body, MaxSize, signers...)
+}
+
+func signUpTo(payloadType string, body []byte, limit int, signers ...*crypto.Signer) ([]byte, error) {
+	if len(body) > limit || len(signers) > maxSignatures {
 		return nil, ErrSize
 	}
 	all := make([]dsse.Signer, 0, len(signers))
