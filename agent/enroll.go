@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"context"
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
@@ -14,8 +15,8 @@ import (
 
 // Enroll makes a gateway's request to be registered: with the key that it signs
 // with, and signed by it. It makes the gateway's keys if there are none.
-func Enroll(cfg *config.Config, machine []byte, now time.Time) (*signed.Enrolment, []byte, error) {
-	k, _, err := openKeyring(cfg, machine)
+func Enroll(ctx context.Context, cfg *config.Config, machine []byte, now time.Time) (*signed.Enrolment, []byte, error) {
+	k, _, err := openKeyring(ctx, cfg, machine)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -38,7 +38,7 @@ as the successor of the one it has.`,
 			if err != nil {
 				fmt.Fprintln(cmd.ErrOrStderr(), "note: this machine has no id: keys are not bound to it")
 			}
-			e, raw, err := agent.Enroll(cfg, machine, time.Now())
+			e, raw, err := agent.Enroll(cmd.Context(), cfg, machine, time.Now())
 			if err != nil {
 				return err
 			}

@@ -320,7 +320,7 @@ func SignEnrolment(e *Enrolment, signer *crypto.Signer) ([]byte, error) {
 // OpenEnrolment reads a request and verifies that who made it has the key that
 // it asks for.
 func OpenEnrolment(raw []byte) (*Enrolment, error) {
-	env, err := parseEnvelope(raw, MaxEnvelope)
+	env, err := parseEnvelope(raw)
 	if err != nil {
 		return nil, err
 	}

@@ -91,7 +91,7 @@ func (r *Role) Verify(raw []byte, payloadType string) ([]byte, error) {
 }
 
 func (r *Role) verify(raw []byte, payloadType string, limit int) ([]byte, error) {
-	env, err := parseEnvelope(raw, limit)
+	env, err := parseEnvelopeUpTo(raw, limit)
 	if err != nil {
 		return nil, err
 	}
@@ -107,7 +107,9 @@ func (r *Role) verify(raw []byte, payloadType string, limit int) ([]byte, error)
 	return body, nil
 }
 
-func parseEnvelope(raw []byte, limit int) (*dsse.Envelope, error) {
+func parseEnvelope(raw []byte) (*dsse.Envelope, error) { return parseEnvelopeUpTo(raw, MaxEnvelope) }
+
+func parseEnvelopeUpTo(raw []byte, limit int) (*dsse.Envelope, error) {
 	if len(raw) > limit {
 		return nil, ErrSize
 	}
