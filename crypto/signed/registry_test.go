@@ -115,14 +115,16 @@ func mustSign(t *testing.T, kind string, s *crypto.Signer) []byte {
 
 func TestRegistryRefuses(t *testing.T) {
 	for name, change := range map[string]func(*Registry, map[string]*crypto.Signer){
-		"names twice":             func(r *Registry, _ map[string]*crypto.Signer) { r.Gateways[1].Name = "gw-1" },
-		"names descending":        func(r *Registry, _ map[string]*crypto.Signer) { slices.Reverse(r.Gateways) },
-		"no name":                 func(r *Registry, _ map[string]*crypto.Signer) { r.Gateways[0].Name = "gw 1" },
-		"no key":                  func(r *Registry, _ map[string]*crypto.Signer) { r.Gateways[0].Keys = nil },
-		"a key of two":            func(r *Registry, _ map[string]*crypto.Signer) { r.Gateways[1].Keys = r.Gateways[0].Keys },
-		"pending":                 func(r *Registry, _ map[string]*crypto.Signer) { r.Gateways[0].Keys[0].Status = Pending },
-		"no status":               func(r *Registry, _ map[string]*crypto.Signer) { r.Gateways[0].Keys[0].Status = "" },
-		"two active":              func(r *Registry, k map[string]*crypto.Signer) { r.Gateways[0].Keys = append(r.Gateways[0].Keys, GatewayKey{Active, k["spare"].Verifier()}) },
+		"names twice":      func(r *Registry, _ map[string]*crypto.Signer) { r.Gateways[1].Name = "gw-1" },
+		"names descending": func(r *Registry, _ map[string]*crypto.Signer) { slices.Reverse(r.Gateways) },
+		"no name":          func(r *Registry, _ map[string]*crypto.Signer) { r.Gateways[0].Name = "gw 1" },
+		"no key":           func(r *Registry, _ map[string]*crypto.Signer) { r.Gateways[0].Keys = nil },
+		"a key of two":     func(r *Registry, _ map[string]*crypto.Signer) { r.Gateways[1].Keys = r.Gateways[0].Keys },
+		"pending":          func(r *Registry, _ map[string]*crypto.Signer) { r.Gateways[0].Keys[0].Status = Pending },
+		"no status":        func(r *Registry, _ map[string]*crypto.Signer) { r.Gateways[0].Keys[0].Status = "" },
+		"two active": func(r *Registry, k map[string]*crypto.Signer) {
+			r.Gateways[0].Keys = append(r.Gateways[0].Keys, GatewayKey{Active, k["spare"].Verifier()})
+		},
 		"version 0":               func(r *Registry, _ map[string]*crypto.Signer) { r.Version = 0 },
 		"version 2 without chain": func(r *Registry, _ map[string]*crypto.Signer) { r.Version = 2 },
 		"validity":                func(r *Registry, _ map[string]*crypto.Signer) { r.NotAfter = r.NotBefore },
