@@ -8,6 +8,8 @@
 //
 // What stays closed stays closed loudly: without a usable recipient the local
 // broker runs, messages for uplinks wait unacknowledged, and an alarm says why.
+// The same holds for a gateway that can't open its own keys; there nothing is
+// stored either.
 //
 // The package has no flags, reads no environment and handles no signals: that
 // is the program's. It grades nothing and encrypts nothing itself.
@@ -51,8 +53,12 @@ type Agent struct {
 
 	boot     uint64
 	meter    protect.Meter
+	sealed   *sealed // nil where the keys could be opened
 	keyring  *crypto.Keyring
-	floor    Floor // of the recipients bundle; guarded by reloading
+	custody  telemetry.CustodyStats
+	kept     state // guarded by reloading, as the two below
+	keptFile *stateFile
+	floor    Floor // of the recipients bundle
 	metrics  *telemetry.Metrics
 	spool    *spool.Spool
 	state    *classify.State
@@ -97,7 +103,8 @@ func (l *lifecycle) stop(ctx context.Context) (err error) {
 	return err
 }
 
-// Start builds and starts a gateway. On an error nothing is left running.
+// Start builds and starts a gateway. On an error nothing is left running. A
+// gateway whose own keys can't be opened is no error: see Unsealed.
 func Start(ctx context.Context, opt Options) (_ *Agent, err error) {
 	a := &Agent{
 		opt: opt, cfg: opt.Config, log: opt.Logger,
@@ -117,7 +124,7 @@ func Start(ctx context.Context, opt Options) (_ *Agent, err error) {
 		return nil, err
 	}
 	if err := a.openKeys(ctx); err != nil {
-		return nil, err
+		return a, a.startSealed(err)
 	}
 	if err := a.openControl(); err != nil {
 		return nil, err
@@ -170,6 +177,9 @@ func (a *Agent) Stop(ctx context.Context) error {
 // taken even where the policy beside them is refused, because a revoked key
 // must not be sealed to any longer.
 func (a *Agent) Reload() error {
+	if a.sealed != nil {
+		return a.sealed.reload()
+	}
 	a.reloading.Lock()
 	defer a.reloading.Unlock()
 	now := time.Now()
@@ -224,5 +234,11 @@ func (a *Agent) MetricsAddr() net.Addr {
 }
 
 // Verifier is the public key that this gateway signs with: what the registry
-// of gateways lists, and openers verify.
-func (a *Agent) Verifier() *crypto.Verifier { return a.keyring.Signer().Verifier() }
+// of gateways lists, and openers verify. It is nil while the keys can't be
+// opened.
+func (a *Agent) Verifier() *crypto.Verifier {
+	if a.sealed != nil {
+		return nil
+	}
+	return a.keyring.Signer().Verifier()
+}

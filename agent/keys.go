@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/sealgate/sealgate/agent/config"
+	"github.com/sealgate/sealgate/agent/telemetry"
 	"github.com/sealgate/sealgate/crypto"
 	"github.com/sealgate/sealgate/crypto/custody"
 )
@@ -69,17 +70,27 @@ func ReadRescue(path string) (*crypto.Recipient, error) {
 	return p.Key, nil
 }
 
-// openKeys opens the gateway's own keys, and makes them at the first start.
+// openKeys opens the gateway's own keys and its state, and makes both at the
+// first start.
 func (a *Agent) openKeys(ctx context.Context) error {
+	purposes, err := crypto.KeyPurposes(a.cfg.Keys.Directory)
+	if err != nil {
+		return err
+	}
 	keyring, kek, err := openKeyring(ctx, a.cfg, a.opt.Machine)
 	if err != nil {
 		return err
 	}
+	a.keyring = keyring
+	counter := counterOf(a.cfg, kek.Kind)
+	a.custody = telemetry.CustodyStats{Kind: kek.Kind, Created: kek.Created, Rescue: kek.Rescue, Rollback: "unprotected"}
+	if counter != nil {
+		a.custody.Rollback = "tpm"
+	}
 	if kek.Warning != "" {
 		a.raise("custody-weak", kek.Warning, "use a custody that a copy of the disk does not reveal, where the gateway has one")
 	}
-	a.keyring = keyring
-	return a.readFloor()
+	return a.readState(counter, len(purposes) == 0)
 }
 
 func openKeyring(ctx context.Context, cfg *config.Config, machine []byte) (*crypto.Keyring, *custody.Key, error) {

@@ -34,7 +34,7 @@ func (a *Agent) openControl() error {
 	if root.Site != a.cfg.Site {
 		return fmt.Errorf("trust root %s is for the site %q, and this gateway's site is %q: correct `site` in the configuration", a.cfg.Keys.TrustRoot, root.Site, a.cfg.Site)
 	}
-	key, err := a.keyring.Spool().Derive("control", nil, []byte(a.cfg.Gateway))
+	key, err := a.keyring.State().Derive("control", nil, []byte(a.cfg.Gateway))
 	if err != nil {
 		return fmt.Errorf("derive key of the remote configuration: %w", err)
 	}

@@ -13,8 +13,10 @@ import (
 
 	"github.com/sealgate/sealgate/agent/config"
 	"github.com/sealgate/sealgate/agent/corridor"
+	"github.com/sealgate/sealgate/agent/mqtt"
 	"github.com/sealgate/sealgate/agent/mqtt/broker"
 	"github.com/sealgate/sealgate/agent/spool"
+	"github.com/sealgate/sealgate/crypto"
 	"github.com/sealgate/sealgate/internal/durable"
 )
 
@@ -39,7 +41,7 @@ func (a *Agent) openState() error {
 	}
 	a.lifecycle.add("state", func(context.Context) error { return lock.Close() })
 
-	path := filepath.Join(dir, "boot")
+	path := a.bootPath()
 	switch a.boot, err = durable.Increment(path); {
 	case errors.Is(err, durable.ErrCounter):
 		return fmt.Errorf("count this start: %w: restore %s from the backup, or enrol the gateway anew under another name", err, path)
@@ -48,6 +50,8 @@ func (a *Agent) openState() error {
 	}
 	return nil
 }
+
+func (a *Agent) bootPath() string { return filepath.Join(a.cfg.State, "boot") }
 
 // checkpointEvery is how far the note of what was acknowledged may lag: what a
 // crash makes the uplink receive again. It is written without a flush.
@@ -115,7 +119,11 @@ func (a *Agent) startCorridor(gen *corridor.Generation) (err error) {
 // startIngress opens the doors, last: what comes in can be kept from now on.
 func (a *Agent) startIngress() error {
 	if b := a.cfg.Ingress.Broker; b != nil {
-		if err := a.startBroker(b); err != nil {
+		key, err := a.keyring.State().Derive("broker", nil, []byte(a.cfg.Gateway))
+		if err != nil {
+			return fmt.Errorf("derive key of the broker's state: %w", err)
+		}
+		if err := a.startBroker(b, a.corridor, key); err != nil {
 			return err
 		}
 	}
@@ -127,18 +135,17 @@ func (a *Agent) startIngress() error {
 	return nil
 }
 
-func (a *Agent) startBroker(cfg *config.Broker) error {
-	key, err := a.keyring.Spool().Derive("broker", nil, []byte(a.cfg.Gateway))
-	if err != nil {
-		return fmt.Errorf("derive key of the broker's state: %w", err)
-	}
+// startBroker opens the embedded broker. Without a key it keeps nothing on disk.
+func (a *Agent) startBroker(cfg *config.Broker, sink mqtt.Sink, key *crypto.SecretKey) (err error) {
 	opt := broker.Options{
-		Sink: a.corridor, LocalOnly: cfg.LocalOnly, Logger: a.log,
-		StateDir: filepath.Join(a.cfg.State, "broker"), Key: key,
+		Sink: sink, LocalOnly: cfg.LocalOnly, Logger: a.log, Key: key,
 		Limits: broker.Limits{
 			PacketBytes: int(cfg.Limits.Packet), Clients: cfg.Limits.Clients,
 			InFlight: cfg.Limits.Inflight, HoldTimeout: cfg.Limits.Hold,
 		},
+	}
+	if key != nil {
+		opt.StateDir = filepath.Join(a.cfg.State, "broker")
 	}
 	if opt.Users, opt.ACL, err = access(cfg); err != nil {
 		return err

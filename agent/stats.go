@@ -28,6 +28,12 @@ func (a *Agent) Stats() telemetry.Stats {
 		Alarms:     slices.SortedFunc(maps.Values(a.alarms), func(x, y telemetry.Alarm) int { return cmp.Compare(x.ID, y.ID) }),
 	}
 	a.mu.Unlock()
+	s.Custody = a.custody
+	s.ClockSynchronized = clockSynchronized()
+	if a.sealed != nil {
+		a.sealedStats(&s)
+		return s
+	}
 	s.Alarms = append(s.Alarms, a.remoteAlarms()...)
 
 	for purpose, created := range a.keyring.Created() {
@@ -38,7 +44,6 @@ func (a *Agent) Stats() telemetry.Stats {
 		DataKeys: a.meter.Keys.Keys.Load(), Wraps: a.meter.Keys.Wraps.Load(), Messages: a.meter.Keys.Leases.Load(),
 		NoKey: a.meter.NoKey.Load(), DataKey: a.meter.Lease.Load(), Seal: a.meter.Seal.Load(),
 	}
-	s.ClockSynchronized = clockSynchronized()
 	sp := a.spool.Stats()
 	s.Spool = telemetry.SpoolStats{
 		Bytes: sp.Bytes, Limit: sp.Limit, Records: sp.Records, Oldest: sp.Oldest,

@@ -11,6 +11,9 @@ func (a *Agent) Moving() func() bool {
 	var queued, finished uint64
 	return func() bool {
 		_ = a.Stats()
+		if a.sealed != nil {
+			return true // there is no corridor
+		}
 		s := a.corridor.Stats()
 		stuck := queued > finished && s.Finished == finished
 		queued, finished = s.Queued, s.Finished

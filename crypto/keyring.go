@@ -192,6 +192,16 @@ func (k *Keyring) RecipientKey() *RecipientKey { return k.kem }
 // Spool returns the key from which spool segments derive theirs.
 func (k *Keyring) Spool() *SecretKey { return k.spool }
 
+// State returns the key from which the keys of other state at rest are derived:
+// the first generation of Spool, so that a rotation leaves what lies under them
+// readable.
+func (k *Keyring) State() *SecretKey {
+	if len(k.oldSpool) > 0 {
+		return k.oldSpool[0]
+	}
+	return k.spool
+}
+
 // OldSpools returns the generations before Spool, the newest first: what was
 // written under them is still read.
 func (k *Keyring) OldSpools() []*SecretKey {

@@ -121,11 +121,14 @@ func (k *Keyring) Rotate(purpose string, now time.Time) error {
 		return fmt.Errorf("read random bytes: %w", err)
 	}
 	body.Generations = append(body.Generations, g)
-	keep := maxGenerations
-	if purpose == PurposeSigning {
-		keep = 1
+	switch n := len(body.Generations); {
+	case purpose == PurposeSigning:
+		body.Generations = body.Generations[n-1:]
+	case n > maxGenerations && purpose == PurposeSpool:
+		body.Generations = slices.Delete(body.Generations, 1, 2) // the first one is State
+	case n > maxGenerations:
+		body.Generations = body.Generations[1:]
 	}
-	body.Generations = body.Generations[max(0, len(body.Generations)-keep):]
 	return k.write(purpose, body)
 }
 

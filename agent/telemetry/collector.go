@@ -45,6 +45,10 @@ func newCollector(m *Metrics, b Build, stats func() Stats) *collector {
 	add("recipients_version", "Version of the recipients bundle in force; 0 where there is none.")
 	add("recipients_not_after_timestamp_seconds", "When the recipients bundle in force expires; 0 where there is none.")
 	add("key_created_timestamp_seconds", "When the newest generation of a key of the gateway was made.", "purpose")
+	add("keys_sealed", "1 where the gateway's own keys can't be opened: then nothing leaves.")
+	add("custody_info", "Who keeps the key of the gateway's own keys: always 1.", "kind")
+	add("custody_rescue_keys", "Offline keys that open the gateway's own keys when their custodian is lost.")
+	add("rollback_protected", "1 where an older copy of the state directory would be noticed.")
 	add("crypto_failures_total", "Attempts to protect that failed; nothing left in clear. no_key: no usable recipient, once for each attempt; data_key: none could be made; seal: a message could not be sealed.", "op")
 	add("dek_keys_total", "Data keys made.")
 	add("dek_wraps_total", "Wraps of data keys, one for each recipient.")
@@ -160,6 +164,12 @@ func (k sink) rules(s *Stats) {
 	for _, key := range s.Keys {
 		k.gauge("key_created_timestamp_seconds", unix(key.Created), key.Purpose)
 	}
+	k.gauge("keys_sealed", truth(s.Custody.Sealed))
+	if s.Custody.Kind != "" {
+		k.gauge("custody_info", 1, s.Custody.Kind)
+	}
+	k.gauge("custody_rescue_keys", float64(s.Custody.Rescue))
+	k.gauge("rollback_protected", truth(s.Custody.Rollback == "tpm"))
 	k.count("crypto_failures_total", s.Crypto.NoKey, "no_key")
 	k.count("crypto_failures_total", s.Crypto.DataKey, "data_key")
 	k.count("crypto_failures_total", s.Crypto.Seal, "seal")

@@ -14,6 +14,7 @@ type Stats struct {
 	Policy            PolicyStats    `json:"policy"`
 	Recipients        RecipientStats `json:"recipients"`
 	Keys              []Key          `json:"keys"`
+	Custody           CustodyStats   `json:"custody"`
 	Crypto            CryptoStats    `json:"crypto"`
 	ClockSynchronized bool           `json:"clock_synchronized"`
 	Ingress           IngressStats   `json:"ingress"`
@@ -53,6 +54,16 @@ type RecipientStats struct {
 type Key struct {
 	Purpose string    `json:"purpose"`
 	Created time.Time `json:"created"` // its newest generation
+}
+
+// CustodyStats describes who keeps the key of the gateway's own keys.
+type CustodyStats struct {
+	Kind    string    `json:"kind,omitempty"`
+	Created time.Time `json:"created,omitzero"` // the key-encryption key
+	Rescue  int       `json:"rescue_keys"`
+	// Rollback is what notices an older copy of the state: tpm or unprotected.
+	Rollback string `json:"rollback,omitempty"`
+	Sealed   bool   `json:"sealed"` // the keys can't be opened: nothing leaves
 }
 
 // CryptoStats counts what protecting did, since the start.

@@ -76,6 +76,9 @@ func (n notifier) run(ctx context.Context, moving func() bool) {
 // statusLine is the gateway in one line.
 func statusLine(a *agent.Agent) string {
 	s := a.Stats()
+	if s.Custody.Sealed {
+		return "nothing leaves: " + s.Why
+	}
 	connected := 0
 	for _, u := range s.Uplinks {
 		if u.Connected {

@@ -50,10 +50,22 @@ func runAgent(ctx context.Context, cfg *config.Config, env environment) error {
 	if err != nil {
 		log.Warn("this machine has no id: keys are not bound to it", "error", err)
 	}
-	a, err := agent.Start(ctx, agent.Options{Config: cfg, Logger: log, Build: build(), Machine: machine})
-	if err != nil {
-		return err
+	opt := agent.Options{Config: cfg, Logger: log, Build: build(), Machine: machine}
+	for {
+		a, err := agent.Start(ctx, opt)
+		if err != nil {
+			return err
+		}
+		again, err := runUntilStopped(ctx, a, log, env.reload)
+		if err := stop(a, err); err != nil || !again {
+			return err
+		}
 	}
+}
+
+// runUntilStopped tells the service manager how the gateway is until it is to
+// stop, or, because its keys can be opened now, to start again.
+func runUntilStopped(ctx context.Context, a *agent.Agent, log *slog.Logger, reload <-chan os.Signal) (again bool, err error) {
 	tell := notifier{log: log, status: func() string { return statusLine(a) }}
 	tell.ready()
 	watch, stopWatch := context.WithCancel(ctx)
@@ -62,21 +74,25 @@ func runAgent(ctx context.Context, cfg *config.Config, env environment) error {
 		defer close(watched)
 		tell.run(watch, a.Moving())
 	}()
-	err = serve(ctx, a, tell, env.reload)
+	again, err = serve(ctx, a, tell, reload)
 	stopWatch()
 	<-watched
-	tell.stopping()
-	return stop(a, err)
+	if !again {
+		tell.stopping()
+	}
+	return again, err
 }
 
-// serve runs until the gateway is to stop, or can't go on.
-func serve(ctx context.Context, a *agent.Agent, tell notifier, reload <-chan os.Signal) error {
+// serve runs until the gateway is to stop or to start again, or can't go on.
+func serve(ctx context.Context, a *agent.Agent, tell notifier, reload <-chan os.Signal) (again bool, err error) {
 	for {
 		select {
 		case <-ctx.Done():
-			return nil
+			return false, nil
+		case <-a.Unsealed():
+			return true, nil
 		case err := <-a.Failed():
-			return err
+			return false, err
 		case <-reload:
 			tell.reloading()
 			if err := a.Reload(); err != nil {

@@ -27,7 +27,7 @@ var homes = map[string]func(*testing.T) Options{
 		installCredential(t, dir, newLine(t))
 		return Options{Credential: CredentialOptions{Name: "sealgate-kek", Directory: dir}}
 	},
-	"tpm":   func(t *testing.T) Options { return Options{TPM: TPMOptions{Device: startTPM(t).socket}} },
+	"tpm":   func(t *testing.T) Options { return Options{TPM: TPMOptions{Device: startTPM(t).Socket}} },
 	"vault": func(t *testing.T) Options { return Options{Vault: startVault(t).options(t)} },
 }
 

@@ -75,7 +75,7 @@ const changes = "fsync,renameat,unlinkat,mkdirat"
 func TestMoveSurvivesKill(t *testing.T) {
 	hasStrace(t)
 	tpm := startTPM(t)
-	t.Setenv("SEALGATE_TEST_TPM", tpm.socket)
+	t.Setenv("SEALGATE_TEST_TPM", tpm.Socket)
 	for _, c := range []struct{ from, to string }{{"file", "file"}, {"file", "tpm"}, {"tpm", "file"}} {
 		t.Run(c.from+" to "+c.to, func(t *testing.T) {
 			base := t.TempDir()
@@ -230,7 +230,7 @@ func TestRescue(t *testing.T) {
 	for _, kem := range crypto.KEMs() {
 		key, second, stranger := rescueKey(t, kem), rescueKey(t, crypto.KEMX25519), rescueKey(t, kem)
 		r := &Ring{Dir: filepath.Join(t.TempDir(), "keys"), Gateway: "gw", Machine: []byte("m1"), Kind: "tpm",
-			Options: Options{TPM: TPMOptions{Device: lost.socket}}, Rescuers: []*crypto.Recipient{key.Recipient()}}
+			Options: Options{TPM: TPMOptions{Device: lost.Socket}}, Rescuers: []*crypto.Recipient{key.Recipient()}}
 		want := identity(t, r)
 
 		// A rescue key that agent.yaml names later is added, and stays through a move.
@@ -243,7 +243,7 @@ func TestRescue(t *testing.T) {
 			t.Fatal(err)
 		}
 
-		r.Options.TPM.Device, r.Machine = next.socket, []byte("m2")
+		r.Options.TPM.Device, r.Machine = next.Socket, []byte("m2")
 		if _, err := r.Open(t.Context()); !errors.Is(err, ErrOther) {
 			t.Errorf("%s: on another TPM: %v", kem, err)
 		}

@@ -4,79 +4,24 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/go-tpm/tpm2"
 	"github.com/google/go-tpm/tpm2/transport"
+
+	"github.com/sealgate/sealgate/internal/e2e"
 )
 
-// testTPM is a software TPM with its state in a directory.
-type testTPM struct {
-	socket, state string
-	cmd           *exec.Cmd
-}
+// testTPM is a software TPM that this package can talk to.
+type testTPM struct{ *e2e.TPM }
 
-// startTPM starts swtpm; the test is skipped where there is none, and fails in
-// CI.
-func startTPM(t *testing.T) *testTPM {
-	t.Helper()
-	if _, err := exec.LookPath("swtpm"); err != nil {
-		if os.Getenv("SEALGATE_CI") != "" {
-			t.Fatal("swtpm is missing: apt-get install swtpm")
-		}
-		t.Skip("needs swtpm: apt-get install swtpm")
-	}
-	// A socket's path has at most 107 bytes; a test's directory may be longer.
-	dir, err := os.MkdirTemp("", "tpm")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { os.RemoveAll(dir) })
-	x := &testTPM{socket: filepath.Join(dir, "sock"), state: filepath.Join(dir, "state")}
-	if err := os.Mkdir(x.state, 0o700); err != nil {
-		t.Fatal(err)
-	}
-	x.start(t)
-	t.Cleanup(func() { x.stop() })
-	return x
-}
-
-func (x *testTPM) start(t *testing.T) {
-	t.Helper()
-	x.cmd = exec.Command("swtpm", "socket", "--tpm2", "--tpmstate", "dir="+x.state,
-		"--server", "type=unixio,path="+x.socket, "--flags", "not-need-init,startup-clear")
-	if err := x.cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	for range 500 {
-		if there, _ := exists(x.socket); there {
-			return
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
-	t.Fatal("swtpm does not listen")
-}
-
-func (x *testTPM) stop() {
-	_ = x.cmd.Process.Kill()
-	_ = x.cmd.Wait()
-	os.Remove(x.socket)
-}
-
-// reboot is a power cycle: the registers are as after a reset.
-func (x *testTPM) reboot(t *testing.T) {
-	t.Helper()
-	x.stop()
-	x.start(t)
-}
+func startTPM(t *testing.T) *testTPM { return &testTPM{e2e.StartTPM(t)} }
 
 func (x *testTPM) do(t *testing.T, f func(transport.TPM) error) {
 	t.Helper()
-	tpm, err := openTPM(x.socket)
+	tpm, err := openTPM(x.Socket)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -118,7 +63,7 @@ func refused(t *testing.T, r *Ring, want error, text string) {
 
 func TestTPMRegisters(t *testing.T) {
 	x := startTPM(t)
-	free, held := tpmRing(t, TPMOptions{Device: x.socket}), tpmRing(t, TPMOptions{Device: x.socket, PCRs: []int{7, 11}})
+	free, held := tpmRing(t, TPMOptions{Device: x.Socket}), tpmRing(t, TPMOptions{Device: x.Socket, PCRs: []int{7, 11}})
 	open(t, free)
 	open(t, held)
 	x.extend(t, 8)
@@ -126,7 +71,7 @@ func TestTPMRegisters(t *testing.T) {
 	x.extend(t, 7)
 	refused(t, held, ErrRefused, "PCRs")
 	open(t, free)
-	x.reboot(t)
+	x.Reboot()
 	open(t, held)
 	open(t, free)
 	// Which registers count stands in the record, not in the configuration.
@@ -142,7 +87,7 @@ func TestTPMRegisters(t *testing.T) {
 
 func TestTPMCleared(t *testing.T) {
 	x := startTPM(t)
-	r := tpmRing(t, TPMOptions{Device: x.socket})
+	r := tpmRing(t, TPMOptions{Device: x.Socket})
 	open(t, r)
 	x.clear(t)
 	refused(t, r, ErrOther, "cleared")
@@ -158,7 +103,7 @@ func TestTPMAuthorizationAndLockout(t *testing.T) {
 	}
 	for _, pcrs := range [][]int{nil, {7}} {
 		write("correct horse\n")
-		r := tpmRing(t, TPMOptions{Device: x.socket, AuthFile: auth, PCRs: pcrs})
+		r := tpmRing(t, TPMOptions{Device: x.Socket, AuthFile: auth, PCRs: pcrs})
 		open(t, r)
 		write("wrong horse")
 		refused(t, r, ErrRefused, "authorization value is wrong")
@@ -168,7 +113,7 @@ func TestTPMAuthorizationAndLockout(t *testing.T) {
 		write("correct horse")
 		open(t, r)
 	}
-	r := tpmRing(t, TPMOptions{Device: x.socket, AuthFile: auth})
+	r := tpmRing(t, TPMOptions{Device: x.Socket, AuthFile: auth})
 	open(t, r)
 	write("wrong horse")
 	for range 40 { // how many a TPM takes is its own affair
@@ -179,7 +124,7 @@ func TestTPMAuthorizationAndLockout(t *testing.T) {
 	write("correct horse")
 	refused(t, r, ErrUnavailable, "lockout")
 	// What has no value to guess does not lock, and is not locked.
-	open(t, tpmRing(t, TPMOptions{Device: x.socket}))
+	open(t, tpmRing(t, TPMOptions{Device: x.Socket}))
 	if err := os.Chmod(auth, 0o644); err != nil {
 		t.Fatal(err)
 	}
@@ -202,7 +147,7 @@ func TestTPMMissing(t *testing.T) {
 // objects, so a leak would show at once.
 func TestTPMLeavesNothingLoaded(t *testing.T) {
 	x := startTPM(t)
-	r := tpmRing(t, TPMOptions{Device: x.socket, PCRs: []int{7}})
+	r := tpmRing(t, TPMOptions{Device: x.Socket, PCRs: []int{7}})
 	c := NewCounter(r.Options.TPM, DefaultCounter)
 	open(t, r)
 	if _, err := c.Make(); err != nil {
@@ -219,7 +164,7 @@ func TestTPMLeavesNothingLoaded(t *testing.T) {
 
 func TestCounter(t *testing.T) {
 	x := startTPM(t)
-	c := NewCounter(TPMOptions{Device: x.socket}, DefaultCounter)
+	c := NewCounter(TPMOptions{Device: x.Socket}, DefaultCounter)
 	if _, err := c.Read(); !errors.Is(err, ErrMissing) {
 		t.Errorf("before it was made: %v", err)
 	}
@@ -238,7 +183,7 @@ func TestCounter(t *testing.T) {
 			t.Errorf("reads %d, %v, want %d", n, err, want)
 		}
 	}
-	x.reboot(t)
+	x.Reboot()
 	if n, err := c.Read(); err != nil || n != first+3 {
 		t.Errorf("after a reboot: %d, %v, want %d", n, err, first+3)
 	}
@@ -257,7 +202,7 @@ func TestCounter(t *testing.T) {
 	if n, err := c.Make(); err != nil || n <= first+3 {
 		t.Errorf("made again: %d, %v, want more than %d", n, err, first+3)
 	}
-	ordinary := NewCounter(TPMOptions{Device: x.socket}, 0x01805348)
+	ordinary := NewCounter(TPMOptions{Device: x.Socket}, 0x01805348)
 	x.do(t, func(tpm transport.TPM) error {
 		_, err := tpm2.NVDefineSpace{
 			AuthHandle: tpm2.AuthHandle{Handle: tpm2.TPMRHOwner, Auth: tpm2.PasswordAuth(nil)},

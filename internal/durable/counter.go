@@ -38,6 +38,16 @@ func Increment(path string) (uint64, error) {
 	return n, errors.Join(err, f.Close())
 }
 
+// IncrementPast adds one to the counter and makes it at least floor+1. It also
+// mends a damaged one: floor is what is known from elsewhere.
+func IncrementPast(path string, floor uint64) (uint64, error) {
+	n, err := Increment(path)
+	if err == nil && n > floor || err != nil && !errors.Is(err, ErrCounter) {
+		return n, err
+	}
+	return floor + 1, WriteFile(path, []byte(slot(floor)+slot(floor+1)), 0o600)
+}
+
 func increment(f *os.File) (uint64, error) {
 	var last uint64
 	found := false

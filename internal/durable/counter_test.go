@@ -37,3 +37,21 @@ func TestIncrement(t *testing.T) {
 		}
 	}
 }
+
+func TestIncrementPast(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "n")
+	for _, c := range []struct{ floor, want uint64 }{{0, 1}, {0, 2}, {9, 10}, {10, 11}, {5, 12}} {
+		if n, err := IncrementPast(path, c.floor); err != nil || n != c.want {
+			t.Errorf("past %d: got %d, %v, want %d", c.floor, n, err, c.want)
+		}
+	}
+	if err := os.WriteFile(path, []byte("torn"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := IncrementPast(path, 40); err != nil || n != 41 {
+		t.Errorf("a damaged counter: got %d, %v", n, err)
+	}
+	if n, err := Increment(path); err != nil || n != 42 {
+		t.Errorf("after it was mended: got %d, %v", n, err)
+	}
+}
