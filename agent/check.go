@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/sealgate/sealgate/agent/config"
+	"github.com/sealgate/sealgate/agent/spool"
 	"github.com/sealgate/sealgate/classify/policy"
 	"github.com/sealgate/sealgate/crypto/protect"
 	"github.com/sealgate/sealgate/crypto/signed"
@@ -97,6 +98,12 @@ func Check(cfg *config.Config, now time.Time) (notes []string, err error) {
 				}
 			}
 		}
+	}
+	opt, need := spoolOptions(cfg)
+	if largest, err := spool.Largest(opt); err != nil {
+		errs = append(errs, err)
+	} else if err := fits(need, largest); err != nil {
+		errs = append(errs, err)
 	}
 	a := &Agent{cfg: cfg}
 	for i := range cfg.Ingress.Subscribe {

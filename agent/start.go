@@ -41,6 +41,11 @@ func (a *Agent) openState() error {
 	}
 	a.lifecycle.add("state", func(context.Context) error { return lock.Close() })
 
+	for _, d := range []string{dir, a.cfg.Keys.Directory, a.cfg.Spool.Directory} {
+		if err := durable.Sweep(d); err != nil {
+			a.log.Warn("what a kill left of a file can't be removed", "error", err)
+		}
+	}
 	path := a.bootPath()
 	switch a.boot, err = durable.Increment(path); {
 	case errors.Is(err, durable.ErrCounter):
@@ -58,31 +63,45 @@ func (a *Agent) bootPath() string { return filepath.Join(a.cfg.State, "boot") }
 const checkpointEvery = 500 * time.Millisecond
 
 func (a *Agent) openSpool() error {
-	names := make([]string, len(a.cfg.Uplinks))
-	for i, u := range a.cfg.Uplinks {
-		names[i] = u.Name
-	}
-	need := 0
-	if b := a.cfg.Ingress.Broker; b != nil {
-		// Sealed as JSON a message is a third longer, with its header and grant.
-		need = int(b.Limits.Packet)*4/3 + 16<<10
-	}
-	sp, err := spool.Open(spool.Options{
-		Dir: a.cfg.Spool.Directory, Uplinks: names, Key: a.keyring.Spool(), OldKeys: a.keyring.OldSpools(), MaxRecord: max(need, 2304<<10), // at least the spool's default
-		Size: int64(a.cfg.Spool.Size), EvictLow: a.cfg.Spool.WhenFull == "evict-low", Volatile: a.cfg.Spool.Volatile, Logger: a.log,
-		Checkpoint: checkpointEvery, OnSync: a.metrics.ObserveSync,
-	})
+	opt, need := spoolOptions(a.cfg)
+	opt.Key, opt.OldKeys, opt.Logger = a.keyring.Spool(), a.keyring.OldSpools(), a.log
+	opt.Checkpoint, opt.OnSync = checkpointEvery, a.metrics.ObserveSync
+	sp, err := spool.Open(opt)
 	if err != nil {
 		return fmt.Errorf("open spool: %w", err)
 	}
 	a.spool = sp
 	a.lifecycle.add("spool", func(context.Context) error { return sp.Close() })
-	if need > sp.MaxRecord() {
-		return fmt.Errorf("spool.size is too small for ingress.broker.limits.packet: its largest record is %d bytes, and %d may be needed", sp.MaxRecord(), need)
+	if err := fits(need, sp.MaxRecord()); err != nil {
+		return err
 	}
 	if rec := sp.Recovery(); rec.Lost > 0 || len(rec.SetAside) > 0 {
 		a.raise("spool-damaged", fmt.Sprintf("the spool was damaged: %d acknowledged records are missing, %d segments are set aside", rec.Lost, len(rec.SetAside)),
 			"look at the medium (smartctl, dmesg); the files *.corrupt in the spool directory hold what could not be read")
+	}
+	return nil
+}
+
+// spoolOptions is what the configuration says of the spool, and how large a
+// record may become.
+func spoolOptions(cfg *config.Config) (opt spool.Options, need int) {
+	for _, u := range cfg.Uplinks {
+		opt.Uplinks = append(opt.Uplinks, u.Name)
+	}
+	if b := cfg.Ingress.Broker; b != nil {
+		// Sealed as JSON a message is a third longer, with its header and grant.
+		need = int(b.Limits.Packet)*4/3 + 16<<10
+	}
+	opt.Dir, opt.Size, opt.Volatile = cfg.Spool.Directory, int64(cfg.Spool.Size), cfg.Spool.Volatile
+	opt.EvictLow = cfg.Spool.WhenFull == "evict-low"
+	opt.MaxRecord = max(need, 2304<<10) // at least the spool's default
+	return opt, need
+}
+
+// fits says whether the largest message has room in a segment.
+func fits(need, largest int) error {
+	if need > largest {
+		return fmt.Errorf("spool.size is too small for ingress.broker.limits.packet: its largest record is %d bytes, and %d may be needed: raise the one or lower the other", largest, need)
 	}
 	return nil
 }

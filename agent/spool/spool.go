@@ -28,6 +28,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"math"
 	"os"
@@ -226,13 +227,10 @@ func Open(opt Options) (_ *Spool, err error) {
 	if err := lockDir(s.lock); err != nil {
 		return nil, fmt.Errorf("open spool: %w", err)
 	}
-	if opt.Size == 0 {
-		if opt.Size, err = autoQuota(opt.Dir); err != nil {
-			return nil, fmt.Errorf("open spool: %w", err)
-		}
+	segment, shares, err := opt.layout()
+	if err != nil {
+		return nil, fmt.Errorf("open spool: %w", err)
 	}
-	quota := max(opt.Size/int64(len(opt.Uplinks)), minQuota)
-	segment, shares := layout(quota, opt.MaxRecord)
 	s.maxFrame = int(segment - headerSize)
 	s.meter.onSync = opt.OnSync
 	for _, name := range opt.Uplinks {
@@ -252,11 +250,40 @@ func Open(opt Options) (_ *Spool, err error) {
 	return s, nil
 }
 
+// layout shares out the space that the options and the disk allow.
+func (o *Options) layout() (segment int64, shares capacity, err error) {
+	size := o.Size
+	if size == 0 {
+		if size, err = autoQuota(o.Dir); err != nil {
+			return 0, shares, err
+		}
+	}
+	segment, shares = layout(max(size/int64(len(o.Uplinks)), minQuota), o.MaxRecord)
+	return segment, shares, nil
+}
+
+// Largest is what MaxRecord of a spool with these options would be. It opens
+// and writes nothing; the directory need not exist.
+func Largest(opt Options) (int, error) {
+	if err := opt.setDefaults(); err != nil {
+		return 0, fmt.Errorf("measure spool: %w", err)
+	}
+	segment, _, err := opt.layout()
+	if err != nil {
+		return 0, fmt.Errorf("measure spool: %w", err)
+	}
+	return int(segment - headerSize), nil
+}
+
 // autoQuota is what is used already plus what may be taken of what is free.
 func autoQuota(dir string) (int64, error) {
-	free, err := freeBytes(dir)
-	if err != nil {
-		return 0, err
+	above := dir
+	for _, err := os.Stat(above); errors.Is(err, fs.ErrNotExist) && above != filepath.Dir(above); _, err = os.Stat(above) {
+		above = filepath.Dir(above)
+	}
+	free, err := freeBytes(above)
+	if err != nil || above != dir {
+		return min(autoSize, free/5), err
 	}
 	err = filepath.WalkDir(dir, func(_ string, d os.DirEntry, err error) error {
 		if err != nil || d.IsDir() {

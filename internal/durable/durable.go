@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 )
 
 // WriteFile replaces the file at path by data: temporary file in the same
@@ -40,6 +41,25 @@ func WriteFile(path string, data []byte, perm fs.FileMode) (err error) {
 		return fmt.Errorf("replace %s: %w", path, err)
 	}
 	return SyncDir(dir)
+}
+
+// leftover is what the temporary files of WriteFile are called.
+var leftover = regexp.MustCompile(`^\..+\.tmp-[0-9]+$`)
+
+// Sweep removes the temporary files below dir that WriteFile left behind when
+// its process was killed. Nobody may be writing there. A missing directory is
+// no error.
+func Sweep(dir string) error {
+	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || !d.Type().IsRegular() || !leftover.MatchString(d.Name()) {
+			return err
+		}
+		return os.Remove(path)
+	})
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
 }
 
 // Remove removes the file at path and syncs its directory. A missing file is
