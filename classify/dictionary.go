@@ -1,6 +1,9 @@
 package classify
 
-import "unicode/utf8"
+import (
+	"slices"
+	"unicode/utf8"
+)
 
 // dictionary knows which words mean what. Words are normalized: folded, lower
 // case, without anything between, so that licensePlate, license_plate and
@@ -41,12 +44,12 @@ func (d *dictionary) known(p []byte) bool {
 }
 
 func newDictionary() *dictionary {
-	d := &dictionary{words: make(map[string]senses, 2048)}
+	d := &dictionary{words: make(map[string]senses, 4096)}
 	for b := 0x80; b < len(d.first); b++ {
 		d.first[b] = true
 	}
 	var f folder
-	for _, e := range senseWords {
+	for _, e := range slices.Concat(senseWords, foreignWords) {
 		for _, w := range splitWords(e.words) {
 			folded, _ := f.fold([]byte(w))
 			d.words[string(folded)] = d.words[string(folded)].with(e.sense)

@@ -33,9 +33,9 @@ var senseWords = []struct {
 		legalname maidenname birthname fathername mothername childname studentname studentfullname teachername
 		membername passengername userfullname authorname recipientname sendername
 		vorname nachname familienname geburtsname ansprechpartner prenom nomcomplet nomdefamille
-		nombre apellido apellidos nombrecompleto nome cognome sobrenome imie nazwisko
-		fornavn efternavn naam voornaam achternaam soyad
-		фамилия имя отчество фио 姓名 名字 车主 驾驶员 司机 联系人 用户名称 真实姓名 氏名 名前 이름 성명`},
+		apellido apellidos nombrecompleto cognome sobrenome imie nazwisko
+		fornavn efternavn voornaam achternaam soyad
+		фамилия отчество фио 姓名 名字 车主 驾驶员 司机 联系人 用户名称 真实姓名 氏名 성명`},
 	{sensePersonLabel, `sublabel subject recognizedname recognisedname knownface facename identityname matchedname`},
 	{sensePerson, `owner driver patient employee customer resident visitor guest cardholder
 		passenger contact recipient person people human member occupant caregiver caretaker nurse doctor
