@@ -106,6 +106,7 @@ func (k *keyWords) split(key []byte) {
 		}
 	}
 	var prev byte
+	wide := false // prev belongs to a character of a script that is written without spaces
 	for i := 0; i < len(key) && at < maxKeyBytes-utf8.UTFMax; i++ {
 		b := key[i]
 		if !alnum(b) {
@@ -122,9 +123,14 @@ func (k *keyWords) split(key []byte) {
 		case upper && prev-'A' < 26 && i+1 < len(key) && key[i+1]-'a' < 26 && !plural(key[i+1:]):
 			open = false
 			begin() // the last capital of "IPAddress" begins a word
-		case (b >= 0x80) != (prev >= 0x80):
+		case b >= wideLead && prev < 0x80 || b < 0x80 && wide:
 			open = false
-			begin()
+			begin() // "GPS纬度"; letters of other scripts go on the word
+		}
+		if b >= 0xC0 {
+			wide = b >= wideLead
+		} else if b < 0x80 {
+			wide = false
 		}
 		if !open {
 			break
@@ -145,6 +151,10 @@ func (k *keyWords) split(key []byte) {
 func plural(rest []byte) bool {
 	return rest[0] == 's' && (len(rest) == 1 || !alnum(rest[1]) || rest[1]-'A' < 26)
 }
+
+// wideLead is the first byte, in UTF-8, of the characters from U+3000 on:
+// ideographs, kana, hangul.
+const wideLead = 0xE3
 
 // phrase is words i to j, run together.
 func (k *keyWords) phrase(i, j int) []byte { return k.buf[k.start[i]:k.start[j]] }

@@ -149,7 +149,7 @@ func (s *Scratch) read() {
 		if p.inKey.confidence > 0 {
 			s.reportKey(int32(i), p.inKey, p.inKeyBy)
 		}
-		if f.Kind == payload.KindString && p.head.has(senseName) {
+		if f.Kind == payload.KindString && p.head.meets(labelSenses) {
 			s.labelled(f.Parent, d.Text(int32(i)))
 			p = &s.mem.paths[id] // labelled may have moved it
 		}
@@ -182,6 +182,10 @@ func (s *Scratch) noteGroup(i int) {
 		s.grouped = append(s.grouped, int32(i))
 	}
 }
+
+// labelSenses are the meanings of keys whose values name the value beside them:
+// {"key": "password", "value": "…"}.
+var labelSenses = sensesOf([]sense{senseName, senseKey, senseID})
 
 // labelled notes that an object names its value: {"n": "latitude", "v": 48.1}.
 func (s *Scratch) labelled(container int32, text []byte) {

@@ -43,7 +43,7 @@ var senseWords = []struct {
 		fahrer kunde mitarbeiter besitzer conducteur proprietaire conductor propietario
 		subscriber holder individual applicant user family parent mother father spouse guardian 用户 人员 员工 患者 访客`},
 	{senseUser, `user username login loginname account accountname uname mqttuser`},
-	{senseName, `name n u metric parameter bn param title label alias nickname nom`},
+	{senseName, `name n u setting option variable quantity measurand metric parameter bn param title label alias nickname nom`},
 	{senseEmail, `email emailaddress mail mailaddress usermail contactemail useremail correo courriel 邮箱 电子邮件 メール`},
 	{sensePhone, `phone phonenumber telephone telephonenumber mobile mobilephone mobilenumber cell
 		cellphone cellnumber tel fax msisdn  telefon telefonnummer telefono telefone telephonique portable
