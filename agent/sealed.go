@@ -46,7 +46,6 @@ func (a *Agent) startSealed(why error) error {
 		do = "it is tried again by itself; do what the reason says"
 	}
 	a.raise(id, "nothing leaves: the gateway's keys can't be opened: "+why.Error(), do)
-	a.log.Error("the gateway's keys can't be opened; only the local broker runs", "error", why)
 	a.metrics = telemetry.New(a.opt.Build, a.Stats)
 	if b := a.cfg.Ingress.Broker; b != nil {
 		if err := a.startBroker(b, s, nil); err != nil {
@@ -58,6 +57,7 @@ func (a *Agent) startSealed(why error) error {
 	}
 	a.startRetry(s)
 	close(a.started)
+	a.log.Error("the gateway's keys can't be opened; only the local broker runs", "error", why)
 	return nil
 }
 

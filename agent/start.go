@@ -32,12 +32,12 @@ func (a *Agent) openState() error {
 		// A boot counter that starts again would number messages alike.
 		return fmt.Errorf("state directory: %w: set another `state`, or spool.volatile where that is meant", err)
 	}
-	lock, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
-	if err != nil {
-		return fmt.Errorf("open lock of state directory: %w", err)
+	lock, err := lockState(dir)
+	if errors.Is(err, syscall.EWOULDBLOCK) {
+		return fmt.Errorf("state directory %s is in use by another sealgate: stop it first, or set another `state`", dir)
 	}
-	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
-		return errors.Join(fmt.Errorf("state directory %s is in use by another sealgate: stop it first, or set another `state`", dir), lock.Close())
+	if err != nil {
+		return err
 	}
 	a.lifecycle.add("state", func(context.Context) error { return lock.Close() })
 

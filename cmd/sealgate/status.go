@@ -111,12 +111,12 @@ func printStatus(w io.Writer, s *telemetry.Stats, now time.Time) {
 	fmt.Fprintf(w, "mode       %s\n", printable(cmp.Or(s.Mode, "-")))
 	fmt.Fprintf(w, "policy     %d, %s, for %s\n", s.Policy.Version, printable(cmp.Or(s.Policy.Source, "-")), since(s.Policy.Applied, now))
 	if s.Custody.Kind != "" {
-		rollback := "rollback-" + cmp.Or(s.Custody.Rollback, "unprotected")
+		rollback := "unprotected"
 		if s.Custody.Rollback == "tpm" {
-			rollback = "rollback noticed by the TPM"
+			rollback = "noticed"
 		}
-		fmt.Fprintf(w, "keys       in custody of %s since %s, %d rescue keys, %s\n",
-			printable(s.Custody.Kind), s.Custody.Created.Format(time.DateOnly), s.Custody.Rescue, printable(rollback))
+		fmt.Fprintf(w, "keys       %s, since %s, %d rescue keys, rollback %s\n",
+			printable(s.Custody.Kind), s.Custody.Created.Format(time.DateOnly), s.Custody.Rescue, rollback)
 	}
 	fmt.Fprintf(w, "devices    %d connected, %d received, %d acknowledged, %d refused\n",
 		s.Ingress.Connected, s.Ingress.Received, s.Ingress.Acknowledged, s.Ingress.Refused)
