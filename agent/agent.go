@@ -147,6 +147,9 @@ func Start(ctx context.Context, opt Options) (_ *Agent, err error) {
 	if err := a.startControl(); err != nil {
 		return nil, err
 	}
+	if err := a.startSocket(); err != nil {
+		return nil, err
+	}
 	if err := a.startIngress(); err != nil {
 		return nil, err
 	}

@@ -36,6 +36,9 @@ type Config struct {
 	// setting places elsewhere. Default: $STATE_DIRECTORY, else
 	// /var/lib/sealgate.
 	State string `yaml:"state"`
+	// Socket is where the running gateway answers `sealgate quarantine`; who may
+	// open it may use it. Default: STATE/control.sock.
+	Socket string `yaml:"socket"`
 
 	// Ingress is where messages come from.
 	Ingress Ingress `yaml:"ingress"`
@@ -286,6 +289,7 @@ func (c *Config) defaults(dir string) {
 	set(&c.Site, "site")
 	set(&c.State, os.Getenv("STATE_DIRECTORY"))
 	set(&c.State, "/var/lib/sealgate")
+	set(&c.Socket, filepath.Join(c.State, "control.sock"))
 	set(&c.Keys.Directory, filepath.Join(c.State, "keys"))
 	c.Custody.defaults(c.Keys.Directory)
 	set(&c.Keys.Grants, "inline")
@@ -331,7 +335,7 @@ func (c *Config) defaults(dir string) {
 
 // paths are the settings that name a file or directory.
 func (c *Config) paths() []*string {
-	ps := []*string{&c.State, &c.Policy, &c.Keys.Directory, &c.Keys.Recipients, &c.Keys.TrustRoot, &c.Spool.Directory}
+	ps := []*string{&c.State, &c.Socket, &c.Policy, &c.Keys.Directory, &c.Keys.Recipients, &c.Keys.TrustRoot, &c.Spool.Directory}
 	ps = append(ps, c.Custody.paths()...)
 	if b := c.Ingress.Broker; b != nil {
 		ps = append(ps, &b.Users, &b.ACL)
