@@ -369,7 +369,7 @@ func (d *demo) inspect(ctx context.Context) error {
 	found, files := 0, 0
 	all := samples()
 	err := filepath.WalkDir(filepath.Join(d.dir, "state"), func(path string, e fs.DirEntry, err error) error {
-		if err != nil || e.IsDir() {
+		if err != nil || !e.Type().IsRegular() {
 			return err
 		}
 		content, err := os.ReadFile(path)
