@@ -129,10 +129,12 @@ func (e *env) initKeys(dir, site string, audiences []string, kem crypto.KEM, day
 	if err != nil {
 		return fmt.Errorf("make signing key: %w", err)
 	}
-	root := &signed.Root{Site: site, Roles: map[string]signed.RoleKeys{
-		signed.RoleRecipients: {Threshold: 1, Keys: []*crypto.Verifier{signer.Verifier()}},
-		signed.RoleRegistry:   {Threshold: 1, Keys: []*crypto.Verifier{signer.Verifier()}},
-	}}
+	// Every role has the operator's key at first; sealctl root next gives roles
+	// to others.
+	root := &signed.Root{Site: site, Roles: map[string]signed.RoleKeys{}}
+	for _, role := range signed.RoleNames() {
+		root.Roles[role] = signed.RoleKeys{Threshold: 1, Keys: []*crypto.Verifier{signer.Verifier()}}
+	}
 	rootRaw, err := root.Marshal()
 	if err != nil {
 		return fmt.Errorf("make trust root: %w", err)

@@ -13,7 +13,7 @@ import (
 func newPolicy(e *env) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "policy",
-		Short: "Check, explain and compare policies",
+		Short: "Check, explain, compare, sign and ship policies",
 		Long: `A policy says what is sensitive and what happens to it. These commands read it as
 a gateway does; with --config agent.yaml they know the gateway's uplinks and its
 guard, without one they permit whatever some gateway could permit.`,
@@ -21,6 +21,7 @@ guard, without one they permit whatever some gateway could permit.`,
 		RunE: group,
 	}
 	c.AddCommand(newPolicyCheck(e), newPolicyExplain(e), newPolicyDiff(e))
+	c.AddCommand(shipping(e)...)
 	return c
 }
 

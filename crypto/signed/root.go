@@ -38,6 +38,11 @@ type Root struct {
 	Roles  map[string]RoleKeys
 }
 
+// RoleNames returns the roles that programs know, in the order of the alphabet.
+func RoleNames() []string {
+	return []string{RoleCommand, RoleNow, RolePolicy, RoleRecipients, RoleRegistry, RoleRoot}
+}
+
 // RootFloor is the version of a target that the next one must exceed.
 type RootFloor struct {
 	Target  string `json:"target"` // as of a Policy, "recipients", or "commands"
