@@ -13,8 +13,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"github.com/spf13/cobra"
 
 	"github.com/sealgate/sealgate/agent/control/fleet"
@@ -503,16 +501,16 @@ gateways Prometheus can't reach.`,
 			if err != nil {
 				return err
 			}
-			reg := prometheus.NewRegistry()
-			if err := reg.Register(f.Collector()); err != nil {
-				return fmt.Errorf("register metrics: %w", err)
+			metrics, err := f.Handler()
+			if err != nil {
+				return err
 			}
 			ln, err := net.Listen("tcp", listen)
 			if err != nil {
 				return fmt.Errorf("listen: %w", err)
 			}
 			mux := http.NewServeMux()
-			mux.Handle("GET /metrics", promhttp.HandlerFor(reg, promhttp.HandlerOpts{}))
+			mux.Handle("GET /metrics", metrics)
 			srv := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10}
 			served := make(chan error, 1)
 			go func() { served <- srv.Serve(ln) }()

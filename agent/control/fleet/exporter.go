@@ -1,14 +1,25 @@
 package fleet
 
 import (
+	"fmt"
+	"net/http"
 	"strings"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
-// Collector serves the table to Prometheus, for sites whose gateways can't be
+// Handler serves the table to Prometheus, for sites whose gateways can't be
 // scraped. The label gateway comes from the registry, so it is a closed set.
-func (f *Fleet) Collector() prometheus.Collector {
+func (f *Fleet) Handler() (http.Handler, error) {
+	reg := prometheus.NewPedanticRegistry()
+	if err := reg.Register(f.collector()); err != nil {
+		return nil, fmt.Errorf("register metrics: %w", err)
+	}
+	return promhttp.HandlerFor(reg, promhttp.HandlerOpts{}), nil
+}
+
+func (f *Fleet) collector() *collector {
 	desc := func(name, help string, labels ...string) *prometheus.Desc {
 		return prometheus.NewDesc("sealgate_fleet_"+name, help, append([]string{"gateway"}, labels...), nil)
 	}

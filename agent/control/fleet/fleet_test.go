@@ -9,9 +9,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/promhttp"
-
 	"github.com/sealgate/sealgate/crypto"
 	"github.com/sealgate/sealgate/crypto/signed"
 )
@@ -163,10 +160,12 @@ func TestCollector(t *testing.T) {
 			{Target: "invented/x", Effective: signed.Reference{Version: 5}},
 		}
 	}), nil)
-	reg := prometheus.NewPedanticRegistry()
-	reg.MustRegister(b.fleet.Collector())
+	h, err := b.fleet.Handler()
+	if err != nil {
+		t.Fatal(err)
+	}
 	rec := httptest.NewRecorder()
-	promhttp.HandlerFor(reg, promhttp.HandlerOpts{}).ServeHTTP(rec, httptest.NewRequest("GET", "/metrics", nil))
+	h.ServeHTTP(rec, httptest.NewRequest("GET", "/metrics", nil))
 	got := rec.Body.String()
 	for _, want := range []string{
 		`sealgate_fleet_document_failed{gateway="gw-0",target="g"} 1`,
