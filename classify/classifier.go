@@ -42,7 +42,7 @@ func compile(o Options, ds []detector) (*Classifier, error) {
 		o.Profile = t.profiles[0]
 	}
 	c := &Classifier{detectors: ds, dict: newDictionary()}
-	c.plan = newPlan(c.detectors)
+	c.plan = newPlan(c.detectors, c.dict)
 	custom, err := newCustoms(o.Custom, len(ds))
 	if err != nil {
 		return nil, err

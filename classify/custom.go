@@ -285,7 +285,7 @@ func (cs *customs) masks(folded []byte) (m, head uint64) {
 	var k keyWords
 	k.split(folded)
 	end := k.n
-	for end > 1 && (tailWords[string(k.phrase(end-1, end))] || digitsOnly(k.phrase(end-1, end))) {
+	for end > 1 && (tailWords.has(k.phrase(end-1, end)) || digitsOnly(k.phrase(end-1, end))) {
 		end--
 	}
 	for i := range k.n {

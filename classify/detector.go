@@ -24,6 +24,11 @@ type detector struct {
 	// has no shape; behind a letter of another script any run may match, as
 	// without shapes.
 	shapes []string
+	// digits is how many digits a run (onDigits, onWord, onWords) holds at least,
+	// and places how many letters and digits at most (0: no bound); anyCase says
+	// that it has a shape however its letters are written.
+	digits, places int
+	anyCase        bool
 	// literals start it (onLiteral) where one of them begins at the start of a
 	// word; at least three bytes each. The run is the literal's word (see
 	// onToken). Case matters.
@@ -131,11 +136,11 @@ type candidate struct {
 	beside senses // what the keys beside it, and labels like {"type": "face"}, speak of
 	about  senses // all of these, and the rest of its own key
 
-	quiet    int    // words of digits alone stand before the run, at least as many, and a few in it
 	near     senses // what the words before the run mean, once looked up
 	nearFrom int    // start that near was computed for, -1: not yet
 	dict     *dictionary
-	childAge int // below it a person is a child
+	names    *names // the same, remembered
+	childAge int    // below it a person is a child
 }
 
 // run is the bytes of the run.
@@ -179,15 +184,8 @@ func (c *candidate) found(confidence uint8, why Why) (match, bool) {
 	return match{start: c.start, end: c.end, confidence: confidence, why: why}, true
 }
 
-// quietWords is how many words of digits alone there must be before a place for
-// nothing before it to say anything: five, and those that a run may begin with.
-const quietWords = hintReach + 2
-
 // before is what the five words before the run mean.
 func (c *candidate) before() senses {
-	if c.quiet >= quietWords {
-		return senses{}
-	}
 	if c.nearFrom != c.start {
 		c.nearFrom, c.near = c.start, c.dict.before(c.text[:c.start])
 	}

@@ -19,8 +19,8 @@ func documentDetectors() []detector {
 		ds = append(ds, f.detector())
 	}
 	return append(ds,
-		namedDocument("passport", ClassIDPassport, []sense{sensePassport}, hintPassport, passportShape),
-		namedDocument("driver", ClassIDDriver, driver, hintDriver, driverShape),
+		namedDocument("passport", ClassIDPassport, []sense{sensePassport}, hintPassport, 10, passportShape),
+		namedDocument("driver", ClassIDDriver, driver, hintDriver, 18, driverShape),
 		krPassportDetector(),
 		plateDetector())
 }
@@ -34,11 +34,11 @@ func deDriverLikely(b []byte) bool {
 const vatCountries = " AT BE BG CY CZ DE DK EE EL ES FI FR HR HU IE IT LT LU LV MT NL PL PT RO SE SI SK XI GB SN ID NO "
 
 // namedDocument believes a key or a word that names the document.
-func namedDocument(name string, class ClassID, said []sense, words hint, shape func([]byte) bool) detector {
+func namedDocument(name string, class ClassID, said []sense, words hint, places int, shape func([]byte) bool) detector {
 	set := sensesOf(said)
 	return detector{
 		name: name, class: class, on: onKey | onWord | onDigits, min: 5, max: 24, senses: said,
-		gate: &gate{senses: set, words: words, after: words},
+		digits: 4, places: places, anyCase: true, gate: &gate{senses: set, words: words, after: words},
 		find: func(c *candidate) (match, bool) {
 			if b := c.compactAnyCase(); !shape(b) || sameBytes(b) {
 				return match{}, false

@@ -25,7 +25,7 @@ const (
 	hintAddress
 )
 
-var hintWords = func() map[string]hint {
+var hintWords = func() *lexicon[hint] {
 	m := map[string]hint{}
 	for bit, words := range map[hint]string{
 		hintNational: "gst gstin rvnr svnr vsnr ahv avs uen kimlik tckn rrn frn arn abn acn orgnr organisationsnummer idnr steuer " +
@@ -51,16 +51,16 @@ var hintWords = func() map[string]hint {
 			m[w] |= bit
 		}
 	}
-	return m
+	return newLexicon(m)
 }()
 
 // hintLengths is, by the first byte of the words, the set of their lengths.
-var hintLengths = wordLengths(hintWords)
+var hintLengths = wordLengths(hintWords.words)
 
 // wordLengths is, by their first byte, the set of the lengths of words: one bit
 // each, the last for all that are longer.
-func wordLengths[V any](words map[string]V) (t [256]uint64) {
-	for w := range words {
+func wordLengths(words []string) (t [256]uint64) {
+	for _, w := range words {
 		t[w[0]] |= 1 << min(len(w), 63)
 	}
 	return t
@@ -74,8 +74,7 @@ type hints struct {
 	from, to int             // where before ends and after begins; -1: not known
 }
 
-// How far hints look: five words, in the line; behind a run so many bytes at
-// most.
+// How far hints look: five words, in the line, within so many bytes.
 const (
 	hintReach   = 5
 	longestHint = 32
@@ -84,22 +83,20 @@ const (
 
 // hintsBefore looks at the words before the run.
 func (c *candidate) hintsBefore() hint {
-	if c.quiet >= quietWords {
-		return 0
-	}
 	h, t := &c.hinted, c.text
 	if h.from == c.start {
 		return h.before
 	}
 	h.from, h.before = c.start, 0
+	low := max(0, c.start-hintBytes)
 	for i, n := c.start, 0; n < hintReach; n++ {
-		for i > 0 && !alnum(t[i-1]) {
+		for i > low && !alnum(t[i-1]) {
 			if i--; t[i] == '\n' {
 				n = hintReach
 			}
 		}
 		end := i
-		for i > 0 && alnum(t[i-1]) && end-i < longestHint {
+		for i > low && alnum(t[i-1]) && end-i < longestHint {
 			i--
 		}
 		if end == i || n >= hintReach {
@@ -161,5 +158,6 @@ func lookHint(w []byte) hint {
 		}
 		b[i] = x
 	}
-	return hintWords[string(b[:len(w)])] // does not allocate
+	said, _ := hintWords.look(b[:len(w)])
+	return said
 }

@@ -141,7 +141,7 @@ func namedNumberDetector(said []sense) detector {
 	set := sensesOf(said)
 	return detector{
 		name: "national-id-by-name", class: ClassIDNational, on: onKey | onDigits | onWord, min: 6, max: 24, senses: said,
-		gate: &gate{senses: set, words: hintNumber},
+		digits: 4, places: 20, gate: &gate{senses: set, words: hintNumber},
 		find: func(c *candidate) (match, bool) {
 			b := c.compact()
 			if len(b) < 6 || len(b) > 20 || sameBytes(b) {

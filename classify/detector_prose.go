@@ -103,7 +103,7 @@ func isCapital(w []byte) bool {
 
 func addressDetector() detector {
 	return detector{
-		name: "street-address", class: ClassContactAddress, on: onWord, min: 1, max: 6,
+		name: "street-address", class: ClassContactAddress, on: onWord, min: 1, max: 6, gate: &gate{amid: true},
 		find: func(c *candidate) (match, bool) {
 			if c.kind != payload.KindText && c.kind != payload.KindString || c.text[c.start]-'0' > 9 || c.joinedTightly() {
 				return match{}, false
@@ -129,6 +129,49 @@ func addressDetector() detector {
 			return match{start: s, end: c.addressEnd(e), confidence: conf, why: WhyShape | WhyContext}, true
 		},
 	}
+}
+
+// amidStreet reports whether what stands beside a number can be part of an
+// address: one of the two words behind it, or what stands before it.
+func (c *candidate) amidStreet() bool {
+	t := c.text
+	if i := skipGap(t, c.end, true); i > c.end {
+		k := wordEnd(t, i)
+		if k > i && inStreet(t[i:k], streetPrefix|streetParticle) {
+			return true
+		}
+		if j := skipGap(t, k, false); k > i && j > k && t[i]-'0' <= 9 && inStreet(t[j:wordEnd(t, j)], streetParticle) {
+			return true
+		}
+	}
+	i := c.start
+	for i > 0 && (t[i-1] == ' ' || t[i-1] == ',' || t[i-1] == '.') {
+		i--
+	}
+	if i == c.start {
+		return false
+	}
+	k := i
+	for k > 0 && alnum(t[k-1]) {
+		k--
+	}
+	if lookStreet(t[k:i])&streetUnit != 0 {
+		return true
+	}
+	i = c.start
+	for i > 0 && (t[i-1] == ' ' || t[i-1] == ',') {
+		i--
+	}
+	k = i
+	for k > 0 && t[k-1] != ' ' && t[k-1] != '\n' && t[k-1] != ',' && t[k-1] != ':' {
+		k--
+	}
+	return inStreet(t[k:i], streetParticle)
+}
+
+// inStreet reports whether a word is written as a name, or is one of these.
+func inStreet(w []byte, words streetWord) bool {
+	return len(w) > 0 && (isCapital(w) || lookStreet(w)&words != 0)
 }
 
 // joinedTightly reports whether the number is part of a larger word: a decimal,
@@ -160,7 +203,7 @@ const (
 	nameParticle                          // stands inside names of people
 )
 
-var streetWords = func() map[string]streetWord {
+var streetWords = func() *lexicon[streetWord] {
 	m := map[string]streetWord{}
 	for bit, words := range map[streetWord]string{
 		streetType:     "street str st avenue ave road rd lane boulevard blvd turnpike highway hwy terrace crescent strasse straße",
@@ -174,10 +217,10 @@ var streetWords = func() map[string]streetWord {
 			m[w] |= bit
 		}
 	}
-	return m
+	return newLexicon(m)
 }()
 
-var streetLengths = wordLengths(streetWords)
+var streetLengths = wordLengths(streetWords.words)
 
 var streetEndings = [...]string{"straße", "strasse", "gasse", "vegen", "veien", "vägen", "gatan", "gata", "gade", "vej", "straat", "laan", "katu", "tie", "utca", "str."}
 
@@ -413,5 +456,6 @@ func lookStreet(w []byte) streetWord {
 		}
 		b[i] = x
 	}
-	return streetWords[string(b[:len(w)])] // does not allocate
+	said, _ := streetWords.look(b[:len(w)])
+	return said
 }

@@ -175,7 +175,7 @@ func sequence(b []byte) bool {
 
 // secretHead is what a name means, and whether that is a credential or a key.
 func (c *candidate) secretHead(word []byte) (senses, bool) {
-	m := c.dict.meaning(word)
+	m := c.names.meaning(word)
 	return m.head, m.head.meets(secretSenses)
 }
 

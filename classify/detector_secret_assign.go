@@ -38,7 +38,7 @@ func (s *Scratch) assign(c *candidate, i int) {
 	if v >= len(t) || t[i] == ':' && (t[v] == '/' || t[v] == ':') || t[v] == '=' {
 		return // a URL, or a sign that is not the last
 	}
-	meaning := c.dict.meaning(t[a:n])
+	meaning := c.names.meaning(t[a:n])
 	if meaning.head.empty() || loose && !meaning.head.meets(secretSenses) {
 		return
 	}
@@ -158,7 +158,7 @@ func (s *Scratch) compared(c *candidate, i int) bool {
 	for n < len(t) && n-a < 48 && keyByte(t[n]) {
 		n++
 	}
-	m := c.dict.meaning(t[a:n])
+	m := c.names.meaning(t[a:n])
 	if !m.head.meets(secretSenses) {
 		return false
 	}

@@ -1,7 +1,5 @@
 package classify
 
-import "bytes"
-
 // Secrets that the words before them name: github_token = "…", --api-key …,
 // <secret>…</secret>, setProperty("X_TOKEN", "…").
 
@@ -149,9 +147,9 @@ func (c *candidate) namedBefore(i int) (senses, uint8) {
 		for i > low && nameByte(t[i-1]) {
 			i--
 		}
-		word := bytes.Trim(t[i:end], "-.")
-		if len(word) >= 2 && (i > 0 || len(word) != len("key")) { // else a key of whatever comes, if nothing stands before it
-			if head, sure := c.nameOf(word, 80-uint8(n)*5); sure > 0 && (sign || n == 0) {
+		word := trimName(t[i:end])
+		if (sign || n == 0) && len(word) >= 2 && (i > 0 || len(word) != len("key")) { // else a key of whatever comes, if nothing stands before it
+			if head, sure := c.nameOf(word, 80-uint8(n)*5); sure > 0 {
 				return head, sure
 			}
 		}
@@ -169,6 +167,17 @@ func (c *candidate) namedByKey() (senses, uint8) {
 		return c.key, 70
 	}
 	return senses{}, 0
+}
+
+// trimName is w without dashes and dots around it.
+func trimName(w []byte) []byte {
+	for len(w) > 0 && (w[0] == '-' || w[0] == '.') {
+		w = w[1:]
+	}
+	for len(w) > 0 && (w[len(w)-1] == '-' || w[len(w)-1] == '.') {
+		w = w[:len(w)-1]
+	}
+	return w
 }
 
 func nameByte(b byte) bool {

@@ -2,6 +2,7 @@ package classify
 
 import (
 	"slices"
+	"strings"
 	"unicode/utf8"
 )
 
@@ -9,7 +10,7 @@ import (
 // case, without anything between, so that licensePlate, license_plate and
 // "License Plate" are one word. Immutable.
 type dictionary struct {
-	words   map[string]senses
+	words   *lexicon[senses]
 	longest int                // bytes of the longest word
 	lengths [beginnings]uint32 // by a word's first three bytes: how long such words are, one bit each
 	first   [256]bool          // bytes that words begin with; those beyond ASCII all
@@ -44,7 +45,8 @@ func (d *dictionary) known(p []byte) bool {
 }
 
 func newDictionary() *dictionary {
-	d := &dictionary{words: make(map[string]senses, 4096)}
+	d := &dictionary{}
+	words := make(map[string]senses, 4096)
 	for b := 0x80; b < len(d.first); b++ {
 		d.first[b] = true
 	}
@@ -52,11 +54,12 @@ func newDictionary() *dictionary {
 	for _, e := range slices.Concat(senseWords, foreignWords) {
 		for _, w := range splitWords(e.words) {
 			folded, _ := f.fold([]byte(w))
-			d.words[string(folded)] = d.words[string(folded)].with(e.sense)
+			words[string(folded)] = words[string(folded)].with(e.sense)
 			d.note(folded)
 			d.longest = max(d.longest, len(folded))
 		}
 	}
+	d.words = newLexicon(words)
 	return d
 }
 
@@ -174,7 +177,7 @@ func (d *dictionary) look(p []byte) senses {
 	if len(p) == 0 || len(p) > d.longest+8 || !d.known(p) {
 		return senses{}
 	}
-	if s, ok := d.words[string(p)]; ok {
+	if s, ok := d.words.look(p); ok {
 		return s
 	}
 	if p[0] >= 0x80 {
@@ -185,15 +188,16 @@ func (d *dictionary) look(p []byte) senses {
 		n--
 	}
 	if n < len(p) && n > 1 {
-		if s, ok := d.words[string(p[:n])]; ok {
+		if s, ok := d.words.look(p[:n]); ok {
 			return s
 		}
 	}
 	if n > 3 && p[n-1] == 's' {
-		if s, ok := d.words[string(p[:n-1])]; ok || p[n-2] != 'e' {
+		if s, ok := d.words.look(p[:n-1]); ok || p[n-2] != 'e' {
 			return s
 		}
-		return d.words[string(p[:n-2])]
+		s, _ := d.words.look(p[:n-2])
+		return s
 	}
 	return senses{}
 }
@@ -205,7 +209,7 @@ func (d *dictionary) lookWide(p []byte) senses {
 	for i := 0; i < len(p); {
 		_, n := utf8.DecodeRune(p[i:])
 		for j, k := i+n, 1; k < 8; k++ {
-			if w, ok := d.words[string(p[i:j])]; ok {
+			if w, ok := d.words.look(p[i:j]); ok {
 				s = s.union(w)
 			}
 			if j >= len(p) {
@@ -267,7 +271,7 @@ func (d *dictionary) meaning(key []byte) meaning {
 				return m
 			}
 		}
-		if !tailWords[string(k.phrase(end-1, end))] {
+		if !tailWords.has(k.phrase(end-1, end)) {
 			return m
 		}
 		if end--; end == 0 {
@@ -279,25 +283,28 @@ func (d *dictionary) meaning(key []byte) meaning {
 
 // tailWords say nothing of their own at the end of a key: a plateNumber is a
 // plate. Alone they make a key transparent.
-var tailWords = map[string]bool{
-	"value": true, "values": true, "val": true, "v": true, "vs": true, "sv": true, "number": true, "no": true,
-	"nr": true, "num": true, "nbr": true, "string": true, "str": true, "text": true, "txt": true,
-	"raw": true, "data": true, "current": true, "latest": true, "last": true, "new": true, "old": true,
-	"reading": true, "measurement": true, "result": true, "results": true, "item": true, "items": true, "list": true, "array": true,
-	"primary": true, "secondary": true, "avg": true, "average": true, "mean": true, "min": true, "max": true,
-	"b64": true, "base64": true, "hex": true, "encoded": true, "decoded": true, "plain": true, "plaintext": true,
-	"state": true, "attribute": true, "attributes": true, "property": true, "properties": true,
-	"deg": true, "degrees": true, "dd": true, "e7": true, "bpm": true, "mmhg": true, "kg": true, "cm": true, "percent": true, "pct": true, "mgdl": true, "mmol": true,
-	"mg": true, "dl": true, "kpa": true, "lbs": true, "today": true, "day": true, "ms": true, "sec": true, "seconds": true, "minutes": true, "hours": true,
-	"secure": true, "high": true, "low": true, "upper": true, "lower": true,
-	"celsius": true, "fahrenheit": true, "c": true, "f": true,
+var tailWords = newLexicon(wordSet("value values val v vs sv number no nr num nbr string str text txt raw data current latest last new old reading " +
+	"measurement result results item items list array primary secondary avg average mean min max b64 base64 hex " +
+	"encoded decoded plain plaintext state attribute attributes property properties deg degrees dd e7 bpm mmhg kg cm " +
+	"percent pct mgdl mmol mg dl kpa lbs today day ms sec seconds minutes hours secure high low upper lower celsius " +
+	"fahrenheit c f"))
+
+func wordSet(words string) map[string]struct{} {
+	m := map[string]struct{}{}
+	for _, w := range strings.Fields(words) {
+		m[w] = struct{}{}
+	}
+	return m
 }
+
+// beforeBytes is how far back words are looked at.
+const beforeBytes = 96
 
 // before is what the last five words of a text mean, phrases included.
 func (d *dictionary) before(text []byte) senses {
-	const words, bytes = 5, 96
-	if len(text) > bytes {
-		text = text[len(text)-bytes:]
+	const words = hintReach
+	if len(text) > beforeBytes {
+		text = text[len(text)-beforeBytes:]
 	}
 	i, n := len(text), 0
 	letters := false
@@ -323,4 +330,33 @@ func (d *dictionary) before(text []byte) senses {
 	var k keyWords
 	k.split(text[i:])
 	return d.about(&k)
+}
+
+// names remembers what names of values in texts mean: devices repeat them. It is
+// bounded; a name takes the place of another one.
+type names struct {
+	dict  *dictionary
+	slots [256]nameSlot
+}
+
+type nameSlot struct {
+	size uint8 // 0: free
+	text [maxName]byte
+	meaning
+}
+
+// maxName is the longest name that is remembered.
+const maxName = 32
+
+// meaning is what a name means: dictionary.meaning.
+func (n *names) meaning(name []byte) meaning {
+	if len(name) > maxName || len(name) == 0 {
+		return n.dict.meaning(name)
+	}
+	s := &n.slots[wordHash(name)%uint64(len(n.slots))]
+	if int(s.size) != len(name) || string(s.text[:s.size]) != string(name) {
+		s.size, s.meaning = uint8(len(name)), n.dict.meaning(name)
+		copy(s.text[:], name)
+	}
+	return s.meaning
 }

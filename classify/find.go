@@ -35,9 +35,6 @@ type Scratch struct {
 	doc                     *payload.Document
 	work, maxWork           int     // detectors started in this document, and how many may be
 	digitsDone, literalDone int     // up to where in the text digits and literals were looked at already
-	quiet                   int     // words of digits alone before the place that is looked at
-	gated                   bool    // the key, or what is around it, opens a gate
-	letterAt                int     // no letter stands before it in the text behind the place looked at last
 	field                   int32   // that is being looked at
 	first                   int     // its first finding
 	labels                  bool    // a container has a label
@@ -46,6 +43,9 @@ type Scratch struct {
 	spoken                  senses // what all keys of the document and its topic mean
 	mapped                  bool   // the text being looked at was folded: matches are placed back
 	digits                  [maxDigits]byte
+	groupEnds, groupSizes   [maxGroups]int    // of digits in groups: where each ends, and how many digits there are up to there
+	groupWays               [maxGroups]uint64 // and how they are written up to there
+	nearby                  nearby            // words around the place that is looked at
 	text                    folder
 	keyFolder               folder
 	cand                    candidate
@@ -91,7 +91,7 @@ func (s *Scratch) begin(c *Classifier, d *payload.Document) {
 	s.pairs, s.grouped = s.pairs[:0], s.grouped[:0]
 	s.mem.begin(c)
 	s.work, s.maxWork = 0, maxWork+maxWorkPerByte*len(d.Raw)
-	s.cand = candidate{dict: c.dict, childAge: c.limits.ChildAge}
+	s.cand = candidate{dict: c.dict, names: &s.mem.names, childAge: c.limits.ChildAge}
 	n := len(d.Fields)
 	s.paths, s.siblings, s.label, s.labels = grown(s.paths, n), grown(s.siblings, n), grown(s.label, n), false
 	s.topic = s.mem.topic(s, d)
@@ -360,6 +360,7 @@ func (s *Scratch) open(c *candidate, i int32, kind payload.Kind, text []byte) {
 	c.raw, c.kind, c.nearFrom = text, kind, -1
 	c.assigned, c.root, c.digits, c.rest = false, false, nil, 0
 	c.start, c.end, c.array = 0, 0, arrayShape{}
+	s.nearby.reset(0)
 	c.flat.end, c.voice.end, c.hinted.from, c.hinted.to, c.edges.known = 0, 0, -1, -1, false
 	s.digitsDone, s.literalDone = 0, 0
 }

@@ -14,6 +14,7 @@ type gate struct {
 	plain  bool     // the run is in one piece
 	spoken bool     // the run is in one piece, where somebody may be speaking
 	lead   bool     // the digits begin with 0, or the run with + or (
+	amid   bool     // what stands beside the run can be part of an address
 }
 
 // shape is what the letters and digits of a run are, without what stands
@@ -32,6 +33,8 @@ func (a shape) join(b shape) shape {
 // shapeWanted is a shape that detectors want, as masks of places.
 type shapeWanted struct {
 	care, letters uint64
+	digits        int // at least
+	anyCase       bool
 	ids           uint64 // the detectors, by their place in the list
 }
 
@@ -64,10 +67,13 @@ type list struct {
 	plain   uint64 // these, and those that a run in one piece starts
 	spoken  uint64
 	leading uint64
+	amid    uint64
+	near    uint64 // those that meanings or words near open
 	printed []printing
 	senses  senses // what opens any of the gates
 	words   hint
 	after   hint
+	groups  opening // of the gates
 }
 
 // printing is the detectors that a way of writing starts.
@@ -78,15 +84,23 @@ type printing struct {
 // lists is the detectors of one length: as a rule one list.
 type lists []list
 
-func (ls *lists) add(id DetectorID, d *detector, n int, digits bool) {
+func (ls *lists) add(id DetectorID, d *detector, opens opening, n int, digits bool) {
+	if d.places > 0 && n > d.places || n < d.digits {
+		return
+	}
 	var shapes []shapeWanted
 	for _, s := range d.shapes {
 		if w, ok := readShape(s, n); ok && (!digits || w.letters == 0) {
+			w.digits, w.anyCase = d.digits, d.anyCase
 			shapes = append(shapes, w)
 		}
 	}
-	if len(d.shapes) > 0 && shapes == nil {
+	switch {
+	case shapes != nil:
+	case len(d.shapes) > 0:
 		return // no run of this length has its shape
+	case d.digits > 0:
+		shapes = []shapeWanted{{digits: d.digits, anyCase: d.anyCase}}
 	}
 	if k := len(*ls); k == 0 || len((*ls)[k-1].ids) == 64 {
 		*ls = append(*ls, list{})
@@ -114,15 +128,22 @@ func (ls *lists) add(id DetectorID, d *detector, n int, digits bool) {
 	if k.lead {
 		l.leading |= bit
 	}
+	if k.amid {
+		l.amid |= bit
+	}
 	for _, g := range k.groups {
 		l.print(g, bit)
 	}
+	if opens != 0 {
+		l.near |= bit
+	}
 	l.senses, l.words, l.after = l.senses.union(k.senses), l.words|k.words, l.after|k.after
+	l.groups |= opens
 }
 
 func (l *list) want(w shapeWanted, bit uint64) {
 	for i := range l.shapes {
-		if x := &l.shapes[i]; x.care == w.care && x.letters == w.letters {
+		if x := &l.shapes[i]; x.care == w.care && x.letters == w.letters && x.digits == w.digits && x.anyCase == w.anyCase {
 			x.ids |= bit
 			return
 		}
@@ -143,12 +164,10 @@ func (l *list) print(groups, bit uint64) {
 
 // of returns the detectors that can match a run by its shape.
 func (l *list) of(r shape) uint64 {
-	ids := l.free
-	if !r.mixed {
-		for i := range l.shapes {
-			if w := &l.shapes[i]; r.letters&w.care == w.letters {
-				ids |= w.ids
-			}
+	ids, digits := l.free, r.n-bits.OnesCount64(r.letters)
+	for i := range l.shapes {
+		if w := &l.shapes[i]; r.letters&w.care == w.letters && digits >= w.digits && (!r.mixed || w.anyCase) {
+			ids |= w.ids
 		}
 	}
 	return ids
@@ -188,18 +207,32 @@ func (s *Scratch) opened(c *candidate, l *list, ids uint64, groups uint64, plain
 			ready |= l.spoken
 		}
 	}
+	if l.amid&ids != 0 && c.amidStreet() {
+		ready |= l.amid
+	}
 	for i := range l.printed {
 		if l.printed[i].groups == groups {
 			ready |= l.printed[i].ids
 			break
 		}
 	}
-	closed := ids &^ ready
+	closed := ids & l.near &^ ready
 	if closed == 0 {
-		return ids
+		return ids & ready
 	}
-	near, words := c.context(), c.hintsBefore()
-	after := hint(0)
+	if !c.keyOpens(l.senses) {
+		if s.calm(c.text, c.start) {
+			return ids & ready
+		}
+		says := s.opensBefore(c.text, c.start)
+		if l.after != 0 {
+			says |= s.opensAfter(c.text, c.end)
+		}
+		if says&l.groups == 0 {
+			return ids & ready
+		}
+	}
+	near, words, after := c.context(), c.hintsBefore(), hint(0)
 	if l.after != 0 {
 		after = c.hintsAfter()
 	}
@@ -225,3 +258,6 @@ func (s *Scratch) startAll(c *candidate, l *list, ids uint64, from, to int) bool
 	}
 	return hit
 }
+
+// keyOpens reports whether the key, or what is around it, says one of these.
+func (c *candidate) keyOpens(x senses) bool { return c.key.union(c.about).meets(x) }

@@ -68,6 +68,7 @@ type memory struct {
 	keys   []byte
 	topics map[string]topicMeaning
 	full   bool // forget at the next document
+	names  names
 }
 
 // whereabouts are the meanings of topic levels whose values say where somebody
@@ -82,6 +83,7 @@ func (m *memory) reset(c *Classifier) {
 		m.seed = maphash.MakeSeed()
 	}
 	m.owner, m.full = c, false
+	m.names = names{dict: c.dict}
 	if m.slots == nil {
 		m.slots = make([]int32, pathSlots)
 	}

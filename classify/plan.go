@@ -10,10 +10,14 @@ type plan struct {
 	numbers   [maxWords + 1]lists   // of these, what digits alone can be, too
 	single    [maxWords + 1]lists   // of words, those that a word in one piece does not start anyway
 	singles   [maxWords + 1]lists   // the same of numbers
-	pairs     [16]uint16            // of digits: with which two groups printed runs begin
-	begins    [4]uint64             // of words: with which eight places runs can begin, as shape.letters
-	anyBegin  bool                  // one of them takes runs that have no shape
-	gates     senses                // what opens the gate of any detector of digits
+	digitWays ways                  // of digits: how runs are printed
+	wordWays  ways                  // the same of words that have a gate
+	free      places                // of words: how runs can begin for detectors without a gate
+	printed   places                // the same for those with one
+	gates     senses                // what opens the gate of any detector of digits or words
+	spoken    []gateWords           // what opens each group of gates
+	opens     openings
+	wordOpens opening // the groups of gates of detectors of words
 	dotted    []DetectorID
 	colons    []DetectorID
 	at        []DetectorID
@@ -46,10 +50,46 @@ func literalBucket(a, b, c byte) uint32 {
 	return (uint32(a) | uint32(b)<<8 | uint32(c)<<16) * 0x9E3779B1 >> 22
 }
 
-func newPlan(ds []detector) *plan {
-	p := &plan{}
+// note notes what opens a detector's gate, and returns the gate's group: all
+// that the same words open are one.
+func (p *plan) note(d *detector, dict *dictionary) opening {
+	k := d.gate
+	if k == nil || k.senses.empty() && k.words|k.after == 0 {
+		return 0
+	}
+	p.gates = p.gates.union(k.senses)
+	key := gateWords{k.senses, k.words | k.after}
+	i := slices.Index(p.spoken, key)
+	if i < 0 {
+		if i = len(p.spoken); i < maxOpenings {
+			p.spoken = append(p.spoken, key)
+		}
+		i = min(i, maxOpenings-1)
+		for n, w := range dict.words.words {
+			if dict.words.values[n].meets(key.senses) {
+				p.opens.add(w, 1<<i)
+			}
+		}
+		for n, w := range hintWords.words {
+			if hintWords.values[n]&key.hints != 0 {
+				p.opens.add(w, 1<<i)
+			}
+		}
+	}
+	return 1 << i
+}
+
+// gateWords are what opens a gate.
+type gateWords struct {
+	senses senses
+	hints  hint
+}
+
+func newPlan(ds []detector, dict *dictionary) *plan {
+	p := &plan{digitWays: newWays(), wordWays: newWays()}
 	for i := range ds {
 		d, id := &ds[i], DetectorID(i)
+		opens := p.note(d, dict)
 		hi := func(limit int) int {
 			if d.max == 0 || d.max > limit {
 				return limit
@@ -58,30 +98,36 @@ func newPlan(ds []detector) *plan {
 		}
 		if d.on&onDigits != 0 {
 			for n := d.min; n <= hi(maxDigits); n++ {
-				p.digits[n].add(id, d, n, true)
+				p.digits[n].add(id, d, opens, n, true)
 			}
-			p.pair(d)
+			p.digitWays.add(d)
 		}
 		if d.on&onWord != 0 {
 			for n := d.min; n <= hi(maxPlanned); n++ {
-				p.word[n].add(id, d, n, false)
+				p.word[n].add(id, d, opens, n, false)
 			}
 		}
 		if d.on&onWords != 0 {
 			for n := d.min; n <= hi(maxWords); n++ {
-				p.words[n].add(id, d, n, false)
+				p.words[n].add(id, d, opens, n, false)
 				if d.on&onWord == 0 {
-					p.single[n].add(id, d, n, false)
+					p.single[n].add(id, d, opens, n, false)
 				}
 				if d.on&onDigits == 0 {
 					continue
 				}
-				p.numbers[n].add(id, d, n, true)
+				p.numbers[n].add(id, d, opens, n, true)
 				if d.on&onWord == 0 {
-					p.singles[n].add(id, d, n, true)
+					p.singles[n].add(id, d, opens, n, true)
 				}
 			}
-			p.begin(d)
+			if d.gate == nil {
+				p.free.add(d)
+			} else {
+				p.printed.add(d)
+				p.wordWays.add(d)
+				p.wordOpens |= opens
+			}
 			if !p.anyWords || d.min < p.minWords {
 				p.minWords = d.min
 			}
@@ -117,39 +163,70 @@ func newPlan(ds []detector) *plan {
 	return p
 }
 
-// pair notes with which two groups a detector's runs of digits are printed.
-func (p *plan) pair(d *detector) {
-	if d.gate == nil { // however they are printed
-		for i := range p.pairs {
-			p.pairs[i] = 1<<16 - 1
-		}
+// ways is a tree of how runs are printed: how long their groups are.
+type ways struct {
+	nodes []way
+	any   bool // there are too many to tell, or a detector that takes any
+}
+
+// way is a place in the tree: what follows groups of so many letters and digits
+// (15: that or more). The first node is where nothing leads, the second the root.
+type way struct {
+	next [16]uint8 // index of the node; 0: nothing is printed so
+	ends bool      // a printing ends here
+}
+
+const firstWay = 1
+
+func newWays() ways { return ways{nodes: make([]way, firstWay+1)} }
+
+// add notes how a detector's runs are printed.
+func (w *ways) add(d *detector) {
+	if d.gate == nil {
+		w.any = true
 		return
 	}
-	p.gates = p.gates.union(d.gate.senses)
 	for _, g := range d.gate.groups {
-		for g >= 1<<8 {
-			g >>= 4
+		at := uint8(firstWay)
+		for k := 60; k >= 0; k -= 4 {
+			size := g >> k & 15
+			if size == 0 {
+				continue
+			}
+			if w.nodes[at].next[size] == 0 {
+				if len(w.nodes) > 255 {
+					w.any = true
+					return
+				}
+				w.nodes[at].next[size] = uint8(len(w.nodes))
+				w.nodes = append(w.nodes, way{})
+			}
+			at = w.nodes[at].next[size]
 		}
-		p.pairs[g>>4] |= 1 << (g & 15)
+		w.nodes[at].ends = true
 	}
 }
 
-// begin notes with which eight places a detector's words can begin.
-func (p *plan) begin(d *detector) {
+// places is a set of ways in which eight letters and digits can follow each
+// other, by which of them are letters.
+type places [4]uint64
+
+func (p *places) has(letters uint8) bool { return p[letters>>6]>>(letters&63)&1 != 0 }
+
+// add notes how runs of a detector can begin.
+func (p *places) add(d *detector) {
 	ws := []shapeWanted{{}}
 	if len(d.shapes) > 0 {
 		ws = ws[:0]
 		for _, s := range d.shapes {
-			w, _ := readShape(s, len(s))
+			w, _ := readShape(s[:min(len(s), 8)], 8)
 			ws = append(ws, w)
 		}
-	} else {
-		p.anyBegin = true
 	}
 	for m := range uint64(256) {
 		for _, w := range ws {
-			if m&w.care == w.letters&255 { // care beyond the eighth place is 0 in m
-				p.begins[m>>6] |= 1 << (m & 63)
+			if m&w.care == w.letters {
+				p[m>>6] |= 1 << (m & 63)
 			}
 		}
 	}

@@ -43,13 +43,8 @@ var byteClass = func() (t [256]uint8) {
 // by constants.
 func (s *Scratch) scan(c *candidate) {
 	t := c.text
-	s.quiet, s.letterAt = 0, 0
-	s.gated = c.key.union(c.about).meets(s.plan.gates)
 	for i := 0; i < len(t) && s.work <= s.maxWork; {
 		if byteClass[t[i]]&isBreak != 0 {
-			if t[i] >= 0x80 {
-				s.quiet = 0
-			}
 			i++
 			continue
 		}
@@ -64,8 +59,6 @@ func (s *Scratch) scan(c *candidate) {
 		}
 		if m&(isDigit|isAt|isColon|isEquals) != 0 || j-i >= minToken || lit {
 			s.word(c, i, j, m)
-		} else if m&isAlnum != 0 {
-			s.quiet = 0
 		}
 		i = j
 	}
@@ -125,12 +118,7 @@ func (s *Scratch) word(c *candidate, from, to int, m uint8) {
 			j++
 		}
 		if am&isDigit != 0 {
-			c.quiet = s.quiet
 			s.alnum(c, i, j, am)
-			c.quiet = 0
-		}
-		if s.quiet++; am&isLetter != 0 {
-			s.quiet = 0
 		}
 		i = j
 	}

@@ -4,6 +4,9 @@ package classify
 // in pairs behind its country code, a card, an IBAN in fours.
 const maxGroups = 10
 
+// maxWordGroups is how many words a run of onWords can have.
+const maxWordGroups = 12
+
 // maxPrefixes is how many leading parts of a run are tried.
 const maxPrefixes = 6
 
@@ -26,12 +29,11 @@ func (s *Scratch) digitGroups(c *candidate, i, j int) int {
 	if n := j - i; n > maxDigits || n < minDigits && nextGroup(t, j, &sep, true) == j {
 		return 0
 	}
-	var ends [maxGroups]int       // of each group in t
-	var sizes [maxGroups]int      // digits up to there
-	var written [maxGroups]uint64 // the lengths of the groups up to there
+	ends, sizes, written := &s.groupEnds, &s.groupSizes, &s.groupWays
 	n, groups, short := 0, 0, 0
 	way := uint64(0)
-	closed := !phone && t[i] != '0' && s.silent(c, j) // only ways of writing start anything
+	closed := !p.digitWays.any && !phone && t[i] != '0' && s.silent(c, i) // only ways of writing start anything
+	node, dead := uint8(firstWay), false
 	sep = 0
 	for at := i; ; {
 		for j = at; j < len(t) && byteClass[t[j]]&isDigit != 0 && n+j-at < maxDigits; {
@@ -48,8 +50,15 @@ func (s *Scratch) digitGroups(c *candidate, i, j int) int {
 		way = way<<4 | min(uint64(size), 15)
 		ends[groups], sizes[groups], written[groups] = j, n, way
 		groups++
-		if closed && groups == 2 && short < 2 && p.pairs[way>>4]>>(way&15)&1 == 0 && !s.single(c, i, ends[0]) {
-			return 0
+		if closed {
+			if groups == 1 {
+				closed = !s.single(c, i, j)
+			}
+			node = p.digitWays.nodes[node].next[way&15]
+			closed = closed && !p.digitWays.nodes[node].ends
+			if dead = closed && node == 0; dead && short < groups {
+				return 0
+			}
 		}
 		at = nextGroup(t, j, &sep, phone || n <= 5)
 		if at == j || groups == maxGroups {
@@ -59,6 +68,9 @@ func (s *Scratch) digitGroups(c *candidate, i, j int) int {
 	done := 0
 	if groups == maxGroups && short == maxGroups {
 		done = ends[groups-1]
+	}
+	if dead {
+		return done
 	}
 	for g, tried := groups-1, 0; g >= 0 && tried < maxPrefixes; g-- {
 		list := p.digits[sizes[g]]
@@ -101,24 +113,18 @@ func (s *Scratch) digitsOf(run []byte) []byte {
 	return s.digits[:n]
 }
 
-// silent reports whether nothing can be near the digits that end at text[end]
-// that opens a gate: neither the key and what is around it, nor words before
-// or after. It may report false where that is so.
-func (s *Scratch) silent(c *candidate, end int) bool {
-	if c.quiet < quietWords || s.gated {
-		return false
-	}
-	t := c.text
-	s.letterAt = max(s.letterAt, end)
-	for s.letterAt < len(t) && s.letterAt < end+hintBytes && byteClass[t[s.letterAt]]&isLetter == 0 && t[s.letterAt] < 0x80 {
-		s.letterAt++
-	}
-	return s.letterAt == len(t) || s.letterAt >= end+hintBytes
+// silent reports whether nothing near groups of digits that begin at text[from]
+// opens a gate. It may report false where that is so.
+func (s *Scratch) silent(c *candidate, from int) bool {
+	return s.calm(c.text, from) && !c.keyOpens(s.plan.gates)
 }
 
 // single reports whether digits in one piece would start a detector.
 func (s *Scratch) single(c *candidate, from, to int) bool {
 	n := to - from
+	if n < minDigits {
+		return false
+	}
 	for k := range s.plan.digits[n] {
 		l := &s.plan.digits[n][k]
 		c.start, c.end = from, to
@@ -155,7 +161,7 @@ const maxWords = 40
 // wordGroups starts detectors at words in a row, the one at text[i:j] among
 // the first three; r is its shape.
 func (s *Scratch) wordGroups(c *candidate, i, j int, r shape) {
-	t, p := c.text, s.plan
+	t := c.text
 	from := i
 	for range 2 {
 		k := from
@@ -182,7 +188,7 @@ func (s *Scratch) wordGroups(c *candidate, i, j int, r shape) {
 		return
 	}
 	for start := from; ; {
-		if p.anyBegin || p.canBegin(t, start) {
+		if s.canBegin(c, start) {
 			if s.wordsFrom(c, from, start, i, j, r) {
 				return
 			}
@@ -199,27 +205,56 @@ func (s *Scratch) wordGroups(c *candidate, i, j int, r shape) {
 	}
 }
 
-// canBegin reports whether a run that begins at text[at] can have the shape of
-// any detector of words, by its first eight places.
-func (p *plan) canBegin(t []byte, at int) bool {
+// canBegin reports whether a run of words that begins at text[at] can start any
+// detector, by its first eight letters and digits, how its words follow each
+// other, and what is near.
+func (s *Scratch) canBegin(c *candidate, at int) bool {
+	t, p := c.text, s.plan
 	if at > 0 && t[at-1] >= 0x80 {
 		return true
 	}
-	m := 0
-	for n := 0; n < 8 && at < len(t); at++ {
-		k := byteClass[t[at]]
+	letters := uint8(0)
+	for n, i := 0, at; n < 8 && i < len(t); i++ {
+		k := byteClass[t[i]]
 		if k&isAlnum == 0 {
-			if !joins(t[at]) || byteClass[t[at-1]]&isAlnum == 0 {
+			if !joins(t[i]) || byteClass[t[i-1]]&isAlnum == 0 {
 				break
 			}
 			continue
 		}
-		if k&isLetter != 0 {
-			m |= 1 << n
-		}
+		letters |= k / isUpper & 1 << n
+		letters |= k / isLower & 1 << n
 		n++
 	}
-	return p.begins[m>>6]>>(m&63)&1 != 0
+	if p.free.has(letters) {
+		return true
+	}
+	if !p.printed.has(letters) {
+		return false
+	}
+	return p.wordWays.any || c.keyOpens(p.gates) || p.wordWays.leads(t, at) || s.opensBefore(t, at)&p.wordOpens != 0
+}
+
+// leads reports whether words from text[at] on are printed in one of the ways,
+// two of them or more.
+func (w *ways) leads(t []byte, at int) bool {
+	node := uint8(firstWay)
+	for first := true; ; first = false {
+		i := at
+		for i < len(t) && byteClass[t[i]]&isAlnum != 0 {
+			i++
+		}
+		node = w.nodes[node].next[min(i-at, 15)]
+		switch {
+		case node == 0:
+			return false
+		case w.nodes[node].ends && !first:
+			return true
+		case i+1 >= len(t) || !joins(t[i]) || byteClass[t[i+1]]&isAlnum == 0:
+			return false
+		}
+		at = i + 1
+	}
 }
 
 // oneWord starts the detectors of words in a row at one word.
@@ -248,9 +283,9 @@ func (s *Scratch) wordsFrom(c *candidate, from, start, i, j int, r shape) bool {
 		all, way = all.join(word), way<<4|uint64(k-w)
 	}
 	all, way = all.join(r), way<<4|min(uint64(r.n), 15)
-	var ends [12]int // of the words from text[i] on
-	var shapes [12]shape
-	var written [12]uint64 // the lengths of the words up to there
+	var ends [maxWordGroups]int // of the words from text[i] on
+	var shapes [maxWordGroups]shape
+	var written [maxWordGroups]uint64 // the lengths of the words up to there
 	n := 0
 	for k := j; n < len(ends) && k-from <= maxWords; {
 		ends[n], shapes[n], written[n] = k, all, way

@@ -148,7 +148,7 @@ func FuzzSecrets(f *testing.F) {
 			if d.on&onURL != 0 && !strings.Contains(string(text[from:to]), "://") {
 				continue
 			}
-			c := &candidate{text: text, raw: text, start: from, end: to, nearFrom: -1, dict: dict}
+			c := &candidate{text: text, raw: text, start: from, end: to, nearFrom: -1, dict: dict, names: &names{dict: dict}}
 			if m, ok := d.find(c); ok && (m.start < 0 || m.start >= m.end || m.end > len(text)) {
 				t.Fatalf("%s: match %+v in %d bytes", d.name, m, len(text))
 			}

@@ -1,0 +1,264 @@
+package classify
+
+// nearby is the words of a text around the place that is looked at, and which
+// gates each may open: whether any word near a run does is known for the price
+// of looking at each word of the text once. Only where one may, the run's
+// surroundings are read in full: see candidate.before, hintsBefore, hintsAfter.
+type nearby struct {
+	words    [nearbyWords]nearWord // a ring
+	n        uint32                // words read so far; the last of them are in the ring
+	cur      uint32                // the word looked for last
+	at       int                   // up to where the text was read
+	line     bool                  // a line ended since the last word
+	gate     uint32                // the last word that may open a gate, plus 1
+	one, two onset                 // the last word, the last two, where they may begin a phrase in one with the next
+	// No word near what begins between these opens a gate.
+	calmFrom, calmTo int
+}
+
+const nearbyWords = 64
+
+type nearWord struct {
+	start, end uint32
+	opens      opening
+	line       bool // it is the first of its line
+}
+
+func (w *nearby) word(k uint32) *nearWord { return &w.words[k%nearbyWords] }
+
+// opening is a set of groups of gates.
+type opening uint16
+
+const (
+	maxOpenings = 16
+	opensAll    = 1<<maxOpenings - 1
+)
+
+// openings is, by the first three letters of a word or phrase, which groups of
+// gates one that begins so may open.
+type openings [1 << 15]opening
+
+// letterCode packs bytes of words in five bits: letters whatever their case,
+// all digits as one.
+var letterCode = func() (t [256]uint16) {
+	for b := range t {
+		switch {
+		case byteClass[b]&isLetter != 0:
+			t[b] = uint16(b|0x20) - 'a' + 1
+		case byteClass[b]&isDigit != 0:
+			t[b] = 27
+		case b >= 0x80:
+			t[b] = 28
+		}
+	}
+	return t
+}()
+
+// lastCode stands behind what is shorter than three letters.
+const lastCode = 29
+
+// onset is what a word begins with: up to three letters, packed.
+type onset struct {
+	code uint16
+	n    int
+}
+
+func (b onset) join(w []byte) onset {
+	for i := 0; i < len(w) && b.n < 3; i++ {
+		b.code |= letterCode[w[i]] << (5 * b.n)
+		b.n++
+	}
+	return b
+}
+
+// alone returns which gates a word opens that is w or begins with its three
+// letters.
+func (o *openings) alone(w []byte) opening {
+	b := onset{}.join(w)
+	if b.n < 3 {
+		b.code |= lastCode << (5 * b.n)
+	}
+	return o[b.code]
+}
+
+// add notes that a word opens gates.
+func (o *openings) add(w string, gates opening) {
+	b := onset{}.join([]byte(w))
+	if b.n < 3 {
+		b.code |= lastCode << (5 * b.n)
+	}
+	o[b.code] |= gates
+}
+
+// of returns which gates a run of letters and digits may open by itself.
+func (o *openings) of(run []byte) opening {
+	end := len(run) // digits at the end are no part of a word
+	for end > 1 && run[end-1]-'0' <= 9 {
+		end--
+	}
+	if run[0] >= 0x80 {
+		return opensAll // letters of another script: whatever they say
+	}
+	says := o.alone(run[:end])
+	for i := 1; i < end; i++ {
+		if byteClass[run[i]]&isUpper == 0 {
+			if run[i] >= 0x80 {
+				return opensAll
+			}
+			continue
+		}
+		// A capital may begin a word of its own, and end a short one before.
+		says |= o.alone(run[i:end])
+		if i >= 2 {
+			says |= o.alone(run[i-2 : i])
+		}
+		says |= o.alone(run[i-1 : i])
+	}
+	for i := len(run) - longestHint; i > 0; i -= longestHint { // a long run is read in pieces
+		says |= o.alone(run[min(i, end):end])
+	}
+	return says
+}
+
+// reset begins with another text, or at another place of it.
+func (w *nearby) reset(at int) {
+	w.n, w.cur, w.at, w.line, w.gate = 0, 0, at, false, 0
+	w.calmFrom, w.calmTo = 0, 0
+	w.one, w.two = onset{}, onset{}
+}
+
+// read reads the next word, and reports whether there is one.
+func (w *nearby) read(t []byte, o *openings) bool {
+	i := w.at
+	for i < len(t) && letterCode[t[i]] == 0 {
+		w.line = w.line || t[i] == '\n'
+		i++
+	}
+	if i == len(t) {
+		w.at = i
+		return false
+	}
+	j := i + 1
+	for j < len(t) && letterCode[t[j]] != 0 {
+		j++
+	}
+	opens := o.of(t[i:j])
+	// A phrase may be written in words of its own: id card.
+	if w.line {
+		w.one, w.two = onset{}, onset{}
+	}
+	for _, b := range [...]onset{w.one, w.two} {
+		if b.n == 0 {
+			continue
+		}
+		if b = b.join(t[i:j]); b.n == 3 {
+			says := o[b.code]
+			for k := w.n - 1; says != 0 && k+3 > w.n && k < w.n; k-- { // the words that it may begin in
+				w.word(k).opens |= says
+				w.gate = max(w.gate, k+1)
+			}
+		}
+	}
+	w.two = onset{}
+	if w.one.n == 1 && j-i == 1 {
+		w.two = w.one.join(t[i:j])
+	}
+	w.one = onset{}
+	if j-i < 3 {
+		w.one = onset{}.join(t[i:j])
+	}
+	if opens != 0 {
+		w.gate = w.n + 1
+	}
+	*w.word(w.n) = nearWord{start: uint32(i), end: uint32(j), line: w.line, opens: opens}
+	w.n, w.at, w.line = w.n+1, j, false
+	return true
+}
+
+// seek moves to the first word that does not begin before text[i]: w.cur, which
+// is w.n where there is none.
+func (w *nearby) seek(t []byte, o *openings, i int) {
+	at := uint32(i)
+	if i > w.at+hintBytes || w.n > nearbyWords && at < w.word(w.n+hintReach).start {
+		// Far from what is known: read from farther before it than anything counts.
+		w.reset(max(0, i-2*hintBytes))
+	}
+	for w.cur > 0 && w.word(w.cur-1).start >= at {
+		w.cur--
+	}
+	for {
+		for w.cur < w.n && w.word(w.cur).start < at {
+			w.cur++
+		}
+		if w.cur < w.n || !w.read(t, o) {
+			return
+		}
+	}
+}
+
+// calm reports whether no word near a run that begins at text[i] may open a
+// gate: none of those before it, in it and behind it. It may report false where
+// that is so.
+func (s *Scratch) calm(t []byte, i int) bool {
+	w := &s.nearby
+	if i >= w.calmFrom && i < w.calmTo {
+		return true
+	}
+	w.seek(t, &s.plan.opens, i)
+	const behind = maxWordGroups + hintReach + 2
+	for w.n < w.cur+behind && w.read(t, &s.plan.opens) {
+	}
+	if w.gate > 0 && w.gate+hintReach > w.cur {
+		return false
+	}
+	for w.n < w.cur+nearbyWords/2 && w.gate <= w.cur && w.read(t, &s.plan.opens) {
+	}
+	last := w.n - min(w.n, 2) // the first word that may open a gate, or is not known: with the next it may
+	switch {
+	case w.gate > w.cur:
+		last = w.gate - 1
+	case w.at == len(t):
+		w.calmFrom, w.calmTo = i, len(t)
+		return true
+	}
+	w.calmFrom, w.calmTo = i, int(w.word(max(last-behind, w.cur)).start)+1
+	return true
+}
+
+// opensBefore returns what the words before text[i] may open.
+func (s *Scratch) opensBefore(t []byte, i int) (says opening) {
+	w := &s.nearby
+	w.seek(t, &s.plan.opens, i)
+	line := w.line
+	if w.cur < w.n {
+		line = w.word(w.cur).line
+	}
+	for k := w.cur; k > 0 && k+hintReach > w.cur && !line; k-- {
+		x := w.word(k - 1)
+		says |= x.opens
+		for _, back := range [...]int{beforeBytes, hintBytes} {
+			if at := i - back; int(x.start) < at && int(x.end) > at {
+				says |= opensAll // it is read from its middle on
+			}
+		}
+		line = x.line
+	}
+	return says
+}
+
+// opensAfter returns what the words behind text[i] may open.
+func (s *Scratch) opensAfter(t []byte, i int) (says opening) {
+	if i < len(t) && letterCode[t[i]] != 0 {
+		return opensAll // a letter of another script touches it
+	}
+	w := &s.nearby
+	w.seek(t, &s.plan.opens, i)
+	for k := w.cur; k < w.cur+hintReach && (k < w.n || w.read(t, &s.plan.opens)); k++ {
+		x := w.word(k)
+		if x.line || int(x.start) >= i+hintBytes {
+			break
+		}
+		says |= x.opens
+	}
+	return says
+}
