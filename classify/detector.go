@@ -129,6 +129,7 @@ type candidate struct {
 	quoted     bool   // assigned: between quotes
 	name       []byte // assigned: the word before the sign
 	root       bool   // the value is the whole payload
+	wrapped    bool   // the value was decoded from base64 or the like
 
 	key    senses // what the field's key means: its head
 	up     senses // what the nearest container with a meaning speaks of

@@ -5,9 +5,9 @@ import "bytes"
 // Secrets in configurations that have a form of their own.
 
 // findBasicAuth finds base64 of user and password under "auth", as registries
-// of container images keep it.
+// of container images keep it. A longer one comes decoded.
 func findBasicAuth(c *candidate) (match, bool) {
-	if !c.isString() || !userAndPassword(c.run()) {
+	if !c.isString() || !userAndPassword(c.run()) && !(c.wrapped && isUserAndPassword(c.run())) {
 		return match{}, false
 	}
 	return c.found(90, WhyKey|WhyShape)

@@ -85,17 +85,21 @@ func findAuthorization(c *candidate) (match, bool) {
 // userAndPassword reports whether v is the base64 of "user:password".
 func userAndPassword(v []byte) bool {
 	var out [192]byte
-	k := decode64(out[:], v)
-	colon := bytes.IndexByte(out[:k], ':')
-	if colon < 1 || colon >= k-2 {
+	return isUserAndPassword(out[:decode64(out[:], v)])
+}
+
+// isUserAndPassword reports whether v is "user:password".
+func isUserAndPassword(v []byte) bool {
+	colon := bytes.IndexByte(v, ':')
+	if colon < 1 || colon >= len(v)-2 {
 		return false
 	}
-	for _, b := range out[:k] {
+	for _, b := range v {
 		if b < ' ' || b >= 0x7f {
 			return false
 		}
 	}
-	return !weakPassword(out[colon+1 : k])
+	return !weakPassword(v[colon+1:])
 }
 
 // findCommandLine finds the password of "curl -u user:password" and of a line

@@ -359,6 +359,7 @@ func (s *Scratch) open(c *candidate, i int32, kind payload.Kind, text []byte) {
 	c.text, s.mapped = s.text.fold(text)
 	c.raw, c.kind, c.nearFrom = text, kind, -1
 	c.assigned, c.root, c.digits, c.rest = false, false, nil, 0
+	c.wrapped = s.doc.Fields[i].Flags&payload.Wrapped != 0
 	c.start, c.end, c.array = 0, 0, arrayShape{}
 	s.nearby.reset(0)
 	c.flat.end, c.voice.end, c.hinted.from, c.hinted.to, c.edges.known = 0, 0, -1, -1, false

@@ -25,6 +25,14 @@ type Document struct {
 	pack   packing
 	arena  []byte // the topic, then decoded keys and texts that differ from the raw bytes
 
+	suspects  []int32 // strings of JSON that may hold something, see inner.go
+	inners    []inner // those that do
+	innerDocs []*Document
+	spare     []Field
+	decoded   []byte // what an inner document was read from
+	unwrapped int    // bytes that were decoded
+	level     uint8  // how many encodings it stands in
+
 	edits     []Edit // Append's memory
 	sparkplug Sparkplug
 	columns   []column // of tables that are being read
@@ -74,7 +82,7 @@ func Parse(d *Document, topic string, raw []byte, lim Limits) Reason {
 	why := d.parsePayload(lim)
 	if why != ReasonNone {
 		d.Fields, d.Raw, d.pack.received = d.Fields[:levels], raw, nil
-		d.Root, d.Media, d.format, d.name = -1, MediaNone, nil, "unreadable"
+		d.Root, d.Media, d.format, d.name, d.inners = -1, MediaNone, nil, "unreadable", d.inners[:0]
 	}
 	return why
 }
@@ -92,7 +100,11 @@ func (d *Document) parsePayload(lim Limits) Reason {
 	for _, f := range formats {
 		if f.Detect(d.Topic, d.Raw) {
 			d.format = f
-			return f.Parse(d, lim)
+			why := f.Parse(d, lim)
+			if why != ReasonNone || f == Format(packedFormat{}) { // which looked into its inside
+				return why
+			}
+			return d.unwrap(lim)
 		}
 	}
 	if beginsUTF16(d.Raw) || !hasControls(d.Raw) {
@@ -106,7 +118,7 @@ func (d *Document) parsePayload(lim Limits) Reason {
 // it for ever.
 func (d *Document) reset() {
 	if c := cap(d.Fields); c > keepFields && len(d.Fields) < c/4 {
-		d.Fields, d.members, d.slots, d.columns, d.sparkplug.Metrics = nil, nil, nil, nil, nil
+		d.Fields, d.members, d.slots, d.columns, d.sparkplug.Metrics, d.spare = nil, nil, nil, nil, nil, nil
 	}
 	if c := cap(d.arena); c > keepBytes && len(d.arena) < c/4 {
 		d.arena = nil
@@ -116,6 +128,7 @@ func (d *Document) reset() {
 	}
 	d.Fields, d.arena, d.members = d.Fields[:0], d.arena[:0], d.members[:0]
 	d.Root, d.Media, d.Reserved, d.format, d.name, d.senml = -1, MediaNone, false, nil, "", false
+	d.suspects, d.inners, d.unwrapped, d.level = d.suspects[:0], d.inners[:0], 0, 0
 	d.sparkplug = Sparkplug{Metrics: d.sparkplug.Metrics[:0]}
 }
 
@@ -181,6 +194,8 @@ func (d *Document) Locate(i int32, start, end uint32) Span {
 	switch {
 	case f.Kind == KindTopic:
 		return Span{f.Raw.Start + start, f.Raw.Start + end}
+	case f.Flags&Wrapped != 0:
+		return f.Raw
 	case f.Flags&TextArena == 0:
 		return Span{f.Text.Start + start, f.Text.Start + end}
 	}
@@ -192,6 +207,10 @@ func (d *Document) Locate(i int32, start, end uint32) Span {
 
 // MediaOf returns what field i, of KindBinary, is by its magic number.
 func (d *Document) MediaOf(i int32) Media {
+	if d.Fields[i].Flags&Wrapped != 0 {
+		in := d.innerOf(i)
+		return in.doc.MediaOf(i - in.field)
+	}
 	if i == d.Root {
 		return d.Media
 	}
@@ -310,6 +329,13 @@ func (d *Document) apply(dst []byte, edits []Edit, topic bool) ([]byte, error) {
 		}
 		return int(int64(a.End) - int64(b.End))
 	})
+	if len(d.inners) > 0 && !topic {
+		defer d.wrapped()()
+		var err error
+		if sorted, err = d.foldInner(sorted); err != nil {
+			return dst, err
+		}
+	}
 	if err := d.checkConflicts(sorted); err != nil {
 		return dst, err
 	}

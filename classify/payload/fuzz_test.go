@@ -11,6 +11,9 @@ import (
 // seeds are all payloads of the other tests, readable or not.
 func seeds() []sample {
 	all := samples()
+	for _, tt := range innerTests {
+		all = append(all, sample{topic: "a/b", raw: tt.raw})
+	}
 	for i, raw := range []string{`{"a":1,"\u0061":2}`, `{"a":"\ud800"}`, "{\"a\":\"\xff\"}", `{"a":01}`, `[1,]`, `{"a":1}x`, "{}\n1", "\uFEFF{}",
 		"{\x00\"\x00", `{"_sg":1}`, strings.Repeat("[", 65), "\xff\xfea\x00", "Stra\xdfe", "a\x00", jpeg[:9], png + "x",
 		`"\ud83d\ude00`, `"\ud800"`, `{"a":[1,{"b":"c"}],"d":{"e":null}} `, "[1]\n[\n2]",

@@ -69,7 +69,7 @@ func (jsonFormat) Parse(d *Document, lim Limits) Reason {
 		return ReasonNone
 	}
 	if !d.Fields[d.Root].Kind.Leaf() && onOneLine(d.Raw[i:end]) && !onOneLine(d.Raw[end:next]) {
-		d.Fields, d.arena = d.Fields[:levels], d.arena[:arena] // a root comes first, so read again
+		d.Fields, d.arena, d.suspects = d.Fields[:levels], d.arena[:arena], d.suspects[:0] // a root comes first, so read again
 		return r.lines()
 	}
 	return ReasonTrailing
@@ -194,6 +194,9 @@ func (r *jsonReader) value(i int, self int32) int {
 		}
 		f.Raw = Span{uint32(start), uint32(i)}
 		f.Kind, f.Accepts = KindString, jsonLeaf
+		if i-start >= minEncoded+2 {
+			r.d.suspects = append(r.d.suspects, self)
+		}
 		return i
 	case '{', '[':
 		if r.depth == r.lim.Depth {

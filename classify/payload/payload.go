@@ -145,6 +145,7 @@ type FieldFlags uint8
 const (
 	KeyArena  FieldFlags = 1 << iota // Key is in the document's arena
 	TextArena                        // Text is in the document's arena
+	Wrapped                          // a string that holds a document or an encoded text, or a field in one: Raw is the string
 )
 
 // Limits bound what Parse accepts. The zero value means the defaults.

@@ -1,6 +1,7 @@
 package protect
 
 import (
+	"encoding/base64"
 	"fmt"
 	"strings"
 	"testing"
@@ -18,6 +19,10 @@ var formatCases = []struct{ name, topic, raw, classes, format, want string }{
 	{"msgpack removed", "gps/1", "\x82\xaadriverName\xa4Mara\xa1n\x07", "person.name: remove", "msgpack", "\x81\xa1n\x07"},
 	{"cbor", "gps/1", "\xa2\x6adriverName\x64Mara\x61n\x07", "person.name: {mask: {keep: 0}}", "cbor", "\xa2\x6adriverName\x64****\x61n\x07"},
 	{"form", "gps/1", "email=mara%40example.org&n=7", "contact.email: {mask: {keep: 0}}", "form", "email=****************&n=7"},
+	{"base64 in json", "cam/1", `{"v":"` + b64(`{"plate":"B-AB 1234","n":7}`) + `"}`, "id.vehicle_plate: {mask: {keep: 2}}", "json", `{"v":"` + b64(`{"plate":"*******34","n":7}`) + `"}`},
+	{"a string of json", "cam/1", `{"v":"{\"plate\":\"B-AB 1234\",\"n\":7}"}`, "id.vehicle_plate: remove", "json", `{"v":"{\"n\":7}"}`},
+	{"base64 of text", "cam/1", `{"v":"` + b64("write to mara@example.org soon") + `"}`, "contact.email: {mask: {keep: 0}}", "json", `{"v":"` + b64("write to **************** soon") + `"}`},
+	{"encrypted in base64", "cam/1", `{"v":"` + b64(`{"plate":"B-AB 1234","n":7}`) + `"}`, "id.vehicle_plate: encrypt", "json", ""},
 	{"csv masked", "gps/1", "driver_name,plate,speed\nMara Beispiel,B-AB 1234,50\nJo Muster,B-CD 5678,60\n", "person.name: {mask: {keep: 0}}, id.vehicle_plate: {mask: {keep: 2}}", "csv",
 		"driver_name,plate,speed\n*************,*******34,50\n*********,*******78,60\n"},
 	{"csv generalized", "gps/1", "lat;lon;v\n52.516275;13.377704;1\n", "location.precise: {generalize: {decimals: 2}}", "csv", "lat;lon;v\n52.51;13.37;1\n"},
@@ -38,6 +43,8 @@ var formatCases = []struct{ name, topic, raw, classes, format, want string }{
 	{"xml removed", "onvif/1", `<ANPR><licensePlate>B-AB 1234</licensePlate><n>5</n></ANPR>`, "id.vehicle_plate: remove", "xml", `<ANPR><n>5</n></ANPR>`},
 	{"xml encrypted", "onvif/1", `<ANPR><licensePlate>B-AB 1234</licensePlate><n>5</n></ANPR>`, "id.vehicle_plate: encrypt", "xml", ""},
 }
+
+func b64(s string) string { return base64.StdEncoding.EncodeToString([]byte(s)) }
 
 // nmea is a sentence with its checksum.
 func nmea(body string) string {

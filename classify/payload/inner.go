@@ -1,0 +1,584 @@
+package payload
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/hex"
+	"slices"
+	"unicode/utf8"
+)
+
+// A string may hold a document: JSON or XML as it is, or anything in base64,
+// hexadecimal, percent escapes or a data URI. Such a string is read as what it
+// holds: an object or array whose members are fields behind it, bytes of a known
+// medium, or the decoded text. All of these carry the flag Wrapped. An edit of
+// one has the document written anew, and encoded as it was.
+//
+// What does not resolve stays the string that it is, unless it is packed too
+// well, nested in more than maxLevels of encoding, or an image with bytes behind
+// its end: the payload is unreadable then.
+
+const (
+	minEncoded = 16 // bytes of a string from which on it is looked at
+	minHex     = 20 // of a hexadecimal one, which many identifiers look like
+	maxLevels  = 4  // of encodings around each other
+	keepInner  = 4  // documents whose memory is kept
+)
+
+// An inner is a string that holds something.
+type inner struct {
+	field  int32 // the string
+	count  int32 // fields behind it that are inside
+	before int32 // the sum of counts before it
+	layer  layer
+	doc    *Document // what it holds; its fields behind the root are the ones inside
+
+	// What the field was before it became what it holds.
+	kind  Kind
+	text  Span
+	flags FieldFlags
+}
+
+// A layer is one encoding.
+type layer struct {
+	kind   layerKind
+	pad    bool // base64 with "=" where it takes some
+	upper  bool // hexadecimal digits
+	prefix Span // of a data URI in the string's text
+}
+
+type layerKind uint8
+
+const (
+	layerNone layerKind = iota
+	layerPlain
+	layerBase64
+	layerBase64URL
+	layerHex
+	layerPercent
+)
+
+// unwrap looks into the strings of a document that was read.
+func (d *Document) unwrap(lim Limits) Reason {
+	if d.format == Format(jsonFormat{}) {
+		for _, i := range d.suspects {
+			if why := d.unwrapField(i, lim); why != ReasonNone {
+				return why
+			}
+		}
+	} else {
+		for i := range d.Fields {
+			if k := d.Fields[i].Kind; k == KindString || k == KindText {
+				if why := d.unwrapField(int32(i), lim); why != ReasonNone {
+					return why
+				}
+			}
+		}
+	}
+	if len(d.inners) > 0 {
+		d.insertInner()
+		if len(d.Fields) > lim.Fields {
+			return ReasonTooMany
+		}
+	}
+	return ReasonNone
+}
+
+// unwrapField reads what string i holds, if it holds something.
+func (d *Document) unwrapField(i int32, lim Limits) Reason {
+	text := d.Text(i)
+	if len(text) < minEncoded || d.format == Format(sparkplugFormat{}) && d.Fields[i].Accepts == 0 {
+		return ReasonNone
+	}
+	l := guessLayer(text)
+	if l.kind == layerNone {
+		return ReasonNone
+	}
+	doc := d.innerDocument()
+	decoded, ok := l.decode(doc.decoded[:0], text)
+	doc.decoded = decoded
+	if !ok || len(decoded) == 0 {
+		return ReasonNone
+	}
+	if d.level == maxLevels {
+		if isText(decoded) && l.kind != layerPlain {
+			return ReasonTooDeep
+		}
+		return ReasonNone
+	}
+	most := lim
+	most.Bytes = lim.Bytes - d.unwrapped
+	why := doc.parseInner(decoded, most, d.level+1)
+	d.unwrapped += len(decoded) + len(doc.Raw) + doc.unwrapped
+	switch why {
+	case ReasonNone:
+	case ReasonTooLarge, ReasonTooDeep, ReasonTooMany, ReasonTrailing:
+		if l.kind != layerPlain || why != ReasonTrailing {
+			return why
+		}
+		return ReasonNone
+	default:
+		if l.kind == layerPlain || !doc.parseText(decoded) {
+			return ReasonNone
+		}
+	}
+	if !doc.holds(l) {
+		return ReasonNone
+	}
+	f := &d.Fields[i]
+	d.inners = append(d.inners, inner{field: i, layer: l, doc: doc, kind: f.Kind, text: f.Text, flags: f.Flags})
+	return ReasonNone
+}
+
+// innerDocument returns a document to read into.
+func (d *Document) innerDocument() *Document {
+	if n := len(d.inners); n < len(d.innerDocs) {
+		return d.innerDocs[n]
+	}
+	doc := new(Document)
+	if len(d.innerDocs) < keepInner && len(d.inners) == len(d.innerDocs) {
+		d.innerDocs = append(d.innerDocs, doc)
+	}
+	return doc
+}
+
+// parseInner reads what a string holds.
+func (d *Document) parseInner(raw []byte, lim Limits, level uint8) Reason {
+	d.reset()
+	d.Topic, d.Raw, d.level = "", raw, level
+	why := d.parsePayload(lim)
+	if why != ReasonNone {
+		d.pack.received = nil
+	}
+	return why
+}
+
+// parseText reads as text what is broken as anything else: it is still looked at.
+func (d *Document) parseText(raw []byte) bool {
+	if !isText(raw) {
+		return false
+	}
+	d.reset()
+	d.Topic, d.Raw, d.format = "", raw, textFormat{}
+	return textFormat{}.Parse(d, Limits{}.withDefaults()) == ReasonNone
+}
+
+// holds reports whether what was read is what was meant, and no accident of
+// random bytes: an identifier must not become a list of numbers.
+func (d *Document) holds(l layer) bool {
+	if d.Root < 0 {
+		return false
+	}
+	switch root := &d.Fields[d.Root]; root.Kind {
+	case KindBinary:
+		return true
+	case KindText:
+		return l.kind != layerPlain && isWords(d.Text(d.Root))
+	case KindObject, KindArray, KindLines:
+		if textual := isText(d.Raw); textual {
+			return true
+		}
+		for i := range d.Fields {
+			if f := &d.Fields[i]; f.Kind == KindString && f.Text.Len() > 1 || f.Flags&KeyArena == 0 && f.Key.Len() > 1 {
+				return true
+			}
+		}
+	case KindString:
+		return l.kind != layerPlain && isText(d.Raw)
+	}
+	return false
+}
+
+// isWords reports whether half of a text or more is letters, digits and spaces, as in
+// what somebody wrote and not in what happens to decode.
+func isWords(text []byte) bool {
+	words := 0
+	for _, c := range text {
+		if c|0x20 >= 'a' && c|0x20 <= 'z' || c-'0' <= 9 || c == ' ' || c == '.' || c == '@' || c == '-' || c >= utf8.RuneSelf {
+			words++
+		}
+	}
+	return 2*words >= len(text)
+}
+
+// insertInner makes strings what they hold, and puts the fields inside behind
+// them.
+func (d *Document) insertInner() {
+	sum := int32(0)
+	for n := range d.inners {
+		in := &d.inners[n]
+		in.before = sum
+		if in.doc.Root >= 0 && !in.doc.Fields[in.doc.Root].Kind.Leaf() {
+			in.count = int32(len(in.doc.Fields)) - 1
+		}
+		sum += in.count
+	}
+	old := d.Fields
+	if sum > 0 {
+		d.spare = append(d.spare[:0], make([]Field, len(old)+int(sum))...)
+		d.Fields, d.spare = d.spare, old[:0]
+	}
+	next := 0
+	for i := range old {
+		to := i
+		if sum > 0 {
+			to = int(d.moved(int32(i)))
+			f := old[i]
+			if f.Parent >= 0 {
+				f.Parent = d.moved(f.Parent)
+			}
+			d.Fields[to] = f
+		}
+		if next < len(d.inners) && d.inners[next].field == int32(i) {
+			d.wrap(&d.inners[next], int32(to))
+			next++
+		}
+	}
+	if sum > 0 {
+		for n := range d.sparkplug.Metrics {
+			m := &d.sparkplug.Metrics[n]
+			m.Field, m.last = d.moved(m.Field), d.moved(m.last+1)-1
+		}
+	}
+	for n := range d.inners {
+		d.inners[n].field += d.inners[n].before
+	}
+}
+
+// moved returns where field i comes to stand.
+func (d *Document) moved(i int32) int32 {
+	n, _ := slices.BinarySearchFunc(d.inners, i, func(in inner, i int32) int { return int(in.field) - int(i) })
+	if n == 0 {
+		return i
+	}
+	return i + d.inners[n-1].before + d.inners[n-1].count
+}
+
+// wrap makes field self what it holds.
+func (d *Document) wrap(in *inner, self int32) {
+	doc := in.doc
+	root := &doc.Fields[doc.Root]
+	f := &d.Fields[self]
+	f.Flags |= Wrapped
+	d.Reserved = d.Reserved || doc.Reserved
+	switch root.Kind {
+	case KindText, KindString:
+		f.Text, f.Flags = d.putBytes(string(doc.Text(doc.Root))), f.Flags|TextArena
+		if !root.Accepts.Has(EditString) {
+			f.Accepts &^= 1 << EditString
+		}
+		return
+	case KindBinary:
+		f.Kind, f.Text = KindBinary, Span{}
+		f.Flags &^= TextArena
+		f.Accepts &^= 1 << EditString
+		return
+	case KindLines:
+		f.Kind = KindArray
+	default:
+		f.Kind = root.Kind
+	}
+	writable := f.Accepts.Has(EditString)
+	f.Text, f.Accepts = Span{}, f.Accepts&^(1<<EditString)
+	f.Flags &^= TextArena
+	for i := int32(1); int(i) < len(doc.Fields); i++ {
+		g := doc.Fields[i]
+		key, text := doc.Key(i), doc.Text(i)
+		g.Parent += self
+		step := indexHash
+		if d.Fields[g.Parent].Kind == KindObject {
+			step = keyStep(key, hashKey(key))
+		}
+		g.PathHash = stepHash(d.Fields[g.Parent].PathHash, step)
+		g.Key = d.putBytes(string(key))
+		if g.Kind.Leaf() {
+			g.Text = d.putBytes(string(text))
+		}
+		g.Raw, g.Flags = f.Raw, KeyArena|TextArena|Wrapped
+		if g.Accepts &= 1<<EditString | 1<<EditNumber | 1<<EditRemove; !writable {
+			g.Accepts = 0
+		}
+		d.Fields[self+i] = g
+	}
+}
+
+// innerOf returns the inner that field i is or stands in, or nil.
+func (d *Document) innerOf(i int32) *inner {
+	n, found := slices.BinarySearchFunc(d.inners, i, func(in inner, i int32) int { return int(in.field) - int(i) })
+	if !found {
+		n--
+	}
+	if n < 0 || i > d.inners[n].field+d.inners[n].count {
+		return nil
+	}
+	return &d.inners[n]
+}
+
+// guessLayer tells how a string may be encoded by what it is made of.
+func guessLayer(text []byte) layer {
+	switch text[0] {
+	case '{', '[':
+		if c := text[len(text)-1]; c == '}' || c == ']' {
+			return layer{kind: layerPlain}
+		}
+		return layer{}
+	case '<':
+		if text[len(text)-1] == '>' {
+			return layer{kind: layerPlain}
+		}
+		return layer{}
+	case '$':
+		if bytes.IndexByte(text, '*') > 0 {
+			return layer{kind: layerPlain}
+		}
+		return layer{}
+	case 'd':
+		if l, ok := dataURI(text); ok {
+			return l
+		}
+	}
+	all := encodedByte(0xFF)
+	for i, c := range text {
+		if all &= encodedBytes[c]; all == 0 {
+			if c == '=' && len(bytes.TrimRight(text[i:], "=\r\n")) == 0 {
+				all = inBase64 | inBase64URL
+				break
+			}
+			if c == ' ' || bytes.IndexByte(text, '%') < 0 || !isPercent(text) {
+				return layer{}
+			}
+			return layer{kind: layerPercent}
+		}
+	}
+	switch {
+	case all&inHex != 0:
+		if len(text) < minHex || len(text)%2 != 0 || all&inDigits != 0 {
+			return layer{}
+		}
+		return layer{kind: layerHex, upper: bytes.ContainsAny(text, "ABCDEF")}
+	case bytes.IndexByte(text, '-') >= 0 || bytes.IndexByte(text, '_') >= 0:
+		return layer{kind: layerBase64URL, pad: text[len(text)-1] == '='}
+	}
+	return layer{kind: layerBase64, pad: isPadded(text)}
+}
+
+// isPadded reports whether base64 ends in "=", or would.
+func isPadded(text []byte) bool {
+	return bytes.HasSuffix(bytes.TrimRight(text, "\r\n"), []byte("=")) || (len(text)-bytes.Count(text, []byte("\n"))-bytes.Count(text, []byte("\r")))%4 == 0
+}
+
+// An encodedByte is a set of alphabets that a byte belongs to.
+type encodedByte uint8
+
+const (
+	inBase64 encodedByte = 1 << iota
+	inBase64URL
+	inHex
+	inDigits
+)
+
+var encodedBytes = func() (t [256]encodedByte) {
+	for c := range t {
+		switch c := byte(c); {
+		case c-'0' <= 9:
+			t[c] = inBase64 | inBase64URL | inHex | inDigits
+		case c|0x20 >= 'a' && c|0x20 <= 'f':
+			t[c] = inBase64 | inBase64URL | inHex
+		case c|0x20 > 'f' && c|0x20 <= 'z':
+			t[c] = inBase64 | inBase64URL
+		case c == '+' || c == '/' || c == '\r' || c == '\n':
+			t[c] = inBase64
+		case c == '-' || c == '_':
+			t[c] = inBase64URL
+		}
+	}
+	return t
+}()
+
+// dataURI tells the encoding of a data URI (RFC 2397).
+func dataURI(text []byte) (layer, bool) {
+	if !beginsFold(text, "data:") {
+		return layer{}, false
+	}
+	comma := bytes.IndexByte(text[:min(len(text), 256)], ',')
+	if comma < 0 || bytes.IndexByte(text[:comma], ' ') >= 0 {
+		return layer{}, false
+	}
+	l := layer{kind: layerPercent, prefix: Span{0, uint32(comma + 1)}}
+	if head := text[:comma]; len(head) >= 7 && bytes.EqualFold(head[len(head)-7:], []byte(";base64")) {
+		l.kind, l.pad = layerBase64, isPadded(text[comma+1:])
+	}
+	return l, true
+}
+
+// isPercent reports whether every "%" of a text without white space begins an
+// escape, as in what was escaped as a whole.
+func isPercent(text []byte) bool {
+	escapes := 0
+	for i, c := range text {
+		if c <= ' ' || c >= utf8.RuneSelf {
+			return false
+		}
+		if c == '%' {
+			if _, ok := hex2(text[i+1:]); !ok {
+				return false
+			}
+			escapes++
+		}
+	}
+	return escapes > 0
+}
+
+// decode appends the bytes that text stands for. What can be seen from its first
+// bytes not to be worth it is not decoded.
+func (l layer) decode(dst, text []byte) ([]byte, bool) {
+	text = text[l.prefix.End:]
+	switch l.kind {
+	case layerPlain:
+		return append(dst, text...), true
+	case layerPercent:
+		for i := 0; i < len(text); i++ {
+			c := text[i]
+			if c == '%' {
+				var ok bool
+				if c, ok = hex2(text[i+1:]); !ok {
+					return dst, false
+				}
+				i += 2
+			}
+			dst = append(dst, c)
+		}
+		return dst, true
+	case layerHex:
+		if !worthDecoding(text, func(dst, src []byte) (int, error) { return hex.Decode(dst, src[:16]) }) {
+			return dst, false
+		}
+		out, err := hex.AppendDecode(dst, text)
+		return out, err == nil
+	}
+	e := l.encoding()
+	if l.prefix.End == 0 && !worthDecoding(text, func(dst, src []byte) (int, error) { return e.WithPadding(base64.NoPadding).Decode(dst, src) }) {
+		return dst, false
+	}
+	out, err := e.AppendDecode(dst, text)
+	return out, err == nil
+}
+
+// worthDecoding decodes the first bytes and reports whether a document may
+// begin with them: text, something packed, a known medium, a container of CBOR
+// or MessagePack.
+func worthDecoding(text []byte, decode func(dst, src []byte) (int, error)) bool {
+	var head [16]byte
+	n, err := decode(head[:], text[:16])
+	if err != nil || n < 8 {
+		return err != nil && bytes.ContainsAny(text[:16], "\r\n=")
+	}
+	b := head[:n]
+	for n := range utf8.UTFMax { // a character may be cut off
+		if isText(b[:len(b)-n]) {
+			return true
+		}
+	}
+	return b[0] >= 0x80 && b[0] < 0xC0 || b[0] >= 0xDC && b[0] <= 0xDF || b[0] == 0xD9 ||
+		isGzip(b) || isZlib(b) || recognizeHead(b) || bytes.HasPrefix(b, []byte("\uFEFF")) || beginsUTF16(b)
+}
+
+// recognizeHead reports whether a medium may begin with b.
+func recognizeHead(b []byte) bool {
+	switch b[0] {
+	case 0xFF, 0x89, 0x80, 0x93, 'P', 'G', 'R', 'O', 'I', 0:
+		return true
+	}
+	return len(b) >= 9 && (b[8] == '{' || string(b[4:8]) == "TFL3" || string(b[4:8]) == "ET12")
+}
+
+func (l layer) encoding() *base64.Encoding {
+	switch {
+	case l.kind == layerBase64URL && l.pad:
+		return base64.URLEncoding
+	case l.kind == layerBase64URL:
+		return base64.RawURLEncoding
+	case l.pad:
+		return base64.StdEncoding
+	}
+	return base64.RawStdEncoding
+}
+
+// encode appends b as it was encoded, behind the prefix that it had.
+func (l layer) encode(dst, b, text []byte) []byte {
+	dst = append(dst, text[:l.prefix.End]...)
+	switch l.kind {
+	case layerPlain:
+		return append(dst, b...)
+	case layerPercent:
+		const digits = "0123456789ABCDEF"
+		for _, c := range b {
+			if isFormByte(c) || c == '~' || l.prefix.End == 0 && bytes.IndexByte([]byte("/:?&=@,;#"), c) >= 0 {
+				dst = append(dst, c)
+			} else {
+				dst = append(dst, '%', digits[c>>4], digits[c&15])
+			}
+		}
+		return dst
+	case layerHex:
+		from := len(dst)
+		dst = hex.AppendEncode(dst, b)
+		if l.upper {
+			copy(dst[from:], bytes.ToUpper(dst[from:]))
+		}
+		return dst
+	}
+	return l.encoding().AppendEncode(dst, b)
+}
+
+// foldInner replaces the edits of what strings hold by edits of the strings,
+// which are what they were until the edits are carried out. Edits are sorted.
+func (d *Document) foldInner(edits []Edit) ([]Edit, error) {
+	var out []Edit
+	for len(edits) > 0 {
+		in := d.innerOf(edits[0].Field)
+		if in == nil || edits[0].Field == in.field && edits[0].Kind != EditString {
+			out, edits = append(out, edits[0]), edits[1:]
+			continue
+		}
+		n := 0
+		var mine []Edit
+		for n < len(edits) && edits[n].Field <= in.field+in.count && (n > 0 || edits[n].Field >= in.field) {
+			e := edits[n]
+			e.Field -= in.field
+			mine, n = append(mine, e), n+1
+		}
+		edits = edits[n:]
+		inside, err := in.doc.Append(nil, mine)
+		if err != nil {
+			return nil, err
+		}
+		f := &d.Fields[in.field]
+		f.Kind, f.Text, f.Flags = in.kind, in.text, in.flags
+		text := d.Text(in.field)
+		out = append(out, Edit{Field: in.field, Kind: EditString, End: uint32(len(text)), Value: in.layer.encode(nil, inside, text)})
+	}
+	return out, nil
+}
+
+// A wrapping is what strings were turned into.
+type wrapping struct {
+	kind  Kind
+	text  Span
+	flags FieldFlags
+}
+
+// wrapped notes what the strings are now, and returns what puts that back.
+func (d *Document) wrapped() func() {
+	now := make([]wrapping, len(d.inners))
+	for n, in := range d.inners {
+		f := &d.Fields[in.field]
+		now[n] = wrapping{f.Kind, f.Text, f.Flags}
+	}
+	return func() {
+		for n, in := range d.inners {
+			f := &d.Fields[in.field]
+			f.Kind, f.Text, f.Flags = now[n].kind, now[n].text, now[n].flags
+		}
+	}
+}
