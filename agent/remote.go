@@ -198,13 +198,17 @@ func counters(s telemetry.Stats) []signed.Counter {
 		signed.Counter{Name: "sealgate_uplink_quarantined_total", Value: quarantined})
 }
 
-// remoteAlarms is what the gate has to say, for people.
-func (a *Agent) remoteAlarms() (out []telemetry.Alarm) {
+// remoteStats adds what the gate has to say.
+func (a *Agent) remoteStats(s *telemetry.Stats) {
 	if a.gate == nil {
-		return nil
+		return
 	}
-	for _, al := range a.gate.Stats().Alarms {
-		out = append(out, telemetry.Alarm(al))
+	g := a.gate.Stats()
+	for _, al := range g.Alarms {
+		s.Alarms = append(s.Alarms, telemetry.Alarm(al))
 	}
-	return out
+	s.Remote = &telemetry.RemoteStats{
+		Offers: g.Offers, Version: g.Version, NotAfter: g.NotAfter,
+		Probation: g.Probation, Lockdown: g.Lockdown, RootVersion: g.RootVersion,
+	}
 }

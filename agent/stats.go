@@ -34,7 +34,7 @@ func (a *Agent) Stats() telemetry.Stats {
 		a.sealedStats(&s)
 		return s
 	}
-	s.Alarms = append(s.Alarms, a.remoteAlarms()...)
+	a.remoteStats(&s)
 
 	for purpose, created := range a.keyring.Created() {
 		s.Keys = append(s.Keys, telemetry.Key{Purpose: purpose, Created: created})

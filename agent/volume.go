@@ -176,8 +176,9 @@ func (vs *volumes) open(u *volume, year int) error {
 		return fmt.Errorf("read volume: %w", err)
 	}
 	var v *classify.Volume
+	newest := true
 	if err == nil {
-		if v = vs.read(u, raw, year); v == nil {
+		if v, newest = vs.read(u, raw, year); v == nil {
 			if err := os.Rename(path, path+".corrupt"); err != nil {
 				return fmt.Errorf("set volume aside: %w", err)
 			}
@@ -189,12 +190,16 @@ func (vs *volumes) open(u *volume, year int) error {
 		v = classify.NewVolume(u.key)
 	}
 	u.year, u.saved = year, v.Revision()
+	if !newest {
+		u.saved-- // to be saved under the newest key, whether or not it changes
+	}
 	u.v.Store(v)
 	return nil
 }
 
-func (vs *volumes) read(u *volume, raw []byte, year int) *classify.Volume {
-	for _, k := range vs.keys {
+// read opens a count; newest says that it lies under the newest key.
+func (vs *volumes) read(u *volume, raw []byte, year int) (v *classify.Volume, newest bool) {
+	for i, k := range vs.keys {
 		plain, err := k.Open(nil, raw, u.associated(year))
 		if err != nil || len(plain) < len(u.key) {
 			continue
@@ -202,11 +207,11 @@ func (vs *volumes) read(u *volume, raw []byte, year int) *classify.Volume {
 		copy(u.key[:], plain)
 		v := classify.NewVolume(u.key)
 		if v.UnmarshalBinary(plain[len(u.key):]) != nil {
-			return nil
+			return nil, true
 		}
-		return v
+		return v, i == 0
 	}
-	return nil
+	return nil, true
 }
 
 // save writes a volume that changed.

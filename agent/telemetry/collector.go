@@ -6,6 +6,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	dto "github.com/prometheus/client_model/go"
 
+	"github.com/sealgate/sealgate/agent/control"
 	"github.com/sealgate/sealgate/classify"
 	"github.com/sealgate/sealgate/crypto/protect"
 )
@@ -42,6 +43,11 @@ func newCollector(m *Metrics, b Build, stats func() Stats) *collector {
 	add("policy_version", "Version of the policy in force.")
 	add("policy_info", "The policy in force: always 1.", "hash", "source")
 	add("policy_applied_timestamp_seconds", "When the policy in force was applied.")
+	add("policy_not_after_timestamp_seconds", "When the validity of the policy that the site's operators sent ends; it is enforced after that as well. 0 where they sent none.")
+	add("remote_config_updates_total", "Documents and commands from the site's operators, by what became of them.", "result")
+	add("remote_probation", "1 while a change from the site's operators is on probation.")
+	add("remote_lockdown", "1 while nothing leaves, by command.")
+	add("trust_root_version", "Version of the trust root in force; 0 where nothing is taken from outside.")
 	add("recipients_version", "Version of the recipients bundle in force; 0 where there is none.")
 	add("recipients_not_after_timestamp_seconds", "When the recipients bundle in force expires; 0 where there is none.")
 	add("key_created_timestamp_seconds", "When the newest generation of a key of the gateway was made.", "purpose")
@@ -159,6 +165,17 @@ func (k sink) rules(s *Stats) {
 	k.gauge("policy_version", float64(s.Policy.Version))
 	k.gauge("policy_info", 1, s.Policy.Hash, s.Policy.Source)
 	k.gauge("policy_applied_timestamp_seconds", unix(s.Policy.Applied))
+	remote := RemoteStats{}
+	if s.Remote != nil {
+		remote = *s.Remote
+	}
+	k.gauge("policy_not_after_timestamp_seconds", unix(remote.NotAfter))
+	for _, code := range control.Codes() {
+		k.count("remote_config_updates_total", remote.Offers[code], string(code))
+	}
+	k.gauge("remote_probation", truth(remote.Probation))
+	k.gauge("remote_lockdown", truth(remote.Lockdown))
+	k.gauge("trust_root_version", float64(remote.RootVersion))
 	k.gauge("recipients_version", float64(s.Recipients.Version))
 	k.gauge("recipients_not_after_timestamp_seconds", unix(s.Recipients.NotAfter))
 	for _, key := range s.Keys {

@@ -92,7 +92,7 @@ func TestLabelsClosed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	allowed := strings.Fields("grade outcome would_be class action stage le version revision goversion mode hash source purpose op uplink reason kind")
+	allowed := strings.Fields("result grade outcome would_be class action stage le version revision goversion mode hash source purpose op uplink reason kind")
 	found := regexp.MustCompile(`[{,]([a-z_]+)="`).FindAllStringSubmatch(string(src), -1)
 	if len(found) < 100 {
 		t.Fatalf("only %d labels found", len(found))

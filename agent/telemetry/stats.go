@@ -1,6 +1,10 @@
 package telemetry
 
-import "time"
+import (
+	"time"
+
+	"github.com/sealgate/sealgate/agent/control"
+)
 
 // Stats is what the parts of the agent report when they are asked: a plain
 // value, assembled by package agent. It is also the document served at
@@ -12,6 +16,7 @@ type Stats struct {
 	Mode              string         `json:"mode"`          // observe or enforce
 	Alarms            []Alarm        `json:"alarms"`
 	Policy            PolicyStats    `json:"policy"`
+	Remote            *RemoteStats   `json:"remote,omitempty"` // nil: nothing is taken from outside
 	Recipients        RecipientStats `json:"recipients"`
 	Keys              []Key          `json:"keys"`
 	Custody           CustodyStats   `json:"custody"`
@@ -40,8 +45,18 @@ type Alarm struct {
 type PolicyStats struct {
 	Version uint64    `json:"version"`
 	Hash    string    `json:"hash"`
-	Source  string    `json:"source"` // file or built-in
+	Source  string    `json:"source"` // file, built-in, or remote: group, gateway, sealed
 	Applied time.Time `json:"applied"`
+}
+
+// RemoteStats describes what the site's operators sent.
+type RemoteStats struct {
+	Offers      map[control.Code]uint64 `json:"offers"` // documents and commands, by what became of them
+	Version     uint64                  `json:"version"`
+	NotAfter    time.Time               `json:"not_after,omitzero"` // of the policy that was sent
+	Probation   bool                    `json:"probation"`
+	Lockdown    bool                    `json:"lockdown"`
+	RootVersion uint64                  `json:"root_version"`
 }
 
 // RecipientStats describes the recipients bundle in force.
