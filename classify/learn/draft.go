@@ -31,7 +31,8 @@ func (inv *Inventory) draft(brief bool) []byte {
 # Now it observes: every byte leaves unchanged, and what would have happened is
 # recorded. On the way to a policy that protects:
 #   1. Read it, route by route, with the inventory beside it. Change what is not
-#      right; say in each "record" why the data is processed.
+#      right. Say in each "record" why the data is processed (GDPR art. 30): fill
+#      it in and take away the "#".
 #   2. sealctl policy check FILE, and sealctl policy explain FILE.
 #   3. Let the gateway run with it (agent.yaml permits that: guard.observe_until).
 #   4. sealctl policy promote ROUTE FILE turns one route after the other to enforce.
@@ -67,8 +68,7 @@ func (r *Route) draft(w *bytes.Buffer, last, brief bool) {
 		w.WriteString("                       # allow with a reason, if the guard permits it\n")
 	}
 	r.classes(w, brief)
-	w.WriteString("    # For the record of processing activities (GDPR art. 30): fill in and take away the \"#\".\n" +
-		"    # record: {purpose: , legal_basis: , retention: 30d, transfer: none}\n\n")
+	w.WriteString("    # record: {purpose: , legal_basis: , retention: 30d, transfer: none}\n\n")
 }
 
 // note says what was seen of the route.
@@ -97,26 +97,33 @@ func (r *Route) note(w *bytes.Buffer, last bool) {
 // classes writes what happens to what was found. A class whose default depends
 // on the grade stays a comment: written out, one action would be for all grades.
 func (r *Route) classes(w *bytes.Buffer, brief bool) {
-	if len(r.Found) == 0 {
-		return
+	seen := func(f *Found, indent string) {
+		if !brief {
+			fmt.Fprintf(w, "%s# %s: %s in %s of %s, at %s.\n", indent, firstSentence(f.Class.Doc), f.Grade, number(f.Messages), number(r.Messages), places(f))
+		}
 	}
-	if slices.ContainsFunc(r.Found, func(f Found) bool { return !byGrade(&f.Class) }) {
-		w.WriteString("    classes:\n")
-	} else {
-		w.WriteString("    # classes:\n")
+	head := "    classes:\n"
+	for i := range r.Found {
+		if f := &r.Found[i]; byGrade(&f.Class) {
+			seen(f, "    ")
+			fmt.Fprintf(w, "    # %s by default: %s.\n", f.Class.Name, defaults(&f.Class))
+		}
 	}
 	for i := range r.Found {
-		f := &r.Found[i]
-		line := fmt.Sprintf("      %s: %s", f.Class.Name, f.Action)
-		if byGrade(&f.Class) {
-			line = fmt.Sprintf("      # %s: %s", f.Class.Name, defaults(&f.Class))
+		if f := &r.Found[i]; !byGrade(&f.Class) {
+			w.WriteString(head)
+			head = ""
+			seen(f, "      ")
+			fmt.Fprintf(w, "      %s: %s   # %s\n", f.Class.Name, f.Action, why(f.Action))
 		}
-		fmt.Fprintf(w, "%s   # %s in %s of %s\n", line, f.Grade, number(f.Messages), plural(r.Messages, "message"))
-		if brief {
-			continue
-		}
-		fmt.Fprintf(w, "          # %s%s. %s\n", strings.TrimSuffix(f.Class.Doc, "."), places(f), why(f.Action))
 	}
+}
+
+// firstSentence is a class's documentation without what follows its first
+// sentence.
+func firstSentence(doc string) string {
+	first, _, _ := strings.Cut(doc, ". ")
+	return strings.TrimSuffix(first, ".")
 }
 
 // byGrade reports whether a class's default action depends on the grade.
@@ -139,7 +146,7 @@ func places(f *Found) string {
 		}
 		named = append(named, p)
 	}
-	out := ": " + strings.Join(named, ", ")
+	out := strings.Join(named, ", ")
 	switch {
 	case f.More < 0:
 		out += " and many more"

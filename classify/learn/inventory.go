@@ -19,9 +19,9 @@ type Inventory struct {
 	Ended    time.Time
 	Messages int
 	Bytes    int
-	Stray    int // messages on "$" topics, which leave only by a route of their own
-	Uplinks  []string
-	Routes   []Route // in the order in which they are tried; the last takes everything else
+	Stray    int      // messages on "$" topics, which leave only by a route of their own
+	Uplinks  []string // empty: not known, all that there are
+	Routes   []Route  // in the order in which they are tried; the last takes everything else
 }
 
 // A Route is topics whose messages are much alike.
@@ -35,7 +35,7 @@ type Route struct {
 	Formats  []Tally
 	Found    []Found // the most harmful first
 	Loose    []Tally // paths of text about which nothing is known, which is encrypted
-	Uplinks  []Tally // messages that each takes
+	Uplinks  []Tally // messages that each takes; empty where uplinks are not known
 }
 
 // A Tally is how often something was seen.
@@ -60,7 +60,7 @@ const shownPaths = 4
 
 // Inventory sums up what was seen so far. The learner must not be used after.
 func (l *Learner) Inventory() Inventory {
-	inv := Inventory{Profile: l.o.Profile, Begun: l.begun, Ended: time.Now(), Stray: l.stray, Uplinks: l.p.Uplinks()}
+	inv := Inventory{Profile: l.o.Profile, Begun: l.begun, Ended: time.Now(), Stray: l.stray, Uplinks: l.o.Vocab.Uplinks}
 	rest := newTraffic()
 	if l.root.rest != nil {
 		rest, l.root.rest = l.root.rest, nil
@@ -114,12 +114,8 @@ func (l *Learner) routeOf(name string, topics []string, t *traffic, classes []cl
 		Name: name, Topics: topics, Messages: t.messages, Bytes: t.bytes, Unread: t.unread, Grade: t.grade,
 		Formats: tallies(t.formats), Loose: tallies(t.loose),
 	}
-	for i, u := range l.p.Uplinks() {
-		n := t.uplinks[i]
-		if len(l.o.Vocab.Uplinks) == 0 {
-			n = t.messages // the one that stands for all
-		}
-		r.Uplinks = append(r.Uplinks, Tally{u, n})
+	for i, u := range l.o.Vocab.Uplinks {
+		r.Uplinks = append(r.Uplinks, Tally{u, t.uplinks[i]})
 	}
 	for id, x := range t.found {
 		k := classes[id-1]

@@ -19,6 +19,7 @@ package learn
 
 import (
 	"fmt"
+	"math/bits"
 	"strings"
 	"time"
 
@@ -145,4 +146,19 @@ func word(s string) bool {
 		return len(s) == 2 && s[0] == 'v'
 	}
 	return digits <= 2
+}
+
+// Topics is how many patterns of topics there are so far, before those that are
+// alike are put together.
+func (l *Learner) Topics() int { return len(l.root.leaves(nil, nil)) }
+
+// Classes is how many classes were found so far.
+func (l *Learner) Classes() int {
+	var all classify.ClassSet
+	for _, x := range l.root.leaves(nil, nil) {
+		for id := range x.found {
+			all = all.With(id)
+		}
+	}
+	return bits.OnesCount64(uint64(all))
 }

@@ -86,7 +86,7 @@ func TestDraft(t *testing.T) {
 	if len(anpr.Found) == 0 || anpr.Found[0].Class.Name != "id.vehicle_plate" || anpr.Found[0].Messages != 40 || !slices.Equal(anpr.Found[0].Paths, []string{"/plate"}) || !anpr.Personal() {
 		t.Errorf("found %+v", anpr.Found)
 	}
-	for _, want := range []string{"credential.secret: encrypt   # L4 in 40 of 40 messages", `topic: "doors/+/access", path: "/note", grade: L1`, "# record: {purpose: , legal_basis: , retention: 30d, transfer: none}", "/devices/*/wifi/password"} {
+	for _, want := range []string{"# Password, shared key or other secret: L4 in 40 of 40, at /devices/*/wifi/password.", "      credential.secret: encrypt   # Only its recipients read it", `topic: "doors/+/access", path: "/note", grade: L1`, "# record: {purpose: , legal_basis: , retention: 30d, transfer: none}", "/devices/*/wifi/password"} {
 		if !strings.Contains(string(draft), want) {
 			t.Errorf("the draft lacks %q\n%s", want, draft)
 		}

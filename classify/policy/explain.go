@@ -41,7 +41,27 @@ type RouteExplanation struct {
 	Topics     []string            `json:"topics"`
 	Priority   string              `json:"priority"`
 	Unreadable string              `json:"unreadable"` // pass, seal or block
+	Record     *RecordExplanation  `json:"record,omitempty"`
 	Uplinks    []UplinkExplanation `json:"uplinks"`
+}
+
+// A RecordExplanation is a route's record of processing, as far as it is stated.
+type RecordExplanation struct {
+	Purpose    string `json:"purpose,omitempty"`
+	LegalBasis string `json:"legal_basis,omitempty"`
+	Retention  string `json:"retention,omitempty"` // as "720h0m0s"
+	Transfer   string `json:"transfer,omitempty"`
+}
+
+func (r *Record) explain() *RecordExplanation {
+	if *r == (Record{}) {
+		return nil
+	}
+	x := &RecordExplanation{Purpose: r.Purpose, LegalBasis: r.LegalBasis, Transfer: r.Transfer}
+	if r.Retention > 0 {
+		x.Retention = r.Retention.String()
+	}
+	return x
 }
 
 // An UplinkExplanation says what a route does for one uplink.
@@ -86,7 +106,7 @@ func (p *Policy) Explain() Explanation {
 	}
 	classes := classify.Classes()
 	for _, r := range p.routes {
-		x := RouteExplanation{Name: r.Name, Priority: r.Lane.String(), Unreadable: r.rules.unreadable.String()}
+		x := RouteExplanation{Name: r.Name, Priority: r.Lane.String(), Unreadable: r.rules.unreadable.String(), Record: r.Record.explain()}
 		for _, f := range r.rules.filters {
 			x.Topics = append(x.Topics, f.text)
 		}

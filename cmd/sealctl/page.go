@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"html/template"
 	"strings"
+	"time"
 
 	"github.com/sealgate/sealgate/internal/durable"
 )
@@ -24,6 +25,7 @@ func writePage(path, name string, data any) error {
 	t, err := template.New("").Funcs(template.FuncMap{
 		"css":     func() template.CSS { return template.CSS(css) },
 		"number":  thousands,
+		"days":    days,
 		"share":   func(v float64) string { return fmt.Sprintf("%.3f", v) },
 		"percent": func(v float64) string { return fmt.Sprintf("%.1f", 100*v) },
 	}).ParseFS(pageFiles, "pages/*.html")
@@ -42,3 +44,12 @@ func writePage(path, name string, data any) error {
 
 // title makes the first letter of a word of ours a capital.
 func title(s string) string { return strings.ToUpper(s[:1]) + s[1:] }
+
+// days writes a long time for people.
+func days(s string) string {
+	d, err := time.ParseDuration(s)
+	if err != nil || d%(24*time.Hour) != 0 {
+		return s
+	}
+	return plural(int(d/(24*time.Hour)), "day", "days")
+}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -92,6 +93,7 @@ func checkPage(t *testing.T, path string) string {
 }
 
 func TestEvalPage(t *testing.T) {
+	t.Parallel()
 	inJSON := strings.ReplaceAll(hostile, `"`, `\"`)
 	in := writeTemp(t, "labelled.jsonl", `{"id":"`+inJSON+`","source":"`+inJSON+`","topic":"a/b","payload":"{\"plate\":\"KI AB 1234\",\"mood\":\"so lala\"}","labels":[{"path":"/mood","class":"health"},{"path":"/plate","class":"id.driver"}]}
 {"source":"doors","topic":"a/b","payload":"{\"password\":\"hunter-22\"}","labels":[]}
@@ -115,4 +117,74 @@ func TestEvalPage(t *testing.T) {
 	if raw, err := os.ReadFile(out); err != nil || !strings.Contains(string(raw), "so lala") {
 		t.Errorf("asked for values, the page does not show them: %v", err)
 	}
+}
+
+func TestExplainPage(t *testing.T) {
+	t.Parallel()
+	in := writeTemp(t, "policy.yaml", `schema: sealgate/policy/v1
+version: 3
+profile: eu
+routes:
+  - name: '`+strings.ReplaceAll(hostile, "'", "''")+`'
+    topics: ["site/door/#"]
+    to: {city: {mode: observe}, plant: {classes: {net.ip: mask}}}
+    record: {purpose: access control, legal_basis: 6(1)f, retention: 30d, transfer: none}
+  - name: rest
+    topics: ["#"]
+    to: {city: {}, plant: {classes: {net.ip: mask}}}
+`)
+	out := filepath.Join(t.TempDir(), "policy.html")
+	if stdout := done(t, "policy", "explain", "--html", out, in); stdout != "" {
+		t.Errorf("it prints %q", stdout)
+	}
+	page := checkPage(t, out)
+	for _, want := range []string{"&lt;script&gt;", "version 3", "access control", "30 days", "observed only", "mask", "contact.email", "onerror=alert(2)&gt; to plant"} {
+		if !strings.Contains(page, want) {
+			t.Errorf("the page does not show %s", want)
+		}
+	}
+	done(t, "policy", "explain", "--html", out)
+	checkPage(t, out)
+}
+
+func TestInventoryPage(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	capture := filepath.Join(dir, "day.jsonl")
+	var lines strings.Builder
+	for i := range 20 {
+		fmt.Fprintf(&lines, `{"topic":"doors/%d/access","payload":{"holder":{"email":"marta%d@nordhafen.example"},"%s":"so lala","note":"the blue one"}}`+"\n", i, i, strings.ReplaceAll(hostile, `"`, `\"`))
+	}
+	lines.WriteString(`{"topic":"$SYS/up","payload":"1"}` + "\n" + `{"topic":"` + strings.ReplaceAll(hostile, `"`, `\"`) + `","payload":"1"}` + "\n")
+	if err := os.WriteFile(capture, []byte(lines.String()), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	draft, inventory := filepath.Join(dir, "draft.yaml"), filepath.Join(dir, "inventory.html")
+	stdout := done(t, "policy", "learn", "--dir", capture, "--out", draft, "--inventory", inventory, "--site", hostile, "--profile", "eu")
+	if !strings.Contains(stdout, "doors access  doors/+/access        20  L2     contact.email") {
+		t.Errorf("it prints\n%s", stdout)
+	}
+	page := checkPage(t, inventory)
+	for _, want := range []string{"&lt;script&gt;", "contact.email", "/holder/email", "pseudonymized", "every uplink", "GDPR art. 4(1)", "1 messages on topics"} {
+		if !strings.Contains(page, want) {
+			t.Errorf("the page does not show %s", want)
+		}
+	}
+	raw, err := os.ReadFile(draft)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, value := range []string{"marta", "so lala", "blue one"} {
+		if strings.Contains(page, value) || strings.Contains(string(raw), value) {
+			t.Errorf("the value %q was written", value)
+		}
+	}
+	if strings.Contains(string(raw), "script") {
+		t.Errorf("a topic that is no word was written:\n%s", raw)
+	}
+	// What is there already is not written over unless that is said.
+	if _, stderr, code := sealctl(t, nil, "policy", "learn", "--dir", capture, "--out", draft, "--inventory", inventory); code != exitFailure || !strings.Contains(stderr, "is there already; --force writes over it") {
+		t.Errorf("exit %d, %s", code, stderr)
+	}
+	done(t, "policy", "learn", "--dir", capture, "--out", draft, "--inventory", inventory, "--force")
 }
