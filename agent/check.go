@@ -4,10 +4,12 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/sealgate/sealgate/agent/config"
 	"github.com/sealgate/sealgate/agent/spool"
+	"github.com/sealgate/sealgate/classify"
 	"github.com/sealgate/sealgate/classify/policy"
 	"github.com/sealgate/sealgate/crypto/protect"
 	"github.com/sealgate/sealgate/crypto/signed"
@@ -17,6 +19,16 @@ import (
 // any name.
 func Vocabulary(cfg *config.Config, audiences []string) policy.Vocabulary {
 	v := policy.Vocabulary{Actions: protect.Specs(), Recipients: audiences}
+	for _, spec := range v.Actions {
+		if of := spec.Check; spec.Name == "pseudonymize" {
+			spec.Check = func(c classify.ClassID, x *policy.Action) error {
+				if domain := x.Strings["domain"]; protect.Reversible(x) && !slices.Contains(cfg.Keys.ReversibleDomains, domain) {
+					return fmt.Errorf("this gateway permits no reversible tokens in the domain %q: keys.reversible_domains", domain)
+				}
+				return of(c, x)
+			}
+		}
+	}
 	for _, u := range cfg.Uplinks {
 		v.Uplinks = append(v.Uplinks, u.Name)
 	}

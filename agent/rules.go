@@ -77,15 +77,20 @@ func (a *Agent) build(now time.Time, inForce *policy.Policy) (*corridor.Generati
 		Blocked:       blocked,
 		BundleVersion: r.bundle,
 		Signer:        a.keyring.Signer(),
-		Pseudonyms:    a.keyring.Pseudonymizer,
+		Pseudonyms:    a.pseudonyms,
 		Boot:          a.boot,
 		Reference:     a.cfg.Keys.Grants == "reference",
 		Meter:         &a.meter,
 	})
 	if err != nil {
 		// A recipient set that can't be used is like none at all.
-		r.noKey, r.failed = err, errors.Join(r.failed, err)
-		a.log.Error("protection can't be prepared; messages for uplinks wait", "error", err)
+		r.failed = errors.Join(r.failed, err)
+		r.noKey = err
+		r.alarms = append(r.alarms, telemetry.Alarm{
+			ID:   "no-protection",
+			Text: "protection can't be prepared: messages of routes that enforce wait, unacknowledged (" + err.Error() + ")",
+			Do:   "correct what it names, in agent.yaml or with sealctl keys, and reload",
+		})
 		protector = protect.Closed(p, err, &a.meter)
 	} else if err := protector.Usable(); err != nil && r.noKey == nil {
 		r.withoutKey(err) // each key of an audience that the policy names is revoked or pending
@@ -222,7 +227,7 @@ func (a *Agent) adopt(r rules) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.rules = r
-	for _, id := range []string{"no-recipients", "policy-refused", "observe-over", "observing"} {
+	for _, id := range []string{"no-recipients", "no-protection", "policy-refused", "observe-over", "observing"} {
 		delete(a.alarms, id)
 	}
 	for _, al := range r.alarms {

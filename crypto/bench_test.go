@@ -141,11 +141,11 @@ func BenchmarkToken(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	p, err := NewPseudonymizer([]PseudonymKey{{"gateway", 1, k}})
+	p, err := NewPseudonymizer([]PseudonymKey{{Domain: "gateway", Version: 1, Key: k}})
 	if err != nil {
 		b.Fatal(err)
 	}
-	dst, in := make([]byte, 0, 64), Pseudonym{"gateway", "plate", 1, []byte("XX123")}
+	dst, in := make([]byte, 0, 64), Pseudonym{Domain: "gateway", Class: "plate", Normalization: 1, Value: []byte("XX123")}
 	b.ReportAllocs()
 	for b.Loop() {
 		if _, err := p.Token(dst, in); err != nil {

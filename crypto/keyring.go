@@ -210,9 +210,10 @@ func (k *Keyring) OldSpools() []*SecretKey {
 	return out
 }
 
-// Pseudonymizer reads, and where they are missing makes, the keys of the given
-// domains (1 to 32 of a-z, 0-9 and '-').
-func (k *Keyring) Pseudonymizer(domains []string) (*Pseudonymizer, error) {
+// PseudonymKeys reads, and where they are missing makes, the keys of the given
+// domains (1 to 32 of a-z, 0-9 and '-'). For window after a rotation the key
+// before stays in use beside the new one.
+func (k *Keyring) PseudonymKeys(domains []string, window time.Duration) ([]PseudonymKey, error) {
 	keys := make([]PseudonymKey, 0, len(domains))
 	for _, d := range domains {
 		if err := checkDomain(d); err != nil {
@@ -222,14 +223,17 @@ func (k *Keyring) Pseudonymizer(domains []string) (*Pseudonymizer, error) {
 		if err != nil {
 			return nil, err
 		}
-		g := body.newest()
-		s, err := InsecureSecretKey(g.Raw)
-		if err != nil {
-			return nil, err
+		var chain *PseudonymKey
+		for _, g := range body.Generations[max(0, len(body.Generations)-2):] {
+			s, err := InsecureSecretKey(g.Raw)
+			if err != nil {
+				return nil, err
+			}
+			chain = &PseudonymKey{Domain: d, Version: g.Number, Key: s, Before: chain, Both: time.Unix(g.Created, 0).Add(window)}
 		}
-		keys = append(keys, PseudonymKey{Domain: d, Version: g.Number, Key: s})
+		keys = append(keys, *chain)
 	}
-	return NewPseudonymizer(keys)
+	return keys, nil
 }
 
 // load returns the generations of a key, and makes the file if it is missing.

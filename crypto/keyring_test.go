@@ -33,7 +33,11 @@ func TestKeyringKeepsItsKeys(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		p, err := k.Pseudonymizer([]string{"gateway", "fleet"})
+		keys, err := k.PseudonymKeys([]string{"gateway", "fleet"}, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p, err := NewPseudonymizer(keys)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -222,7 +226,7 @@ func TestPseudonymDomainNames(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, bad := range []string{"", "-a", "A", "a/b", "..", "a.b", strings.Repeat("a", 33), "ä"} {
-		if _, err := k.Pseudonymizer([]string{bad}); err == nil {
+		if _, err := k.PseudonymKeys([]string{bad}, 0); err == nil {
 			t.Errorf("domain %q was accepted", bad)
 		}
 	}

@@ -12,6 +12,7 @@ import (
 	"log/slog"
 	"strings"
 	"testing"
+	"time"
 )
 
 // TestSecretsNeverPrint prints every type that holds a secret in every way that
@@ -236,7 +237,7 @@ func TestPseudonyms(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p, err := NewPseudonymizer([]PseudonymKey{{"a", 1, k}, {"b", 1, k}, {"c", 12, k2}})
+	p, err := NewPseudonymizer([]PseudonymKey{{Domain: "a", Version: 1, Key: k}, {Domain: "b", Version: 1, Key: k}, {Domain: "c", Version: 12, Key: k2}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -244,13 +245,13 @@ func TestPseudonyms(t *testing.T) {
 	seen := map[string]bool{}
 	for _, in := range []Pseudonym{
 		base,
-		{"b", "plate", 1, []byte("v")},
-		{"c", "plate", 1, []byte("v")},
-		{"a", "email", 1, []byte("v")},
-		{"a", "plate", 2, []byte("v")},
-		{"a", "plate", 1, []byte("w")},
-		{"a", "plate", 1, nil},
-		{"a", "plat", 1, []byte("ev")},
+		{Domain: "b", Class: "plate", Normalization: 1, Value: []byte("v")},
+		{Domain: "c", Class: "plate", Normalization: 1, Value: []byte("v")},
+		{Domain: "a", Class: "email", Normalization: 1, Value: []byte("v")},
+		{Domain: "a", Class: "plate", Normalization: 2, Value: []byte("v")},
+		{Domain: "a", Class: "plate", Normalization: 1, Value: []byte("w")},
+		{Domain: "a", Class: "plate", Normalization: 1, Value: nil},
+		{Domain: "a", Class: "plat", Normalization: 1, Value: []byte("ev")},
 	} {
 		tok, err := p.Token([]byte("x"), in)
 		if err != nil {
@@ -277,7 +278,7 @@ func TestPseudonyms(t *testing.T) {
 		t.Error("a domain without a key was accepted")
 	}
 	for name, keys := range map[string][]PseudonymKey{
-		"twice": {{"a", 1, k}, {"a", 2, k}}, "version 0": {{"a", 0, k}}, "bad name": {{"A", 1, k}},
+		"twice": {{Domain: "a", Version: 1, Key: k}, {Domain: "a", Version: 2, Key: k}}, "version 0": {{Domain: "a", Version: 0, Key: k}}, "bad name": {{Domain: "A", Version: 1, Key: k}},
 	} {
 		if _, err := NewPseudonymizer(keys); err == nil {
 			t.Errorf("%s: accepted", name)
@@ -311,6 +312,128 @@ func TestTokenInput(t *testing.T) {
 		want := "p1" + tokenText.EncodeToString(mac.Sum(nil)[:tokenBytes])
 		if got, err := p.Token(nil, in); err != nil || string(got) != want {
 			t.Errorf("%d bytes: %s, %v, want %s", n, got, err, want)
+		}
+	}
+}
+
+// TestPseudonymRotation: for a while after a rotation a value has the tokens of
+// both keys, then that of the new one alone.
+func TestPseudonymRotation(t *testing.T) {
+	k, err := NewSecretKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	k2, err := NewSecretKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	end := time.Date(2026, 3, 8, 12, 0, 0, 0, time.UTC)
+	old := PseudonymKey{Domain: "a", Version: 1, Key: k}
+	before, err := NewPseudonymizer([]PseudonymKey{old})
+	if err != nil {
+		t.Fatal(err)
+	}
+	after, err := NewPseudonymizer([]PseudonymKey{{Domain: "a", Version: 2, Key: k2, Before: &old, Both: end}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	in := Pseudonym{Domain: "a", Class: "plate", Normalization: 1, Value: []byte("XX 1")}
+	for _, make := range []func(*Pseudonymizer, []byte, Pseudonym) ([]byte, error){(*Pseudonymizer).Token, (*Pseudonymizer).Reversible} {
+		token := func(p *Pseudonymizer, at time.Time) string {
+			p.now = func() time.Time { return at }
+			out, err := make(p, nil, in)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return string(out)
+		}
+		first, both, last := token(before, end), token(after, end.Add(-time.Second)), token(after, end)
+		if both != last+"."+first || first == last || last[1] != '2' {
+			t.Errorf("%s, then %s, then %s", first, both, last)
+		}
+	}
+	if _, err := NewPseudonymizer([]PseudonymKey{{Domain: "a", Version: 1, Key: k2, Before: &old}}); err == nil {
+		t.Error("a key follows one of its own version")
+	}
+}
+
+// TestReversible: who has the key has the value, by the key in use or the one
+// before; nobody else has, and no token moves to another domain or class.
+func TestReversible(t *testing.T) {
+	var keys []*SecretKey
+	for range 3 {
+		k, err := NewSecretKey()
+		if err != nil {
+			t.Fatal(err)
+		}
+		keys = append(keys, k)
+	}
+	of := func(k PseudonymKey) *Pseudonymizer {
+		p, err := NewPseudonymizer([]PseudonymKey{k, {Domain: "b", Version: 1, Key: keys[2]}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return p
+	}
+	first := PseudonymKey{Domain: "a", Version: 1, Key: keys[0]}
+	p := of(first)
+	rotated := of(PseudonymKey{Domain: "a", Version: 2, Key: keys[1], Before: &first})
+	lengths := map[int]int{}
+	for n := range maxReversible + 1 {
+		in := Pseudonym{Domain: "a", Class: "plate", Normalization: 1, Value: bytes.Repeat([]byte{0x80}, n)}
+		token, err := p.Reversible(nil, in)
+		if err != nil {
+			t.Fatal(err)
+		}
+		lengths[len(token)]++
+		for _, q := range []*Pseudonymizer{p, rotated} {
+			if got, err := q.Reveal(in, string(token)); err != nil || !bytes.Equal(got, in.Value) {
+				t.Errorf("%d bytes: %x, %v", n, got, err)
+			}
+		}
+		for _, bad := range []Pseudonym{{Domain: "b", Class: "plate", Normalization: 1}, {Domain: "a", Class: "email", Normalization: 1}, {Domain: "a", Class: "plate", Normalization: 2}} {
+			if _, err := p.Reveal(bad, string(token)); !errors.Is(err, ErrOpen) {
+				t.Errorf("%+v reveals a token of another: %v", bad, err)
+			}
+		}
+	}
+	if len(lengths) != maxReversible/sivBlock+1 {
+		t.Errorf("tokens have %d lengths: they tell values apart", len(lengths))
+	}
+	if _, err := p.Reversible(nil, Pseudonym{Domain: "a", Value: make([]byte, maxReversible+1)}); err == nil {
+		t.Error("a value that is too long was taken")
+	}
+	for _, bad := range []string{"", "r1", "p1abc", "r1" + strings.Repeat("a", 52), "r3aaaa"} {
+		if _, err := p.Reveal(Pseudonym{Domain: "a", Class: "plate", Normalization: 1}, bad); !errors.Is(err, ErrOpen) {
+			t.Errorf("%q: %v", bad, err)
+		}
+	}
+}
+
+func TestTruncatedTokens(t *testing.T) {
+	k, err := NewSecretKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := NewPseudonymizer([]PseudonymKey{{Domain: "a", Version: 1, Key: k}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := map[string]bool{}
+	for i := range 2000 {
+		in := Pseudonym{Domain: "a", Class: "plate", Value: fmt.Append(nil, i), Bytes: 2}
+		tok, err := p.Token(nil, in)
+		if err != nil || len(tok) != 6 {
+			t.Fatalf("%s, %v", tok, err)
+		}
+		seen[string(tok)] = true
+	}
+	if len(seen) == 2000 {
+		t.Error("no two of 2,000 values share one of 65,536 tokens")
+	}
+	for _, n := range []int{1, 17, -1} {
+		if _, err := p.Token(nil, Pseudonym{Domain: "a", Bytes: n}); err == nil {
+			t.Errorf("a token of %d bytes was made", n)
 		}
 	}
 }

@@ -64,7 +64,11 @@ func TestKeyringVectors(t *testing.T) {
 			t.Errorf("%s: got % x, want % x", names[i], got, want)
 		}
 	}
-	p, err := ring.Pseudonymizer([]string{"gateway"})
+	keys, err := ring.PseudonymKeys([]string{"gateway"}, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := NewPseudonymizer(keys)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -66,6 +66,12 @@ func (c *Config) check(d *strictyaml.Document) {
 		d.Errorf("control.group", "group must be 1 to 64 letters, digits, '.', '_' or '-', got %q", c.Control.Group)
 	}
 	oneOf(d, "spool.when_full", c.Spool.WhenFull, "hold", "evict-low")
+	if c.Keys.PseudonymWindow < time.Minute || c.Keys.PseudonymWindow > 366*24*time.Hour {
+		d.Errorf("keys.pseudonym_window", "keys.pseudonym_window must be between 1m and 8784h")
+	}
+	if len(c.Keys.SharedDomains) > 0 && c.Keys.TrustRoot == "" {
+		d.Errorf("keys.shared_domains", "keys.trust_root is needed: it says whose signature on a shared domain is valid")
+	}
 	c.checkGuard(d)
 	if c.Metrics.Listen != "off" {
 		if host, _, err := net.SplitHostPort(c.Metrics.Listen); err != nil || !loopback(host) {

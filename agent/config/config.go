@@ -167,6 +167,16 @@ type Keys struct {
 	// later than that, or is archived without its grants, can't be opened.
 	// Default: 720h.
 	GrantsKeep time.Duration `yaml:"grants_keep"`
+	// SharedDomains are pseudonym domains whose key other gateways have, too, so
+	// that tokens join across them: by name, the file that sealctl keys domain
+	// made. Others are this gateway's own. Default: none.
+	SharedDomains map[string]string `yaml:"shared_domains"`
+	// ReversibleDomains are the pseudonym domains in which a policy may make
+	// tokens that give the value back to who has the key. Default: none.
+	ReversibleDomains []string `yaml:"reversible_domains"`
+	// PseudonymWindow is how long after the rotation of a domain's key values
+	// have two tokens, new and old. Default: 168h.
+	PseudonymWindow time.Duration `yaml:"pseudonym_window"`
 }
 
 // Control is how the site's operators reach this gateway: with signed policies,
@@ -294,6 +304,7 @@ func (c *Config) defaults(dir string) {
 	c.Custody.defaults(c.Keys.Directory)
 	set(&c.Keys.Grants, "inline")
 	set(&c.Keys.GrantsKeep, 720*time.Hour)
+	set(&c.Keys.PseudonymWindow, 168*time.Hour)
 	set(&c.Control.Group, "default")
 	set(&c.Spool.Directory, filepath.Join(c.State, "spool"))
 	set(&c.Spool.WhenFull, "hold")
@@ -325,6 +336,11 @@ func (c *Config) defaults(dir string) {
 	replace := strings.NewReplacer("{site}", c.Site, "{gateway}", c.Gateway)
 	for i := range c.Uplinks {
 		c.Uplinks[i].defaults(c.Gateway, replace)
+	}
+	for name, p := range c.Keys.SharedDomains {
+		if p != "" && !filepath.IsAbs(p) {
+			c.Keys.SharedDomains[name] = filepath.Join(dir, p)
+		}
 	}
 	for _, p := range c.paths() {
 		if *p != "" && !filepath.IsAbs(*p) {

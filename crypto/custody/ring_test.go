@@ -44,7 +44,11 @@ func identity(t *testing.T, r *Ring) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p, err := k.Pseudonymizer([]string{"fleet"})
+	keys, err := k.PseudonymKeys([]string{"fleet"}, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := crypto.NewPseudonymizer(keys)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,10 +11,10 @@ import (
 	"github.com/sealgate/sealgate/classify"
 )
 
-// normalization is the version of the rules in normalize. It is part of every
+// Normalization is the version of the rules in normalize. It is part of every
 // token, so that tokens made under other rules are not joined unseen: a change
 // of rules needs a new one.
-const normalization = 1
+const Normalization = 1
 
 // normalize appends the one form of a value that has several ways of being
 // written. It errs on the side of joining: "B-AB 123" and "BA-B 123" have one

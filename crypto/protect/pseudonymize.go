@@ -17,6 +17,15 @@ const defaultDomain = "gateway"
 // maxDomain is the longest name of a domain that the keyring takes, in bytes.
 const maxDomain = 32
 
+// formReversible is the form of tokens from which the key gives the value back.
+const formReversible = "reversible"
+
+// Reversible tells whether an action makes tokens from which the key gives the
+// value back.
+func Reversible(a *policy.Action) bool {
+	return a.Spec.Name == "pseudonymize" && a.Strings["form"] == formReversible
+}
+
 func pseudonymize() Transform {
 	return Transform{
 		Spec: policy.ActionSpec{
@@ -25,10 +34,17 @@ func pseudonymize() Transform {
 			Edits: accepts(payload.EditString, payload.EditRaw), Becomes: "string",
 			Params: []policy.ParamSpec{
 				{Name: "domain", Kind: policy.ParamName, Text: defaultDomain, Doc: "join domain: equal values have equal tokens within it, and unrelated ones across domains"},
+				{Name: "bits", Kind: policy.ParamInt, Min: 16, Max: 128, Default: 128, Doc: "of the token, a multiple of 8; few make different values share one, so that it is nobody's alone"},
+				{Name: "form", Kind: policy.ParamString, Enum: []string{"token", formReversible}, Text: "token", Doc: "reversible: who has the domain's key has the value; the gateway must permit it for the domain"},
 			},
 			Check: func(_ classify.ClassID, a *policy.Action) error {
-				if len(a.Strings["domain"]) > maxDomain {
+				switch {
+				case len(a.Strings["domain"]) > maxDomain:
 					return fmt.Errorf("domain has more than %d characters", maxDomain)
+				case a.Ints["bits"]%8 != 0:
+					return errors.New("bits is not a multiple of 8")
+				case Reversible(a) && a.Ints["bits"] != 128:
+					return errors.New("a reversible token can't be truncated: leave bits out")
 				}
 				return nil
 			},
@@ -37,7 +53,10 @@ func pseudonymize() Transform {
 			if k.pseudonyms == nil {
 				return nil, errors.New("no pseudonym keys")
 			}
-			domain := a.Strings["domain"]
+			domain, bytes, token := a.Strings["domain"], int(a.Ints["bits"]/8), k.pseudonyms.Token
+			if Reversible(a) {
+				token = k.pseudonyms.Reversible
+			}
 			return func(dst []byte, v value) ([]byte, payload.EditKind, bool) {
 				if !v.kind.Leaf() || v.kind == payload.KindBinary {
 					return dst, 0, false
@@ -48,8 +67,8 @@ func pseudonymize() Transform {
 				if len(normal) == 0 {
 					return dst, 0, false
 				}
-				out, err := k.pseudonyms.Token(dst, crypto.Pseudonym{
-					Domain: domain, Class: v.class.String(), Normalization: normalization, Value: normal,
+				out, err := token(dst, crypto.Pseudonym{
+					Domain: domain, Class: v.class.String(), Normalization: Normalization, Value: normal, Bytes: bytes,
 				})
 				if err != nil {
 					return dst, 0, false

@@ -277,3 +277,99 @@ func FuzzParseRegistry(f *testing.F) {
 		}
 	})
 }
+
+func TestDomain(t *testing.T) {
+	operator, err := crypto.GenerateSigner()
+	if err != nil {
+		t.Fatal(err)
+	}
+	role, err := NewRole(RoleRegistry, 1, []*crypto.Verifier{operator.Verifier()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var gateways []*crypto.RecipientKey
+	for range 2 {
+		k, err := crypto.GenerateRecipientKey(crypto.KEMX25519)
+		if err != nil {
+			t.Fatal(err)
+		}
+		gateways = append(gateways, k)
+	}
+	at := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	d := &Domain{Site: "plant-1", Name: "traffic"}
+	to := []*crypto.Recipient{gateways[0].Recipient()} // the second gateway comes later
+	for version := range uint32(3) {
+		key, err := crypto.NewSecretKey()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := d.Add(version+1, at.Add(time.Duration(version)*time.Hour), key, to); err != nil {
+			t.Fatal(err)
+		}
+		to = []*crypto.Recipient{gateways[0].Recipient(), gateways[1].Recipient()}
+	}
+	raw, err := SignDomain(d, operator)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := OpenDomain(raw, role)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var keys []crypto.PseudonymKey
+	for _, g := range gateways {
+		k, err := got.Unwrap(g, time.Minute)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if k.Version != 3 || k.Before == nil || k.Before.Version != 2 || k.Before.Before != nil || !k.Both.Equal(at.Add(2*time.Hour+time.Minute)) {
+			t.Errorf("got %d before %+v until %s", k.Version, k.Before, k.Both)
+		}
+		keys = append(keys, k)
+	}
+	if keys[0].Key.ID() != keys[1].Key.ID() || keys[0].Before.Key.ID() != keys[1].Before.Key.ID() || keys[0].Key.ID() == keys[0].Before.Key.ID() {
+		t.Error("the gateways have other keys")
+	}
+	got.Name = "another"
+	if _, err := got.Unwrap(gateways[0], 0); !errors.Is(err, ErrContent) {
+		t.Errorf("a wrap moved to another domain: %v", err)
+	}
+	stranger, err := crypto.GenerateRecipientKey(crypto.KEMX25519)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := got.Unwrap(stranger, 0); !errors.Is(err, ErrContent) {
+		t.Errorf("a stranger unwraps: %v", err)
+	}
+	if raw, err = SignDomain(d, gatewaySigner(t)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := OpenDomain(raw, role); !errors.Is(err, ErrThreshold) {
+		t.Errorf("signed by a stranger: %v", err)
+	}
+	d.Keys[1].Version = 1
+	if _, err := SignDomain(d, operator); !errors.Is(err, ErrContent) {
+		t.Errorf("one version twice: %v", err)
+	}
+}
+
+func gatewaySigner(t *testing.T) *crypto.Signer {
+	t.Helper()
+	s, err := crypto.GenerateSigner()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func FuzzParseDomain(f *testing.F) {
+	f.Add([]byte(`{"schema":"sealgate-domain/v1","site":"p","domain":"d","keys":[{"version":1,"created":"2026-03-01T12:00:00Z","wraps":[{"rid":"00000000000000000000000000000000","key":"AAAA"}]}]}`))
+	f.Add([]byte(`{}`))
+	f.Fuzz(func(t *testing.T, body []byte) {
+		if d, err := parseDomain(body); err == nil && len(d.Keys) == 0 {
+			t.Error("a domain without a key was taken")
+		} else if err != nil && !errors.Is(err, ErrRefused) {
+			t.Errorf("refused without a reason: %v", err)
+		}
+	})
+}
