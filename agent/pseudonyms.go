@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"time"
@@ -76,5 +77,9 @@ func Reveal(ctx context.Context, cfg *config.Config, machine []byte, domain, cla
 	if err != nil {
 		return nil, err
 	}
-	return p.Reveal(crypto.Pseudonym{Domain: domain, Class: class, Normalization: protect.Normalization}, token)
+	v, err := p.Reveal(crypto.Pseudonym{Domain: domain, Class: class, Normalization: protect.Normalization}, token)
+	if errors.Is(err, crypto.ErrOpen) {
+		return nil, fmt.Errorf("the token is not one of this gateway in domain %s and class %s, or its key was rotated more than once", domain, class)
+	}
+	return v, err
 }

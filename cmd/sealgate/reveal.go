@@ -8,7 +8,6 @@ import (
 
 	"github.com/sealgate/sealgate/agent"
 	"github.com/sealgate/sealgate/agent/config"
-	"github.com/sealgate/sealgate/crypto"
 )
 
 func revealCommand() *cobra.Command {
@@ -32,9 +31,6 @@ tokens can't be revealed by anybody.`,
 			}
 			machine, _ := machineID() // without one keys are bound to no machine
 			value, err := agent.Reveal(cmd.Context(), cfg, machine, domain, class, args[0])
-			if errors.Is(err, crypto.ErrOpen) {
-				return fmt.Errorf("the token is not one of this gateway in domain %s and class %s, or its key was rotated more than once", domain, class)
-			}
 			if err != nil {
 				return err
 			}
