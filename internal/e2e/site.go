@@ -35,6 +35,7 @@ type Site struct {
 	Policy  string // the policy file; "" is the built-in policy
 	Spool   string // the spool section
 	Scheme  string // of the uplink's URL; "" is mqtt
+	Topics  string // the uplink's mapping; "" puts Prefix before all
 	Uplink  string // further settings of the uplink, as "key: value" lines
 	More    string // further sections
 	cloud   string
@@ -98,14 +99,14 @@ ingress:
 uplinks:
   cloud:
     url: "%s://%s"
-    topics: [{pattern: "#", remote_prefix: "{site}/{gateway}/"}]
+    topics: %s
 %s
 keys: {recipients: recipients.bundle, trust_root: root.json}
 spool: %s
 metrics: {listen: %q}
 %s
 %s
-`, ingress, cmp.Or(s.Scheme, "mqtt"), s.cloud, indent(s.Uplink), s.Spool, s.Metrics, policy, s.More), 0o600))
+`, ingress, cmp.Or(s.Scheme, "mqtt"), s.cloud, cmp.Or(s.Topics, `[{pattern: "#", remote_prefix: "{site}/{gateway}/"}]`), indent(s.Uplink), s.Spool, s.Metrics, policy, s.More), 0o600))
 	return path
 }
 
