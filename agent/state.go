@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 
 	"github.com/fxamacker/cbor/v2"
 
@@ -184,7 +185,11 @@ func (a *Agent) readState(counter *custody.Counter, fresh bool) error {
 		}
 	}
 	s.Boot = a.boot
-	if err := f.write(&s); err != nil {
+	switch err := f.write(&s); {
+	case errors.Is(err, syscall.ENOSPC):
+		// The counter has its own place, which a full disk does not take from it.
+		a.log.Warn("the disk is full: this start is not noted in the state", "error", err)
+	case err != nil:
 		return err
 	}
 	a.kept, a.keptFile = s, f
