@@ -162,7 +162,9 @@ func (c *candidate) amidStreet() bool {
 	for i > 0 && (t[i-1] == ' ' || t[i-1] == ',') {
 		i--
 	}
-	k = i
+	if k = i; i == c.start {
+		return false
+	}
 	for k > 0 && t[k-1] != ' ' && t[k-1] != '\n' && t[k-1] != ',' && t[k-1] != ':' {
 		k--
 	}
