@@ -102,7 +102,7 @@ func (a *Agent) receive(ctx context.Context, cfg *config.Uplink) {
 		}()
 		err = mqtt.Subscribe(session, mqtt.SubscribeOptions{
 			Options: opt, Filters: filters, AcceptRetainLoss: true, Retained: true, Logger: a.log,
-		}, offers{a})
+		}, offers{a, map[control.Code]time.Time{}})
 		cancel()
 		if err != nil && ctx.Err() == nil && session.Err() == nil {
 			a.log.Error("link to the site's operators", "error", err)
@@ -113,13 +113,23 @@ func (a *Agent) receive(ctx context.Context, cfg *config.Uplink) {
 
 // offers hands what arrives to the gate. Every message is acknowledged: the
 // gate keeps what it accepts, and what it refuses would be refused again.
-type offers struct{ *Agent }
+type offers struct {
+	*Agent
+	told map[control.Code]time.Time // when a refusal was last logged
+}
+
+// tellEvery keeps a flood of refused documents from flooding the log; the
+// metrics count all of them.
+const tellEvery = 10 * time.Second
 
 func (o offers) Submit(_ context.Context, _ mqtt.Source, m mqtt.Message, done func(error)) error {
 	code, err := o.gate.Offer(m.Topic, m.Payload)
 	switch {
 	case err != nil:
-		o.log.Warn("remote configuration refused", "reason", string(code), "error", err)
+		if now := time.Now(); now.Sub(o.told[code]) >= tellEvery {
+			o.told[code] = now
+			o.log.Warn("remote configuration refused", "reason", string(code), "error", err)
+		}
 	case code != control.CodeUnchanged:
 		o.log.Info("remote configuration", "result", string(code))
 	}

@@ -90,6 +90,15 @@ func TestAttacks(t *testing.T) {
 			return s.sign(s.policy(6, strings.Replace(looser, "topics: ['#']", "topics: ['#'], unreadable: allow, reason: x", 1)))
 		}, CodeGuard},
 		"passes what has no class": {"cfg/g/default", func(s *site) []byte { return s.sign(s.policy(6, looser+"unclassified: pass\n")) }, CodeGuard},
+		"names a recipient that the bundle has not": {"cfg/g/default", func(s *site) []byte {
+			return s.sign(s.policy(6, looser+"recipients: [mallory]\n"))
+		}, CodeContent},
+		"passes a grade that must be blocked": {"cfg/g/default", func(s *site) []byte {
+			return s.sign(s.policy(6, looser+"grades: {L5: pass}\n"))
+		}, CodeGuard},
+		"weakens one class by route and uplink": {"cfg/g/default", func(s *site) []byte {
+			return s.sign(s.policy(6, strings.Replace(looser, "topics: ['#']", "topics: ['#'], to: {cloud: {classes: {health: mask}, grades: {L4: pass}}}", 1)))
+		}, CodeGuard},
 		"does not compile":         {"cfg/g/default", func(s *site) []byte { return s.sign(s.policy(6, wrong)) }, CodeContent},
 		"fails its self-test":      {"cfg/g/default", func(s *site) []byte { return s.sign(s.policy(6, selftest)) }, CodeContent},
 		"oversized envelope":       {"cfg/g/default", func(*site) []byte { return bytes.Repeat([]byte(" "), signed.MaxEnvelope+1) }, CodeSize},

@@ -5,6 +5,9 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"os"
+	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -347,4 +350,68 @@ func TestCrashLoop(t *testing.T) {
 		s.start()
 		s.wantVersion(map[string]uint64{"group": 1, "sealed": 2}[want], want)
 	}
+}
+
+// TestTwoChangesAtOnce: the second comes while the first is on probation. What
+// is fallen back to is what was good before both, unless one of them tightened.
+func TestTwoChangesAtOnce(t *testing.T) {
+	for name, tc := range map[string]struct {
+		second, third string
+		version       uint64
+		source        string
+	}{
+		"both loosen":          {looser2, looser2 + "# again\n", 1, "group"},
+		"the first tightens":   {tighter, looser2, 3, "sealed"},
+		"the second tightens":  {looser2, tighter, 3, "sealed"},
+		"one is the gateway's": {looser2, "", 1, "group"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newSite(t)
+			s.push(s.policy(1, looser), CodeApplied)
+			s.confirm()
+			s.push(s.policy(2, tc.second), CodeApplied)
+			third := s.policy(3, tc.third)
+			if tc.third == "" {
+				third = s.policy(1, looser2+"# its own\n")
+				third.Target = "d/gw-1"
+			}
+			s.push(third, CodeApplied)
+			s.host.health.Panics++
+			if err := s.gate.Tick(); err != nil {
+				t.Fatal(err)
+			}
+			s.wantVersion(tc.version, tc.source)
+			s.start()
+			s.wantVersion(tc.version, tc.source)
+		})
+	}
+}
+
+// TestFlood: thousands of refused documents leave the state, the disk and the
+// status as they were.
+func TestFlood(t *testing.T) {
+	s := newSite(t)
+	s.push(s.policy(1, tighter), CodeApplied)
+	s.confirm()
+	files := must(os.ReadDir(s.dir))
+	before := must(os.Stat(filepath.Join(s.dir, "state"))).ModTime()
+	forged := must(signed.SignPolicy(s.policy(2, looser), s.newSigner(), s.newSigner()))
+	for i := range 2000 {
+		if _, err := s.gate.Offer(topics+"cfg/g/default", forged); err == nil {
+			t.Fatal("accepted")
+		}
+		if _, err := s.gate.Offer(topics+"root/"+strconv.Itoa(i+3), forged); i > maxRoots && err == nil {
+			t.Fatal("trust roots pile up")
+		}
+	}
+	if now := must(os.ReadDir(s.dir)); len(now) != len(files) {
+		t.Errorf("%d files, %d before", len(now), len(files))
+	}
+	if after := must(os.Stat(filepath.Join(s.dir, "state"))).ModTime(); after != before {
+		t.Error("refusals wear the disk")
+	}
+	if raw := must(s.gate.Status("enforce", nil, nil)); len(raw) > 4096 {
+		t.Errorf("the status has %d bytes", len(raw))
+	}
+	s.wantVersion(1, "group")
 }

@@ -83,7 +83,7 @@ func run(n int) (err error) {
 		all      int
 	}
 	kept.statuses = map[string][]byte{}
-	if err := s.subscribe(ctx, &running, "desk", []string{desk.Topic()}, func(topic string, raw []byte) {
+	if err := s.subscribe(ctx, &running, "desk", desk.Topics(), func(topic string, raw []byte) {
 		if err := desk.Offer(topic, raw); err != nil {
 			fmt.Fprintln(os.Stderr, "fleet: a status does not count:", err)
 		}

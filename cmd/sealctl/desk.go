@@ -24,6 +24,7 @@ type desk struct {
 	signers []string
 	pass    passphraseFlags
 	broker  brokerOptions
+	part    string // of the gateways to follow, "K/N"; empty: all
 }
 
 // registerKeys adds the flags of commands that look documents up or sign them.
@@ -114,8 +115,8 @@ func publish(ctx context.Context, conn mqtt.Conn, topic string, retain bool, raw
 	}
 }
 
-// listen hands what arrives on a filter to take, until ctx ends.
-func (d *desk) listen(ctx context.Context, e *env, filter string, take func(topic string, raw []byte)) error {
+// listen hands what arrives on the topics to take, until ctx ends.
+func (d *desk) listen(ctx context.Context, e *env, topics []string, take func(topic string, raw []byte)) error {
 	o, err := d.broker.options()
 	if err != nil {
 		return err
@@ -123,9 +124,13 @@ func (d *desk) listen(ctx context.Context, e *env, filter string, take func(topi
 	if o.ClientID, err = shortName("sealctl-"); err != nil {
 		return err
 	}
+	var filters []mqtt.Filter
+	for _, t := range topics {
+		filters = append(filters, mqtt.Filter{Topic: t, QoS: 1})
+	}
 	err = mqtt.Subscribe(ctx, mqtt.SubscribeOptions{
 		Options: o, AcceptRetainLoss: true, SessionExpiry: time.Second, Logger: slog.New(proseHandler{e.stderr}),
-		Filters: []mqtt.Filter{{Topic: filter, QoS: 1}},
+		Filters: filters,
 	}, takes(take))
 	if ctx.Err() != nil {
 		return nil

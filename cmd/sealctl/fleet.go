@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"hash/fnv"
 	"net"
 	"net/http"
 	"path/filepath"
@@ -57,12 +58,33 @@ func (d *desk) fleet(o fleet.Options) (*fleet.Fleet, error) {
 		return nil, bad(fmt.Errorf("check %s: it is for the site %q, the trust root is for %q", path, reg.Site, root.Site))
 	}
 	o.Site, o.Keys = root.Site, map[string][]*crypto.Verifier{}
+	mine, err := partition(d.part)
+	if err != nil {
+		return nil, err
+	}
+	o.Part = d.part != ""
 	for _, g := range reg.Gateways {
-		if keys := reg.Verifiers(g.Name); len(keys) > 0 {
+		if keys := reg.Verifiers(g.Name); len(keys) > 0 && mine(g.Name) {
 			o.Keys[g.Name] = keys
 		}
 	}
 	return fleet.New(o), nil
+}
+
+// partition reads "K/N": gateways are spread over N parts by their names.
+func partition(part string) (mine func(gateway string) bool, err error) {
+	if part == "" {
+		return func(string) bool { return true }, nil
+	}
+	var k, n uint32
+	if _, err := fmt.Sscanf(part, "%d/%d", &k, &n); err != nil || k < 1 || k > n {
+		return nil, usageError("--part is %q: want K/N, as 1/4", part)
+	}
+	return func(gateway string) bool {
+		h := fnv.New32a()
+		h.Write([]byte(gateway))
+		return h.Sum32()%n == k-1
+	}, nil
 }
 
 // watch feeds the table from the broker until ctx ends. The channel delivers an
@@ -70,7 +92,7 @@ func (d *desk) fleet(o fleet.Options) (*fleet.Fleet, error) {
 func (d *desk) watch(ctx context.Context, e *env, f *fleet.Fleet) <-chan error {
 	failed := make(chan error, 1)
 	go func() {
-		if err := d.listen(ctx, e, f.Topic(), func(topic string, raw []byte) {
+		if err := d.listen(ctx, e, f.Topics(), func(topic string, raw []byte) {
 			// What does not count changes nothing; a forged status is the broker's
 			// affair, and the row then shows silence.
 			_ = f.Offer(topic, raw)
@@ -529,6 +551,7 @@ gateways Prometheus can't reach.`,
 	fl := c.Flags()
 	d.registerKeys(fl)
 	d.registerBroker(fl)
+	fl.StringVar(&d.part, "part", "", "follow the `K/N`th part of the gateways, the rest by other exporters")
 	fl.StringVar(&listen, "listen", "127.0.0.1:9465", "serve at this `ADDRESS`")
 	return c
 }

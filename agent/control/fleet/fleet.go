@@ -28,6 +28,7 @@ type Options struct {
 	// Keys are the signing keys of each gateway that exists; the table has a row
 	// for each, from the start.
 	Keys   map[string][]*crypto.Verifier
+	Part   bool             // Keys are a part of the site's gateways: follow no others
 	Silent time.Duration    // after which a gateway counts as silent; 0: 5 minutes
 	Now    func() time.Time // nil: time.Now
 }
@@ -72,8 +73,18 @@ func New(opt Options) *Fleet {
 	return f
 }
 
-// Topic is the filter to subscribe to.
-func (f *Fleet) Topic() string { return "sg/v1/" + f.opt.Site + "/status/+" }
+// Topics returns the filters to subscribe to.
+func (f *Fleet) Topics() []string {
+	prefix := "sg/v1/" + f.opt.Site + "/status/"
+	if !f.opt.Part {
+		return []string{prefix + "+"}
+	}
+	var out []string
+	for name := range f.opt.Keys {
+		out = append(out, prefix+name)
+	}
+	return out
+}
 
 // Why a status does not count.
 var (
