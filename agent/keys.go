@@ -49,25 +49,32 @@ func Ring(cfg *config.Config, machine []byte) (*custody.Ring, error) {
 
 // ReadRescue reads the public half of a rescue key.
 func ReadRescue(path string) (*crypto.Recipient, error) {
-	st, err := os.Stat(path)
+	p, err := readPublic(path)
 	if err != nil {
-		return nil, fmt.Errorf("read rescue key: %w", err)
-	}
-	if st.Size() > maxPublicKey {
-		return nil, fmt.Errorf("read rescue key: %s is no public key", path)
-	}
-	raw, err := os.ReadFile(path)
-	if err != nil {
-		return nil, fmt.Errorf("read rescue key: %w", err)
-	}
-	p, err := crypto.UnmarshalRecipient(raw)
-	if err != nil {
-		return nil, fmt.Errorf("read rescue key %s: %w", path, err)
+		return nil, err
 	}
 	if p.Audience != RescueAudience {
 		return nil, fmt.Errorf("%s is a key for %q and not a rescue key; make one: sealctl keys create %s", path, p.Audience, RescueAudience)
 	}
 	return p.Key, nil
+}
+
+func readPublic(path string) (p crypto.RecipientPublic, err error) {
+	st, err := os.Stat(path)
+	if err != nil {
+		return p, fmt.Errorf("read public key: %w", err)
+	}
+	if st.Size() > maxPublicKey {
+		return p, fmt.Errorf("read public key: %s is none", path)
+	}
+	raw, err := os.ReadFile(path)
+	if err != nil {
+		return p, fmt.Errorf("read public key: %w", err)
+	}
+	if p, err = crypto.UnmarshalRecipient(raw); err != nil {
+		return p, fmt.Errorf("read public key %s: %w", path, err)
+	}
+	return p, nil
 }
 
 // openKeys opens the gateway's own keys and its state, and makes both at the
@@ -118,4 +125,20 @@ func PublicKey(ctx context.Context, cfg *config.Config, machine []byte, now time
 		return nil, err
 	}
 	return crypto.MarshalVerifier(k.Signer().Verifier(), now)
+}
+
+// ReadVerifier reads the public file of a signing key; an empty path has none.
+func ReadVerifier(path string) (*crypto.Verifier, error) {
+	if path == "" {
+		return nil, nil
+	}
+	raw, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("read public key: %w", err)
+	}
+	v, err := crypto.UnmarshalVerifier(raw)
+	if err != nil {
+		return nil, fmt.Errorf("read public key %s: %w", path, err)
+	}
+	return v, nil
 }

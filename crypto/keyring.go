@@ -365,7 +365,11 @@ func (k *Keyring) decode(purpose string, raw []byte) (keyBody, error) {
 // associated binds the file to where it may be used: the machine's id itself,
 // not only its tag.
 func (k *Keyring) associated(mode cbor.EncMode, purpose string, header []byte) ([]byte, error) {
-	ad, err := mode.Marshal([]any{"sg1/key", keyVersion, purpose, k.gateway, k.machine, header})
+	machine := k.machine
+	if len(machine) == 0 {
+		machine = nil // bound to none, however it is spelled
+	}
+	ad, err := mode.Marshal([]any{"sg1/key", keyVersion, purpose, k.gateway, machine, header})
 	if err != nil {
 		return nil, fmt.Errorf("encode associated data: %w", err)
 	}

@@ -46,6 +46,9 @@ losing a message; where they are refused, those in force stay.`,
 
 func runAgent(ctx context.Context, cfg *config.Config, env environment) error {
 	log := logger(cfg.Log, env.stderr)
+	if err := keepMemory(); err != nil {
+		log.Warn("keys in memory could be dumped", "error", err)
+	}
 	machine, err := machineID()
 	if err != nil {
 		log.Warn("this machine has no id: keys are not bound to it", "error", err)

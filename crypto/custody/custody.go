@@ -67,6 +67,9 @@ type Key struct {
 	Rescue  int       // rescue keys that open it
 }
 
+// InsecureKEK returns the key itself, for a backup.
+func (k *Key) InsecureKEK() *crypto.SecretKey { return k.KEK.(local).key }
+
 // Custodian is one place for the key.
 type Custodian struct {
 	Kind string // its name in agent.yaml

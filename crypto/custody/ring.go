@@ -270,6 +270,35 @@ func (r *Ring) Rescue(ctx context.Context, key *crypto.RecipientKey, kind string
 	return r.change(ctx, c, rec, crypto.Binding{KEK: local{kek}, Gateway: r.Gateway, Machine: machine})
 }
 
+// Adopt puts a ring, whose KEK and machine are known from a backup, into custody
+// of that kind on this machine.
+func (r *Ring) Adopt(ctx context.Context, kek *crypto.SecretKey, machine []byte, kind string) error {
+	c, err := find(kind)
+	if err != nil {
+		return err
+	}
+	rec, err := readRecord(r.Dir)
+	if err != nil {
+		return err
+	}
+	if rec == nil {
+		return fmt.Errorf("%w: the backup holds no custody record", ErrMissing)
+	}
+	if err := rec.verify(kek); err != nil {
+		return err
+	}
+	return r.change(ctx, c, rec, crypto.Binding{KEK: local{kek}, Gateway: r.Gateway, Machine: machine})
+}
+
+// RescueKeys returns the rescue keys of a ring that Open has opened.
+func (r *Ring) RescueKeys() ([]*crypto.Recipient, error) {
+	rec, err := readRecord(r.Dir)
+	if err != nil || rec == nil {
+		return nil, err
+	}
+	return rec.rescues()
+}
+
 // change builds the whole ring anew beside the old one, makes it the ring by
 // one rename, and only then touches what the old one needs.
 func (r *Ring) change(ctx context.Context, c *Custodian, old *record, from crypto.Binding) error {
