@@ -153,6 +153,9 @@ func Start(ctx context.Context, opt Options) (_ *Agent, err error) {
 	if err := a.startIngress(); err != nil {
 		return nil, err
 	}
+	if err := a.startDownlinks(); err != nil {
+		return nil, err
+	}
 	if err := a.startHTTP(); err != nil {
 		return nil, err
 	}

@@ -22,7 +22,7 @@ import (
 // files of its credentials are read at each connection, so that a renewed
 // certificate or password is used without a restart.
 func (a *Agent) uplink(cfg *config.Uplink) (corridor.Uplink, error) {
-	mapping, err := topicMapping(cfg.Topics)
+	mapping, err := topicMapping(cfg.Topics.Out())
 	if err != nil {
 		return corridor.Uplink{}, fmt.Errorf("uplink %s: %w", cfg.Name, err)
 	}
@@ -115,11 +115,21 @@ func topicMapping(topics []config.Topic) (func(string) (protect.Mapping, bool), 
 	return func(topic string) (protect.Mapping, bool) {
 		for i := range rules {
 			if strings.HasPrefix(topic, rules[i].local) && rules[i].filter.Match(topic) {
-				return rules[i].m, true
+				return rules[i].m, !reserved(rules[i].m.Prefix, topic[len(rules[i].local):])
 			}
 		}
 		return protect.Mapping{}, false
 	}, nil
+}
+
+// ours is the prefix of what gateways and operators tell each other: control,
+// status and grants. No message of a device may come to stand there.
+const ours = "sg/v1/"
+
+// reserved says whether prefix and rest together begin with ours.
+func reserved(prefix, rest string) bool {
+	n := min(len(prefix), len(ours))
+	return prefix[:n] == ours[:n] && strings.HasPrefix(rest, ours[n:])
 }
 
 // readSecret reads a password file: its first line.

@@ -139,3 +139,49 @@ func importedMapping(t *testing.T, im *config.Imported) func(string) (protect.Ma
 	t.Fatal("no agent.yaml")
 	return nil
 }
+
+// TestReservedTopics: whatever is mapped where, no device's message comes to
+// stand among what gateways and operators tell each other.
+func TestReservedTopics(t *testing.T) {
+	for _, tc := range []struct {
+		topic  config.Topic
+		local  string
+		passes bool
+	}{
+		{config.Topic{Pattern: "#"}, "sg/v1/plant/status/gw-2", false},
+		{config.Topic{Pattern: "#"}, "sg/v2/x", true},
+		{config.Topic{Pattern: "#", RemotePrefix: "sg/"}, "v1/plant/cmd/all", false},
+		{config.Topic{Pattern: "#", RemotePrefix: "sg/v"}, "1/plant/cmd/all", false},
+		{config.Topic{Pattern: "#", RemotePrefix: "sg/v1/plant/"}, "line/a", false},
+		{config.Topic{Pattern: "#", LocalPrefix: "l/"}, "l/sg/v1/plant/now", false},
+		{config.Topic{Pattern: "#", RemotePrefix: "plant/"}, "sg/v1/plant/now", true},
+		{config.Topic{Pattern: "#", RemotePrefix: "sgx"}, "line/a", true},
+	} {
+		m, err := topicMapping([]config.Topic{tc.topic})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, ok := m(tc.local); ok != tc.passes {
+			t.Errorf("%s by %+v: passes %t, want %t", tc.local, tc.topic, ok, tc.passes)
+		}
+	}
+}
+
+// TestRelayedTopics: the topics of a downlink, reversed.
+func TestRelayedTopics(t *testing.T) {
+	r, err := newRelay([]config.Topic{
+		{Pattern: "cmd/#", RemotePrefix: "down/gw-1/", LocalPrefix: "cloud/"},
+		{Pattern: "#", RemotePrefix: "down/all/"},
+	}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for remote, want := range map[string]string{
+		"down/gw-1/cmd/valve": "cloud/cmd/valve", "down/all/time": "time", "down/gw-1/other": "", "up/x": "",
+		"down/all/$SYS/x": "", "down/all/sg/v1/plant/now": "", "down/all": "", "down/all/": "",
+	} {
+		if got, ok := r.local(remote); ok != (want != "") || ok && got != want {
+			t.Errorf("%s is relayed as %q (%t), want %q", remote, got, ok, want)
+		}
+	}
+}

@@ -91,7 +91,7 @@ ingress:
     limits: {packet: 1GiB, clients: 0, inflight: 70000}
 uplinks:
   one: {url: "mqtt://broker.example.com:1883", max_qos: 3, tls: {cert: a}}
-  two: {url: "http://x", client: paho, protocol: "5", topics: [{pattern: "a/b#", local_prefix: x, direction: in}]}
+  two: {url: "http://x", client: paho, protocol: "5", topics: [{pattern: "a/b#", local_prefix: x, direction: sideways}, {pattern: "#", direction: in, remote_prefix: "a/"}, {pattern: "+/b", remote_prefix: "a/"}]}
   "bad name": {url: "mqtts://u:p@h:1"}
 keys: {recipients: r}
 custody: {kind: floppy, rollback: maybe, tpm: {pcrs: [7, 24]}, vault: {address: "http://vault.example.com"}}
@@ -111,7 +111,7 @@ typo: 1
 		`6:5: "a/#/b" is not a valid topic filter`,
 		"packet must be between", "inflight must be between",
 		"use mqtts://", "max_qos must be", "the url is not mqtts://", "cert and key belong together",
-		"url must be mqtt://host:port", `"a/b#" is not a valid topic filter`, "local_prefix must end in '/'", `direction "in" is not supported`,
+		"url must be mqtt://host:port", `"a/b#" is not a valid topic filter`, "local_prefix must end in '/'", "direction must be one of", "would come back by a/#",
 		"client paho speaks 3.1.1", "no credentials in a url", "the name of an uplink",
 		"kind must be one of file, credential, tpm, vault", "rollback must be one of", "PCRs 0 to 23", "use https://", "either token_file or approle", "keys.trust_root is needed",
 		"profile must be one of", `unknown grade "L9"`, "L3 must be one of", "observe_until must be a date", "observe_then must be one of",

@@ -36,9 +36,9 @@ type Uplink struct {
 	// Topics map local topics to published ones, as in a mosquitto bridge; the
 	// first match wins, and a topic that none matches does not go to this
 	// uplink. Default: {pattern: "#"}.
-	Topics []Topic `yaml:"topics"`
-	Window Window  `yaml:"window"`
-	Rate   Rate    `yaml:"rate"`
+	Topics Topics `yaml:"topics"`
+	Window Window `yaml:"window"`
+	Rate   Rate   `yaml:"rate"`
 	// Preset fills in what a kind of broker is known to take, where nothing
 	// else is said: aws-iot-core, azure-event-grid, emqx or hivemq. Default:
 	// none.
@@ -65,8 +65,27 @@ type Topic struct {
 	// RemotePrefix is put before it as it stands: end it in '/' for a level of
 	// its own. {site} and {gateway} are replaced.
 	RemotePrefix string `yaml:"remote_prefix"`
-	// Direction is "out". Relaying to local devices comes later.
+	// Direction is "out", or "in": what the uplink's broker has below
+	// RemotePrefix is relayed to local devices, below LocalPrefix. Default: out.
 	Direction string `yaml:"direction"`
+}
+
+// Topics are the mappings of an uplink.
+type Topics []Topic
+
+// Out are the mappings of what leaves, in order.
+func (ts Topics) Out() []Topic { return ts.only("out") }
+
+// In are the mappings of what is relayed to local devices, in order.
+func (ts Topics) In() []Topic { return ts.only("in") }
+
+func (ts Topics) only(direction string) (out []Topic) {
+	for _, t := range ts {
+		if t.Direction == direction {
+			out = append(out, t)
+		}
+	}
+	return out
 }
 
 // Window bounds what is sent and not yet acknowledged.
@@ -149,7 +168,7 @@ func (u *Uplink) defaults(gateway string, replace *strings.Replacer) {
 	set(&u.Protocol, "3.1.1")
 	set(&u.Client, "lean")
 	if len(u.Topics) == 0 {
-		u.Topics = []Topic{{Pattern: "#"}}
+		u.Topics = Topics{{Pattern: "#"}}
 	}
 	for j := range u.Topics {
 		t := &u.Topics[j]
@@ -212,8 +231,37 @@ func (c *Config) checkUplink(d *strictyaml.Document, u Uplink) {
 		if strings.ContainsAny(t.RemotePrefix, "+#\x00") {
 			d.Errorf(tp+".remote_prefix", "remote_prefix must hold no wildcard")
 		}
-		if t.Direction != "out" {
-			d.Errorf(tp+".direction", "direction %q is not supported: only \"out\" is", t.Direction)
+		oneOf(d, tp+".direction", t.Direction, "out", "in")
+		if t.Direction != "in" {
+			continue
+		}
+		if c.Ingress.Broker == nil {
+			d.Errorf(tp+".direction", "direction in needs ingress.broker: it is what local devices listen to")
+		}
+		if t.RemotePrefix != "" && !strings.HasSuffix(t.RemotePrefix, "/") {
+			d.Errorf(tp+".remote_prefix", "remote_prefix of direction in must end in '/'")
+		}
+		for _, out := range u.Topics.Out() {
+			if overlap(t.RemotePrefix+t.Pattern, out.RemotePrefix+out.Pattern) {
+				d.Errorf(tp+".pattern", "what this gateway publishes as %s%s would come back by %s%s: give what comes in another prefix", out.RemotePrefix, out.Pattern, t.RemotePrefix, t.Pattern)
+			}
+		}
+	}
+}
+
+// overlap says whether a topic may match both filters.
+func overlap(a, b string) bool {
+	as, bs := strings.Split(a, "/"), strings.Split(b, "/")
+	for i := 0; ; i++ {
+		switch {
+		case i == len(as) && i == len(bs):
+			return true
+		case i < len(as) && as[i] == "#", i < len(bs) && bs[i] == "#": // "a/#" matches "a", too
+			return true
+		case i == len(as) || i == len(bs):
+			return false
+		case as[i] != bs[i] && as[i] != "+" && bs[i] != "+":
+			return false
 		}
 	}
 }

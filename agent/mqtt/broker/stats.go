@@ -34,7 +34,7 @@ type Stats struct {
 type counters struct {
 	accepted, refusedAuth, refusedFull, refusedTLS, faults, panics, holdTimeouts,
 	sinkErrors, slowClients, received, submitted, durable, denied, duplicates, droppedQoS0,
-	droppedQueue, wills, willsLost, bytesIn, bytesOut, storeErrors atomic.Uint64
+	droppedQueue, wills, willsLost, bytesIn, bytesOut, storeErrors, relayed atomic.Uint64
 }
 
 // Stats returns the counts so far.
