@@ -87,7 +87,7 @@ func findEmbeddingText(c *candidate) (match, bool) {
 
 func findFaceAttributes(c *candidate) (match, bool) {
 	if c.kind == payload.KindArray {
-		if !c.keyIs(senseFaceData) || c.array.numbers < 4 {
+		if !c.keyIs(senseFaceData) || c.array.numbers < 4 || c.array.fractions >= minVector { // a template: an embedding
 			return match{}, false
 		}
 		if c.about.has(senseFace) || c.beside.has(senseEmbedding) || c.beside.has(senseAge) || c.beside.has(senseGender) {

@@ -43,6 +43,9 @@ func phoneDetector() detector {
 				return m, false // a key decides
 			}
 			confirmed := c.key.has(sensePhone) || c.hintsBefore()&hintPhone != 0
+			if !confirmed && c.hintsBefore()&hintThing != 0 && !c.international() {
+				return m, false
+			}
 			m.confidence = c.phone(confirmed)
 			if m.confidence == 0 {
 				return m, false

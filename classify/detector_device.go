@@ -95,7 +95,7 @@ func ipv4Detector() detector {
 		name: "ipv4", class: ClassNetIP, on: onDotted, min: 7, max: 15,
 		find: func(c *candidate) (match, bool) {
 			scope := ipv4(c.run())
-			if scope == ipInvalid || c.key.meets(version) || c.hintsBefore()&hintVersion != 0 {
+			if scope == ipInvalid || c.key.meets(version) || (c.up.meets(version) || c.above.meets(version)) && !c.key.has(senseIP) || c.hintsBefore()&hintVersion != 0 {
 				return match{}, false
 			}
 			m, ok := c.found(90, WhyShape)

@@ -40,11 +40,17 @@ func namedDocument(name string, class ClassID, said []sense, words hint, places 
 		name: name, class: class, on: onKey | onWord | onDigits, min: 5, max: 24, senses: said,
 		digits: 4, places: places, anyCase: true, gate: &gate{senses: set, words: words, after: words},
 		find: func(c *candidate) (match, bool) {
-			if b := c.compactAnyCase(); !shape(b) || sameBytes(b) {
+			b := c.compactAnyCase()
+			if sameBytes(b) {
 				return match{}, false
 			}
-			if c.key.meets(set) {
+			if ok := shape(b); ok && c.key.meets(set) {
 				return c.trimmed(80, WhyKey|WhyShape)
+			} else if !ok {
+				if c.key.meets(set) && travelDocument(b) && !c.assigned {
+					return c.trimmed(70, WhyKey|WhyShape)
+				}
+				return match{}, false
 			}
 			if c.kind == payload.KindTopic || c.kind == payload.KindNumber || !c.separate() || c.whole() {
 				return match{}, false

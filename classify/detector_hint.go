@@ -23,6 +23,7 @@ const (
 	hintVIN
 	hintVersion
 	hintAddress
+	hintThing // a number of a thing: an order, a batch
 )
 
 var hintWords = func() *lexicon[hint] {
@@ -46,6 +47,8 @@ var hintWords = func() *lexicon[hint] {
 		hintVIN:      "vin chassis",
 		hintVersion:  "version firmware fw ver release build",
 		hintAddress:  "address lives located moved",
+		hintThing: "order ticket batch lot serial article invoice parcel shipment item part case ref reference counter sequence seq frame packet job auftrag " +
+			"charge artikel bestellung pedido lote commande ordine zamowienie 订单 批号 注文",
 	} {
 		for _, w := range strings.Fields(words) {
 			m[w] |= bit

@@ -43,7 +43,7 @@ func findPersonName(c *candidate) (match, bool) {
 	switch {
 	case nameLike(t):
 		return c.person(92, WhyKey|WhyShape)
-	case c.assigned || n.digits > n.letters || n.letters+n.wide < 2 || n.others > 4:
+	case c.assigned || n.digits > 0 || n.letters+n.wide < 2 || n.others > 4:
 		return match{}, false
 	}
 	return c.person(75, WhyKey)
@@ -53,7 +53,7 @@ func findPersonName(c *candidate) (match, bool) {
 // where its object is one, or a label beside it says so.
 func findPersonLabel(c *candidate) (match, bool) {
 	t := c.run()
-	if !c.isString() || c.assigned || nothing(t) || !nameLike(t) {
+	if !c.isString() || c.assigned || nothing(t) || !nameLike(t) || c.names(t) {
 		return match{}, false
 	}
 	switch {
@@ -65,6 +65,12 @@ func findPersonLabel(c *candidate) (match, bool) {
 		return c.person(60, WhyKey|WhyShape|WhyContext)
 	}
 	return match{}, false
+}
+
+// names reports whether a text is itself what a key would be called: {"name":
+// "PlateNumber", "value": …}.
+func (c *candidate) names(t []byte) bool {
+	return len(t) <= 32 && bytes.IndexByte(t, ' ') < 0 && t[0] < 0x80 && !c.dict.meaning(t).head.empty()
 }
 
 // findPersonKey handles {"driver": "Ann Lee"}: two words at least, because one
@@ -91,7 +97,7 @@ func findAddress(c *candidate) (match, bool) {
 	switch {
 	case c.keyIs(senseAddress) && words:
 		return c.found(85, WhyKey)
-	case c.keyIs(senseAddressWeak) && words && !urlLike(t) &&
+	case c.keyIs(senseAddressWeak) && words && !urlLike(t) && !inMachine(t) &&
 		(n.spaces > 0 && n.letters >= 5 && (c.ofPersonOrPlace() || n.digits > 0 && bytes.IndexByte(t, ',') > 0) || n.wide >= 9 && addressWide(t)):
 		return c.found(75, WhyKey|WhyShape)
 	case c.keyIs(senseCity) && !c.keyIs(sensePlace) && (c.beside.has(senseAddress) || c.up.has(senseAddress) || c.up.has(senseAddressWeak)) && len(t) >= 2 && !c.assigned:
@@ -105,6 +111,22 @@ func findAddress(c *candidate) (match, bool) {
 func (c *candidate) ofPersonOrPlace() bool {
 	return c.up.has(sensePerson) || c.beside.has(sensePerson) || c.beside.has(sensePersonName) ||
 		c.beside.has(senseCity) || c.beside.has(senseEmail) || c.beside.has(sensePhone)
+}
+
+// inMachine reports whether an address is one of a place in a machine or a
+// plant: "line 4, slot 7".
+func inMachine(t []byte) bool {
+	for i := 0; i < len(t); {
+		j := i
+		for j < len(t) && byteClass[t[j]]&isLetter != 0 {
+			j++
+		}
+		if oneOf(t[i:j], "line", "slot", "rack", "bay", "bus", "node", "port", "channel", "module", "card", "pin", "register", "offset", "plc", "coil", "segment") {
+			return true
+		}
+		i = j + 1
+	}
+	return false
 }
 
 func urlLike(t []byte) bool {

@@ -35,6 +35,17 @@ func passportShape(b []byte) bool {
 	return deDocument(b) || krPassport(b)
 }
 
+// travelDocument reports whether b can be the number of a document with a
+// machine-readable zone, where a key says that it is one: nine places as a rule
+// (ICAO Doc 9303), letters and digits.
+func travelDocument(b []byte) bool {
+	if len(b) < 7 || len(b) > 10 {
+		return false
+	}
+	n := count(b)
+	return n.digits >= 3 && n.letters >= 1 && n.digits+n.letters == len(b)
+}
+
 // driverShape reports whether b has a form that driving-licence numbers take
 // somewhere: five to eighteen places, at least four of them digits.
 func driverShape(b []byte) bool {
