@@ -85,3 +85,33 @@ func finds(t *testing.T, c *Classifier, topic string, raw []byte) bool {
 	}
 	return len(r.Findings) > 0
 }
+
+// TestEveryFindingSaysWhy: each detector gives a confidence and a reason for all
+// that it finds, and both can be told to people.
+func TestEveryFindingSaysWhy(t *testing.T) {
+	for _, d := range Detectors() {
+		c, err := compile(Options{}, []detector{d})
+		if err != nil {
+			t.Fatal(err)
+		}
+		src, err := os.ReadFile(filepath.Join("testdata", "detectors", d.name+".txt"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for line := range strings.SplitSeq(string(src), "\n") {
+			if !strings.HasPrefix(line, "+") {
+				continue
+			}
+			topic, raw := contractLine(t, line)
+			var doc payload.Document
+			payload.Parse(&doc, topic, raw, payload.Limits{})
+			var s Scratch
+			for _, f := range c.Find(&s, nil, &doc, Context{}).Findings {
+				if f.Confidence < minConfidence || f.Confidence > 100 || f.Why&^WhyInKey == 0 || f.Why.String() == "" || f.Class.String() == "none" || f.Grade < L1 || f.Grade > L4 ||
+					c.DetectorName(f.Detector) != d.name {
+					t.Errorf("%s: %+v in %s", d.name, f, line)
+				}
+			}
+		}
+	}
+}
