@@ -53,7 +53,7 @@ func findPersonName(c *candidate) (match, bool) {
 // where its object is one, or a label beside it says so.
 func findPersonLabel(c *candidate) (match, bool) {
 	t := c.run()
-	if !c.isString() || c.assigned || nothing(t) || !nameLike(t) || c.names(t) {
+	if !c.isString() || c.assigned || nothing(t) || !nameLike(t) || c.keyName(t) {
 		return match{}, false
 	}
 	switch {
@@ -67,10 +67,10 @@ func findPersonLabel(c *candidate) (match, bool) {
 	return match{}, false
 }
 
-// names reports whether a text is itself what a key would be called: {"name":
+// keyName reports whether a text is itself what a key would be called: {"name":
 // "PlateNumber", "value": …}.
-func (c *candidate) names(t []byte) bool {
-	return len(t) <= 32 && bytes.IndexByte(t, ' ') < 0 && t[0] < 0x80 && !c.dict.meaning(t).head.empty()
+func (c *candidate) keyName(t []byte) bool {
+	return len(t) <= 32 && bytes.IndexByte(t, ' ') < 0 && t[0] < 0x80 && !c.names.meaning(t).head.empty()
 }
 
 // findPersonKey handles {"driver": "Ann Lee"}: two words at least, because one
