@@ -7,7 +7,7 @@ VERSION ?= $(shell git describe --tags --always 2>/dev/null || echo devel)
 LDFLAGS := -s -w -buildid= -X main.version=$(VERSION)
 TARGETS := linux/amd64 linux/arm64 linux/arm/7 linux/arm/6 linux/riscv64 linux/mipsle
 
-.PHONY: help build test check fmt vet lint race fuzz cross vuln licences bench demo monitoring clean
+.PHONY: help build test check fmt vet lint race fuzz cross interop vuln licences bench demo monitoring clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -37,6 +37,10 @@ fuzz: ## each fuzz target for FUZZTIME (3s)
 
 cross: ## build for every supported board; the size of linux/arm64 is bounded
 	GO=$(GO) TARGETS="$(TARGETS)" LDFLAGS='$(LDFLAGS)' internal/tools/cross
+
+interop: ## open our vectors with other libraries, and the fixtures of google/tink/go with ours
+	$(GO) -C crypto/testdata/interop test ./...
+	cd crypto/testdata/interop && npm ci --no-audit --no-fund --ignore-scripts --loglevel=error && node cose.mjs
 
 vuln: ## known vulnerabilities, with a canary
 	GO=$(GO) internal/tools/vuln
