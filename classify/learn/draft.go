@@ -25,7 +25,7 @@ func (inv *Inventory) Draft() []byte {
 
 func (inv *Inventory) draft(brief bool) []byte {
 	w := &bytes.Buffer{}
-	fmt.Fprintf(w, `# A draft, made from %s seen from %s to %s.
+	fmt.Fprintf(w, `# A draft, made from %s.
 # It holds patterns of topics, names of fields and numbers, and no value.
 #
 # Now it observes: every byte leaves unchanged, and what would have happened is
@@ -46,7 +46,7 @@ mode: observe
 unclassified: balanced
 
 routes:
-`, plural(inv.Messages, "message"), inv.Begun.UTC().Format("2006-01-02 15:04"), inv.Ended.UTC().Format("2006-01-02 15:04 UTC"), policy.Schema, inv.Profile)
+`, inv.Seen(), policy.Schema, inv.Profile)
 	for i := range inv.Routes {
 		inv.Routes[i].draft(w, i == len(inv.Routes)-1, brief)
 	}

@@ -15,7 +15,7 @@ import (
 // topics as filters, paths, classes and numbers, and no value.
 type Inventory struct {
 	Profile  string
-	Begun    time.Time
+	Begun    time.Time // zero: of captures, whenever they were made
 	Ended    time.Time
 	Messages int
 	Bytes    int
@@ -60,7 +60,7 @@ const shownPaths = 4
 
 // Inventory sums up what was seen so far. The learner must not be used after.
 func (l *Learner) Inventory() Inventory {
-	inv := Inventory{Profile: l.o.Profile, Begun: l.begun, Ended: time.Now(), Stray: l.stray, Uplinks: l.o.Vocab.Uplinks}
+	inv := Inventory{Profile: l.o.Profile, Begun: l.o.Begun, Ended: time.Now(), Stray: l.stray, Uplinks: l.o.Vocab.Uplinks}
 	rest := newTraffic()
 	if l.root.rest != nil {
 		rest, l.root.rest = l.root.rest, nil
@@ -170,6 +170,15 @@ func flow(v any) string {
 		parts = append(parts, k+": "+flow(m[k]))
 	}
 	return "{" + strings.Join(parts, ", ") + "}"
+}
+
+// Seen says what the inventory is made from.
+func (inv *Inventory) Seen() string {
+	const layout = "2006-01-02 15:04 UTC"
+	if inv.Begun.IsZero() {
+		return fmt.Sprintf("%s in captures, read %s", plural(inv.Messages, "message"), inv.Ended.UTC().Format(layout))
+	}
+	return fmt.Sprintf("%s, seen from %s to %s", plural(inv.Messages, "message"), inv.Begun.UTC().Format(layout), inv.Ended.UTC().Format(layout))
 }
 
 // Personal reports whether the route carries data of people.

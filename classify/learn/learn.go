@@ -35,7 +35,8 @@ type Options struct {
 	// Takes says whether an uplink takes a topic, by the order of Vocab.Uplinks;
 	// nil: each takes all.
 	Takes  func(uplink int, topic string) bool
-	Routes int // at most so many beside the last one, for everything else; 0: 24
+	Begun  time.Time // when watching began; zero: messages are from captures
+	Routes int       // at most so many beside the last one, for everything else; 0: 24
 }
 
 // Bounds of what is remembered.
@@ -55,7 +56,6 @@ type Learner struct {
 	scratch policy.Scratch
 	root    *level
 	nodes   int
-	begun   time.Time
 	stray   int // messages on "$" topics, which no wildcard takes
 }
 
@@ -71,7 +71,7 @@ func New(o Options) (*Learner, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make policy to learn with: %w", err)
 	}
-	l := &Learner{o: o, p: p, route: p.Routes()[0], begun: time.Now()}
+	l := &Learner{o: o, p: p, route: p.Routes()[0]}
 	l.root = &level{}
 	return l, nil
 }

@@ -11,11 +11,11 @@ import (
 )
 
 type inventoryView struct {
-	Title, Site, Profile, From, To, Made, Bytes string
-	Messages, Stray                             int
-	Known                                       bool // the uplinks
-	Classes                                     []inventoryClass
-	Routes                                      []inventoryRoute
+	Title, Site, Profile, Seen, Made, Bytes string
+	Messages, Stray                         int
+	Known                                   bool // the uplinks
+	Classes                                 []inventoryClass
+	Routes                                  []inventoryRoute
 }
 
 type inventoryClass struct {
@@ -47,7 +47,7 @@ const pageTime = "2006-01-02 15:04 UTC"
 func inventoryPage(inv *learn.Inventory, site string) inventoryView {
 	v := inventoryView{
 		Title: strings.TrimSpace("Data that leaves " + site), Site: site, Profile: inv.Profile, Bytes: byteSize(inv.Bytes),
-		From: inv.Begun.UTC().Format(pageTime), To: inv.Ended.UTC().Format(pageTime), Made: inv.Ended.UTC().Format(pageTime),
+		Seen: inv.Seen(), Made: inv.Ended.UTC().Format(pageTime),
 		Messages: inv.Messages, Stray: inv.Stray, Known: len(inv.Uplinks) > 0,
 	}
 	classes := map[classify.ClassID]*inventoryClass{}

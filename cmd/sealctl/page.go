@@ -23,11 +23,12 @@ func writePage(path, name string, data any) error {
 		return fmt.Errorf("read style: %w", err)
 	}
 	t, err := template.New("").Funcs(template.FuncMap{
-		"css":     func() template.CSS { return template.CSS(css) },
-		"number":  thousands,
-		"days":    days,
-		"share":   func(v float64) string { return fmt.Sprintf("%.3f", v) },
-		"percent": func(v float64) string { return fmt.Sprintf("%.1f", 100*v) },
+		"css":      func() template.CSS { return template.CSS(css) },
+		"number":   thousands,
+		"days":     days,
+		"messages": func(n int) string { return plural(n, "message", "messages") },
+		"share":    func(v float64) string { return fmt.Sprintf("%.3f", v) },
+		"percent":  func(v float64) string { return fmt.Sprintf("%.1f", 100*v) },
 	}).ParseFS(pageFiles, "pages/*.html")
 	if err != nil {
 		return fmt.Errorf("read page: %w", err)

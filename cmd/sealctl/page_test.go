@@ -165,7 +165,7 @@ func TestInventoryPage(t *testing.T) {
 		t.Errorf("it prints\n%s", stdout)
 	}
 	page := checkPage(t, inventory)
-	for _, want := range []string{"&lt;script&gt;", "contact.email", "/holder/email", "pseudonymized", "every uplink", "GDPR art. 4(1)", "1 messages on topics"} {
+	for _, want := range []string{"&lt;script&gt;", "contact.email", "/holder/email", "pseudonymized", "every uplink", "GDPR art. 4(1)", "1 message on topics", "21 messages in captures"} {
 		if !strings.Contains(page, want) {
 			t.Errorf("the page does not show %s", want)
 		}

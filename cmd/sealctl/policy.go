@@ -22,6 +22,9 @@ guard, without one they permit whatever some gateway could permit.
 The way from traffic to protection: learn drafts a policy that observes, check and
 explain show what it says, promote turns one route after the other to enforce, and
 diff says of any two policies whether the new one loosens.`,
+		Example: `  sealctl policy learn --broker mqtt://127.0.0.1:1883 --for 10m
+  sealctl policy explain policy-draft.yaml
+  sealctl policy promote doors policy-draft.yaml`,
 		Args: cobra.ArbitraryArgs,
 		RunE: group,
 	}
@@ -60,7 +63,8 @@ func newPolicyCheck(e *env) *cobra.Command {
 policy's own self-tests. It exits with 3 if there is a problem.`,
 		Example: `  sealctl policy check policy.yaml
   sealctl policy check --config /etc/sealgate/agent.yaml policy.yaml`,
-		Args: want(1, 1, "a policy"),
+		Args:              want(1, 1, "a policy"),
+		ValidArgsFunction: completePolicies,
 		RunE: func(_ *cobra.Command, args []string) error {
 			ps, err := compileAll(config, args[0])
 			if _, ok := errors.AsType[*policy.Errors](err); ok {
@@ -125,7 +129,8 @@ a page for those who sign the policy off.`,
 		Example: `  sealctl policy explain
   sealctl policy explain --html policy.html policy.yaml
   sealctl policy explain --profile cn --json`,
-		Args: want(0, 1, "at most one policy"),
+		Args:              want(0, 1, "at most one policy"),
+		ValidArgsFunction: completePolicies,
 		RunE: func(_ *cobra.Command, args []string) error {
 			if len(args) == 1 {
 				f.policy = args[0]
@@ -165,7 +170,8 @@ func newPolicyDiff(e *env) *cobra.Command {
 word: loosens, tightens or neither. It exits with 3 if the new policy loosens.`,
 		Example: `  sealctl policy diff policy.yaml new.yaml
   sealctl policy diff --json old.yaml new.yaml`,
-		Args: want(2, 2, "two policies, the old one and the new one"),
+		Args:              want(2, 2, "two policies, the old one and the new one"),
+		ValidArgsFunction: completePolicies,
 		RunE: func(_ *cobra.Command, args []string) error {
 			ps, err := compileAll(config, args...)
 			if err != nil {

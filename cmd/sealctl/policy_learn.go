@@ -118,6 +118,9 @@ func (e *env) learn(ctx context.Context, o *learnOptions) error {
 // learner makes a learner for the gateway that is configured, or for any.
 func (o *learnOptions) learner() (*learn.Learner, error) {
 	x := learn.Options{Profile: o.profile, Vocab: policy.Vocabulary{Actions: protect.Specs()}}
+	if o.broker.url != "" {
+		x.Begun = time.Now()
+	}
 	if o.config != "" {
 		c, err := config.Load(o.config)
 		if err != nil {

@@ -33,7 +33,7 @@ written stay as they are. With --dry-run nothing is written.`,
 			if len(args) == 0 {
 				return nil, cobra.ShellCompDirectiveNoFileComp
 			}
-			return []string{"yaml", "yml", "json"}, cobra.ShellCompDirectiveFilterFileExt
+			return policyFiles, cobra.ShellCompDirectiveFilterFileExt
 		},
 	}
 	configFlag(c, &config)

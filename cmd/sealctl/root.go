@@ -97,6 +97,7 @@ func newRoot(e *env) *cobra.Command {
 		Long: `sealctl is the operator's and consumer's tool of Sealgate.
 
 See what is in your data        sealctl classify message.json
+Draft a policy from traffic     sealctl policy learn --broker mqtt://127.0.0.1:1883
 Check and understand a policy   sealctl policy explain policy.yaml
 Make the keys of a site         sealctl keys init --site plant-7 --audience analytics
 Open what a gateway sent        sealctl open --keys keys sealed.bin
@@ -123,6 +124,7 @@ Exit codes: 0 fine, 1 failure, 2 wrong usage, 3 verified and found bad.`,
 		newSpool(e),
 		newVersion(e),
 	)
+	complete(root)
 	return root
 }
 
