@@ -1,6 +1,7 @@
 package classify
 
 import (
+	"cmp"
 	"hash/maphash"
 	"slices"
 
@@ -293,31 +294,38 @@ func lastInside(d *payload.Document, i int32) int32 {
 
 // leaf looks at one value.
 func (s *Scratch) leaf(i int32, f *payload.Field, p *path, text []byte) {
-	c := &s.cand
-	s.open(c, i, f.Kind, text)
-	c.key, c.up, c.root = p.head, p.up, f.Parent < 0
-	c.above = p.above.union(s.topic.about)
-	c.beside = senses{}
+	beside := senses{}
 	if f.Parent >= 0 {
-		c.beside = s.siblings[f.Parent]
+		beside = s.siblings[f.Parent]
 		if p.transparent { // {"heart_rate": {"value": 60, "unit": "bpm"}}
 			if pp := s.doc.Fields[f.Parent].Parent; pp >= 0 {
-				c.beside = c.beside.union(s.siblings[pp])
+				beside = beside.union(s.siblings[pp])
 			}
 		}
 	}
-	c.about = c.beside.union(s.topic.about).union(p.all)
-	if f.Kind != payload.KindString || c.root || len(text) > maxCalm {
-		s.value(c, f, p, text)
-		return
+	remember := f.Kind == payload.KindString && f.Parent >= 0 && len(text) <= maxKnown
+	var now known
+	if remember {
+		now = known{hash: maphash.Bytes(s.mem.seed, text), size: uint32(len(text)), beside: beside, topic: s.topic.about}
+		if p.known.same(&now) {
+			if k := &p.known.found; k.Class != ClassNone {
+				s.findings = append(s.findings, *k)
+				s.findings[len(s.findings)-1].Field = i
+			}
+			return
+		}
 	}
-	now := calm{hash: maphash.Bytes(s.mem.seed, text), size: uint32(len(text)), beside: c.beside, topic: s.topic.about}
-	if p.calm == now {
-		return
-	}
+	c := &s.cand
+	s.open(c, i, f.Kind, text)
+	c.key, c.up, c.root, c.beside = p.head, p.up, f.Parent < 0, beside
+	c.above = p.above.union(s.topic.about)
+	c.about = beside.union(s.topic.about).union(p.all)
 	s.value(c, f, p, text)
-	if len(s.findings) == s.first && s.work <= s.maxWork {
-		p.calm = now
+	if found := s.findings[s.first:]; remember && len(found) <= 1 && s.work <= s.maxWork {
+		if len(found) == 1 {
+			now.found = found[0]
+		}
+		p.known = now
 	}
 }
 
@@ -569,16 +577,31 @@ func (s *Scratch) reportKey(i int32, m match, by DetectorID) {
 	s.findings = append(s.findings, Finding{Field: i, Class: m.class, Confidence: m.confidence, Detector: by, Why: m.why | WhyInKey, special: m.special})
 }
 
-// settle puts findings in order.
+// settle puts findings in order. They nearly are.
 func (s *Scratch) settle() {
-	if !slices.IsSortedFunc(s.findings, inOrder) {
-		slices.SortStableFunc(s.findings, inOrder)
+	fs := s.findings
+	late := 0
+	for i := 1; i < len(fs); i++ {
+		if inOrder(&fs[i-1], &fs[i]) {
+			continue
+		}
+		if late++; late > maxLate {
+			slices.SortStableFunc(fs, func(a, b Finding) int {
+				return cmp.Or(cmp.Compare(a.Field, b.Field), cmp.Compare(a.Start, b.Start))
+			})
+			return
+		}
+		x, j := fs[i], i
+		for ; j > 0 && !inOrder(&fs[j-1], &x); j-- {
+			fs[j] = fs[j-1]
+		}
+		fs[j] = x
 	}
 }
 
-func inOrder(a, b Finding) int {
-	if a.Field != b.Field {
-		return int(a.Field) - int(b.Field)
-	}
-	return int(a.Start) - int(b.Start)
+// maxLate is how many findings are put in their place one by one.
+const maxLate = 4
+
+func inOrder(a, b *Finding) bool {
+	return a.Field < b.Field || a.Field == b.Field && a.Start <= b.Start
 }

@@ -1,7 +1,6 @@
 package classify
 
 import (
-	"bytes"
 	"hash/maphash"
 
 	"github.com/sealgate/sealgate/classify/payload"
@@ -29,7 +28,7 @@ type path struct {
 	grouped   bool         // a detector on groups wants to see the field
 	detectors []DetectorID // started by the key, on leaves
 	arrays    []DetectorID // started by the key, on arrays
-	calm      calm         // the last value in which nothing was found
+	known     known        // the last value
 	inKey     match        // what stands in the key itself; confidence 0: nothing
 	inKeyBy   DetectorID
 	said      uint64 // detectors of the policy whose keywords the key says
@@ -37,17 +36,23 @@ type path struct {
 	names     uint64 // and those whose keywords are what the key names
 }
 
-// calm is a value in which nothing was found, and what stood around it. Devices
-// repeat most of their strings; no text is kept, and a hash with a key that
-// nobody outside knows can't be met on purpose.
-type calm struct {
+// known is a value, what stood around it, and what was found in it: nothing, or
+// one thing. Devices repeat most of their strings; no text is kept, and a hash
+// with a key that nobody outside knows can't be met on purpose.
+type known struct {
 	hash          uint64
 	size          uint32
+	found         Finding // ClassNone: nothing
 	beside, topic senses
 }
 
-// maxCalm is the longest value that is remembered so.
-const maxCalm = 128
+// same reports whether k is the value and the surroundings of now.
+func (k *known) same(now *known) bool {
+	return k.hash == now.hash && k.size == now.size && k.beside == now.beside && k.topic == now.topic
+}
+
+// maxKnown is the longest value that is remembered so.
+const maxKnown = 128
 
 // topicMeaning is what a topic says of its message.
 type topicMeaning struct {
@@ -67,7 +72,8 @@ type memory struct {
 	paths  []path
 	keys   []byte
 	topics map[string]topicMeaning
-	full   bool // forget at the next document
+	full   bool  // forget at the next document
+	next   int32 // the path looked up last
 	names  names
 }
 
@@ -82,7 +88,7 @@ func (m *memory) reset(c *Classifier) {
 	if m.slots == nil {
 		m.seed = maphash.MakeSeed()
 	}
-	m.owner, m.full = c, false
+	m.owner, m.full, m.next = c, false, 0
 	m.names = names{dict: c.dict}
 	if m.slots == nil {
 		m.slots = make([]int32, pathSlots)
@@ -110,19 +116,27 @@ func (m *memory) child(s *Scratch, hash uint64, parent int32, key []byte) int32 
 	if m.full {
 		return m.add(s, hash, parent, key)
 	}
+	// Keys come in the order in which they were learned.
+	if m.next++; int(m.next) < len(m.paths) && m.is(m.next, hash, parent, key) {
+		return m.next
+	}
 	i := hash & (pathSlots - 1)
 	for m.slots[i] != 0 {
-		id := m.slots[i] - 1
-		p := &m.paths[id]
-		if p.hash == hash && p.parent == parent && bytes.Equal(m.keys[p.key:p.key+p.size], key) {
-			return id
+		if m.next = m.slots[i] - 1; m.is(m.next, hash, parent, key) {
+			return m.next
 		}
 		i = (i + 1) & (pathSlots - 1)
 	}
 	id := m.add(s, hash, parent, key)
-	m.slots[i] = id + 1
+	m.slots[i], m.next = id+1, id
 	m.full = len(m.paths) >= maxPaths || len(m.keys) >= maxPathKeys
 	return id
+}
+
+// is reports whether a path is that of a key in a container.
+func (m *memory) is(id int32, hash uint64, parent int32, key []byte) bool {
+	p := &m.paths[id]
+	return p.hash == hash && p.parent == parent && string(m.keys[p.key:p.key+p.size]) == string(key)
 }
 
 // add works out what a key means.

@@ -11,20 +11,34 @@ func enumWord(s []byte) bool {
 	if len(s) > maxWord {
 		return false
 	}
-	var lower, upper bool
+	m := uint8(0)
 	for _, c := range s {
+		m |= wordByte[c]
+	}
+	return m == inLower || m == inUpper
+}
+
+// What a byte of a word tells.
+const (
+	inLower = 1 << iota
+	inUpper
+	inNone // it stands in no word
+)
+
+var wordByte = func() (t [256]uint8) {
+	for c := range t {
 		switch {
 		case c >= 'a' && c <= 'z':
-			lower = true
+			t[c] = inLower
 		case c >= 'A' && c <= 'Z':
-			upper = true
+			t[c] = inUpper
 		case c >= '0' && c <= '9', c == '_', c == '-':
 		default:
-			return false
+			t[c] = inNone
 		}
 	}
-	return lower != upper
-}
+	return t
+}()
 
 // maxNumber is the longest number in quotes that counts as one, in bytes. What
 // is longer is more likely an identifier.
