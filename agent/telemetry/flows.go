@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/sealgate/sealgate/agent/corridor"
+	"github.com/sealgate/sealgate/classify"
 	"github.com/sealgate/sealgate/crypto/protect"
 )
 
@@ -16,6 +17,7 @@ type Flow struct {
 	Uplink   string    `json:"uplink"`
 	Grade    string    `json:"grade"`
 	Outcome  string    `json:"outcome"`
+	Classes  []string  `json:"classes"` // that were found in any of them
 	Messages uint64    `json:"messages"`
 	Last     time.Time `json:"last"` // when the last one was received
 }
@@ -34,6 +36,7 @@ type flowRow struct {
 	cells [grades][outcomes]struct {
 		messages uint64
 		last     time.Time
+		classes  classify.ClassSet
 	}
 }
 
@@ -53,6 +56,7 @@ func (f *flows) observe(e *corridor.Event) {
 	c := &row.cells[e.Grade][e.Outcome]
 	c.messages++
 	c.last = e.Received
+	c.classes |= e.Classes
 }
 
 // list returns what was counted: the highest grade first, and of one grade the
@@ -68,7 +72,7 @@ func (f *flows) list() []Flow {
 		for g := range grades {
 			for o := range outcomes {
 				if c := row.cells[g][o]; c.messages > 0 {
-					all = append(all, ranked{Flow{row.route, row.uplink, g.String(), o.String(), c.messages, c.last}, int(g), int(o)})
+					all = append(all, ranked{Flow{row.route, row.uplink, g.String(), o.String(), classNames(c.classes), c.messages, c.last}, int(g), int(o)})
 				}
 			}
 		}
@@ -81,6 +85,14 @@ func (f *flows) list() []Flow {
 		out[i] = all[i].Flow
 	}
 	return out
+}
+
+func classNames(set classify.ClassSet) []string {
+	names := []string{}
+	for ; set != 0; set &= set - 1 {
+		names = append(names, set.First().String())
+	}
+	return names
 }
 
 // A Minute is what became of the messages of one minute.

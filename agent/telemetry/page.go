@@ -1,19 +1,14 @@
 package telemetry
 
 import (
-	"bytes"
 	"crypto/sha256"
 	_ "embed"
 	"encoding/base64"
 	"fmt"
-	"html/template"
 	"net/http"
 	"strconv"
 	"time"
 )
-
-//go:embed page/page.html
-var pageHTML string
 
 //go:embed page/page.css
 var pageCSS string
@@ -21,37 +16,22 @@ var pageCSS string
 //go:embed page/page.js
 var pageJS string
 
-// page is the status page at /: what a person wants to know in ten seconds,
-// from the same Stats that /api/v1/status serves.
-type page struct {
-	template *template.Template
-	policy   string // Content-Security-Policy: this style, this script, and answers from here
+// pagePolicy is the page's Content-Security-Policy: this style, this script, and
+// answers from here.
+var pagePolicy = "default-src 'none'; style-src " + cspHash(pageCSS) + "; script-src " + cspHash(pageJS) +
+	"; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+
+func cspHash(s string) string {
+	sum := sha256.Sum256([]byte(s))
+	return "'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'"
 }
 
-func newPage() (*page, error) {
-	t, err := template.New("page").Funcs(template.FuncMap{
-		"ago":    func(time.Time) string { return "" }, // set for each answer
-		"number": number, "size": size, "size64": func(n int64) string { return size(uint64(max(n, 0))) }, "tone": tone,
-	}).Parse(pageHTML)
-	if err != nil {
-		return nil, fmt.Errorf("parse status page: %w", err)
-	}
-	hash := func(s string) string {
-		sum := sha256.Sum256([]byte(s))
-		return "'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'"
-	}
-	return &page{t, "default-src 'none'; style-src " + hash(pageCSS) + "; script-src " + hash(pageJS) +
-		"; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"}, nil
-}
-
-type pageData struct {
-	Stats
-	Now       time.Time
-	CSS       template.CSS
-	JS        template.JS
-	Plots     []plot
-	SpoolHigh int64
-	Lost      uint64
+// servePage answers with the status page at /: what a person wants to know in
+// ten seconds, from the same Stats that /api/v1/status serves.
+func servePage(w http.ResponseWriter, s *Stats, now time.Time) {
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	w.Header().Set("Content-Security-Policy", pagePolicy)
+	_, _ = w.Write(renderPage(s, now)) // the peer is gone: nobody to tell
 }
 
 // A plot is a row of bars, 600 by 60.
@@ -62,30 +42,6 @@ type plot struct {
 }
 
 type bar struct{ X, Y, H int }
-
-func (p *page) answer(w http.ResponseWriter, s Stats, now time.Time) {
-	d := pageData{
-		Stats: s, Now: now, CSS: template.CSS(pageCSS), JS: template.JS(pageJS), // #nosec: constants
-		SpoolHigh: s.Spool.Limit * 7 / 10, Lost: s.Spool.Damaged + s.Spool.QuarantineFull + s.Spool.Evicted,
-		Plots: []plot{
-			newPlot("Protected", "good", s.Hour, func(m Minute) uint64 { return m.Protected }),
-			newPlot("Passed unchanged", "clear", s.Hour, func(m Minute) uint64 { return m.Passed }),
-			newPlot("Blocked", "stop", s.Hour, func(m Minute) uint64 { return m.Blocked }),
-		},
-	}
-	t, err := p.template.Clone()
-	if err == nil {
-		t.Funcs(template.FuncMap{"ago": func(at time.Time) string { return ago(now, at) }})
-		var out bytes.Buffer
-		if err = t.Execute(&out, d); err == nil {
-			w.Header().Set("Content-Type", "text/html; charset=utf-8")
-			w.Header().Set("Content-Security-Policy", p.policy)
-			_, _ = w.Write(out.Bytes()) // the peer is gone: nobody to tell
-			return
-		}
-	}
-	http.Error(w, "the page can't be made; /api/v1/status has the same", http.StatusInternalServerError)
-}
 
 func newPlot(title, tone string, hour []Minute, of func(Minute) uint64) plot {
 	p := plot{Title: title, Tone: tone}

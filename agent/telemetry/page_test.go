@@ -38,11 +38,12 @@ func busy(t testing.TB, now time.Time) (*Metrics, func() Stats) {
 	for i := range 60 {
 		for n := range 40 + 15*(i%7) {
 			e := corridor.Event{Route: "cameras", Uplink: "cloud", Grade: classify.L4, Outcome: protect.OutcomeSealed, Received: now.Add(-time.Duration(59-i) * time.Minute)}
+			e.Classes = found(t, "media.image", "id.vehicle_plate")
 			switch {
 			case n%5 == 1:
-				e.Route, e.Grade, e.Outcome = "fleet", classify.L3, protect.OutcomeEncrypted
+				e.Route, e.Grade, e.Outcome, e.Classes = "fleet", classify.L3, protect.OutcomeEncrypted, found(t, "location.precise", "id.vin")
 			case n%5 == 2:
-				e.Route, e.Grade, e.Outcome = "devices", classify.L1, protect.OutcomePassed
+				e.Route, e.Grade, e.Outcome, e.Classes = "devices", classify.L1, protect.OutcomePassed, 0
 			case n%40 == 3:
 				e.Route, e.Grade, e.Outcome = "devices", classify.L5, protect.OutcomeBlocked
 			case n%40 == 4:
@@ -52,6 +53,19 @@ func busy(t testing.TB, now time.Time) (*Metrics, func() Stats) {
 		}
 	}
 	return m, stats
+}
+
+// found is the set of classes by their names.
+func found(t testing.TB, names ...string) (set classify.ClassSet) {
+	t.Helper()
+	for _, name := range names {
+		id, ok := classify.ClassByName(name)
+		if !ok {
+			t.Fatalf("no class %s", name)
+		}
+		set = set.With(id)
+	}
+	return set
 }
 
 func TestPage(t *testing.T) {
@@ -65,6 +79,7 @@ func TestPage(t *testing.T) {
 		`<td>cameras</td><td>L4</td><td class="good">sealed</td>`,
 		`<td>everything else</td><td>L3</td><td class="bad strong">passed</td>`,
 		`<td>devices</td><td>L1</td><td class="soft">passed</td>`,
+		`<td class="soft classes">id.vehicle_plate media.image</td>`, `<td class="soft classes"></td>`,
 		"48.0 MiB", "128,430 messages", "40 days ago", "<svg",
 		"<style>" + pageCSS + "</style>", "<script>" + pageJS + "</script>",
 	} {

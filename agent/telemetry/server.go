@@ -43,10 +43,6 @@ func (m *Metrics) Serve(ln net.Listener, stats func() Stats, log *slog.Logger) *
 
 // handler answers GET and HEAD on the paths that there are, and nothing else.
 func (m *Metrics) handler(stats func() Stats) http.Handler {
-	page, err := newPage()
-	if err != nil {
-		panic("telemetry: " + err.Error()) // the page is part of the program
-	}
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(m.reg, promhttp.HandlerOpts{
 		EnableOpenMetrics:   true,
@@ -55,7 +51,8 @@ func (m *Metrics) handler(stats func() Stats) http.Handler {
 	}))
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
 		now := time.Now()
-		page.answer(w, m.leaving(stats(), now), now)
+		seen := m.leaving(stats(), now)
+		servePage(w, &seen, now)
 	})
 	mux.HandleFunc("GET /-/healthy", func(w http.ResponseWriter, _ *http.Request) {
 		fmt.Fprintln(w, "healthy")
