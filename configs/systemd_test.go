@@ -23,9 +23,9 @@ func analyze(t *testing.T) string {
 }
 
 // installed is the unit as it is installed, with a program that exists here.
-func installed(t *testing.T) string {
+func installed(t *testing.T, unit string) string {
 	t.Helper()
-	src, err := os.ReadFile("systemd/sealgate.service")
+	src, err := os.ReadFile("systemd/" + unit)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -33,23 +33,25 @@ func installed(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	path := filepath.Join(t.TempDir(), "sealgate.service")
-	if err := os.WriteFile(path, []byte(strings.ReplaceAll(string(src), "/usr/bin/sealgate", program)), 0o600); err != nil {
+	path := filepath.Join(t.TempDir(), filepath.Base(unit))
+	if err := os.WriteFile(path, []byte(strings.NewReplacer("/usr/bin/sealgate", program, "/usr/bin/sealctl", program).Replace(string(src))), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	return path
 }
 
 func TestUnitIsValid(t *testing.T) {
-	out, err := exec.Command(analyze(t), "verify", "--man=no", installed(t)).CombinedOutput()
-	if err != nil || len(out) > 0 {
-		t.Errorf("systemd-analyze verify: %v\n%s", err, out)
+	for _, unit := range []string{"sealgate.service", "optional/sealgate-opener.service"} {
+		out, err := exec.Command(analyze(t), "verify", "--man=no", installed(t, unit)).CombinedOutput()
+		if err != nil || len(out) > 0 {
+			t.Errorf("systemd-analyze verify %s: %v\n%s", unit, err, out)
+		}
 	}
 }
 
 // TestUnitIsHardened: at most 1.2 of 10, without a filter of addresses.
 func TestUnitIsHardened(t *testing.T) {
-	out, err := exec.Command(analyze(t), "security", "--no-pager", "--offline=yes", "--threshold=12", installed(t)).CombinedOutput()
+	out, err := exec.Command(analyze(t), "security", "--no-pager", "--offline=yes", "--threshold=12", installed(t, "sealgate.service")).CombinedOutput()
 	if err != nil || !strings.Contains(string(out), "Overall exposure level") {
 		t.Errorf("systemd-analyze security: %v\n%s", err, out)
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"strings"
 	"time"
 
 	"github.com/eclipse/paho.golang/packets"
@@ -92,7 +93,7 @@ func (s *subscriber) run5(ctx context.Context, t *stream, wire *coalescer, guard
 	for _, f := range s.o.Filters {
 		sub.Subscriptions = append(sub.Subscriptions, paho5.SubscribeOptions{
 			Topic: f.Topic, QoS: f.QoS,
-			NoLocal:           true,
+			NoLocal:           !strings.HasPrefix(f.Topic, "$share/"), // a protocol error for shared ones [MQTT-3.8.3-4]
 			RetainAsPublished: true,
 			RetainHandling:    retained,
 		})

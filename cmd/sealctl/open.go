@@ -8,6 +8,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
+	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -53,6 +55,12 @@ With --republish or --webhook it is a service: what a broker sends is opened and
 handed on, in order, so that nothing behind it has to know of encryption. A
 message is acknowledged to the first broker when the receiver has acknowledged
 it, so it is delivered at least once. What is refused goes to --dead-letter.
+
+Where a gateway sends its wrapped keys by reference, subscribe to them as well:
+--topic 'sg/v1/+/grants/#'. A message that comes before its key waits for it up to
+ten seconds, and so does what is behind it. Several instances may share the work
+with --topic '$share/GROUP/site/#' (the grants not shared: each needs all); then
+replays are unchecked.
 
 --json prints a line for each message:
   {"topic","protection","payload" or "payload_b64","gateway","seq","grade",
@@ -169,7 +177,7 @@ func (e *env) newOpening(o *openOptions) (*opening, error) {
 	if opts.Verifiers, err = e.verifiers(o); err != nil {
 		return nil, err
 	}
-	if opts.Verifiers != nil && o.sub.url != "" {
+	if opts.Verifiers != nil && o.sub.url != "" && !o.shares() {
 		opts.Mode = envelope.Live
 	}
 	opener, err := envelope.NewOpener(opts)
@@ -203,6 +211,11 @@ func (e *env) verifiers(o *openOptions) (func(string) []*crypto.Verifier, error)
 
 // knowsGateways reports whether somebody's origin is verified.
 func (o *openOptions) knowsGateways() bool { return o.registry != "" || len(o.gatewayKeys) > 0 }
+
+// shares reports whether other members of a group see messages that we don't.
+func (o *openOptions) shares() bool {
+	return slices.ContainsFunc(o.topics, func(t string) bool { return strings.HasPrefix(t, "$share/") })
+}
 
 // gatewayKeys reads the public signing keys of gateways. One without a name is
 // taken for every gateway.

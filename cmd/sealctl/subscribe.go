@@ -157,6 +157,9 @@ func (e *env) subscribe(ctx context.Context, o *openOptions, s *opening) error {
 		}
 		return new(net.Dialer).DialContext(ctx, network, addr)
 	}
+	if o.shares() {
+		fmt.Fprintln(e.stderr, "sealctl: a member of a shared subscription sees a part of the messages: replays are unchecked")
+	}
 	if !o.knowsGateways() {
 		fmt.Fprintln(e.stderr, "sealctl: without --registry or --gateway-key nobody's origin is verified, and replays are not told")
 	}
@@ -172,7 +175,11 @@ func (e *env) subscribe(ctx context.Context, o *openOptions, s *opening) error {
 		defer stop()
 		sink.out, x.Drain = out, forwardDrain
 	}
+	var watch sync.WaitGroup
+	watch.Go(func() { sink.watch(ctx) })
 	err = mqtt.Subscribe(ctx, x, sink)
+	cancel(nil)
+	watch.Wait()
 	if o.sub.forward.is() {
 		fmt.Fprintf(e.stderr, "sealctl: %d handed on, %d refused\n", s.opened, s.refused)
 	}
@@ -222,9 +229,10 @@ type openSink struct {
 	memory  *replayFile
 	cancel  context.CancelCauseFunc
 
-	mu   sync.Mutex
-	left int // guarded by mu; 0: no bound
-	over bool
+	mu      sync.Mutex // guards the rest
+	left    int        // 0: no bound
+	over    bool
+	waiting waitingRoom
 }
 
 // Submit takes one message.
@@ -234,43 +242,70 @@ func (p *openSink) Submit(ctx context.Context, _ mqtt.Source, in mqtt.Message, d
 	if p.over {
 		return errEnough
 	}
-	grant := isGrant(in.Payload)
-	err := p.take(ctx, in, grant, done)
+	err := p.take(ctx, arrival{in: in, done: done, at: time.Now()})
 	if err == nil {
 		err = p.memory.sometimes()
 	}
-	if err != nil {
+	return p.ended(err)
+}
+
+// ended remembers what ends the program: an error, or enough messages.
+func (p *openSink) ended(err error) error {
+	if err != nil && !p.over {
 		p.over = true
 		p.cancel(err)
-		return err
 	}
-	if !grant && p.left > 0 {
+	return err
+}
+
+// take opens a message and hands it on. What lacks its grant waits for it, and
+// what comes behind it waits too, so that the order stays.
+func (p *openSink) take(ctx context.Context, a arrival) error {
+	if isGrant(a.in.Payload) {
+		if err := p.s.grant(visible(a.in.Topic), a.in.Payload); err != nil {
+			return p.refuse(a, err)
+		}
+		a.done(nil)
+		p.waiting.until = time.Time{}
+		return p.admit(ctx, time.Now())
+	}
+	if len(p.waiting.room) > 0 {
+		return p.waiting.add(a)
+	}
+	return p.open(ctx, a)
+}
+
+// open opens one message, or lets it wait for its grant.
+func (p *openSink) open(ctx context.Context, a arrival) error {
+	m, err := p.s.opener.Open(a.in.Topic, a.in.Payload)
+	if envelope.ReasonOf(err) == envelope.ReasonUnknownKey && p.waiting.worth(a) {
+		return p.waiting.add(a)
+	}
+	return p.settle(ctx, a, &m, err)
+}
+
+// settle hands on what was opened, or refuses it.
+func (p *openSink) settle(ctx context.Context, a arrival, m *envelope.Opened, err error) error {
+	if err != nil {
+		err = p.refuse(a, err)
+	} else {
+		err = p.handOn(ctx, a, m)
+	}
+	if err == nil && p.left > 0 {
 		if p.left--; p.left == 0 {
 			p.over = true
 			p.cancel(errEnough)
 		}
 	}
-	return nil
+	return err
 }
 
-func (p *openSink) take(ctx context.Context, in mqtt.Message, grant bool, done func(error)) error {
-	name := visible(in.Topic)
-	if grant {
-		if err := p.s.grant(name, in.Payload); err != nil {
-			return p.refuse(in, err, done)
-		}
-		done(nil)
-		return nil
-	}
-	m, err := p.s.opener.Open(in.Topic, in.Payload)
-	if err != nil {
-		return p.refuse(in, err, done)
-	}
-	err = p.out.deliver(ctx, in, &m, done)
+func (p *openSink) handOn(ctx context.Context, a arrival, m *envelope.Opened) error {
+	err := p.out.deliver(ctx, a.in, m, a.done)
 	if unfit := new(unfitError); errors.As(err, &unfit) {
 		p.s.refused++
-		fmt.Fprintf(p.s.e.stderr, "sealctl: %s: %v\n", name, err)
-		return p.bury(in, unfit.reason, done)
+		fmt.Fprintf(p.s.e.stderr, "sealctl: %s: %v\n", visible(a.in.Topic), err)
+		return p.bury(a, unfit.reason)
 	}
 	if err == nil {
 		p.s.opened++
@@ -278,18 +313,18 @@ func (p *openSink) take(ctx context.Context, in mqtt.Message, grant bool, done f
 	return err
 }
 
-func (p *openSink) refuse(in mqtt.Message, why error, done func(error)) error {
-	if err := p.s.refuse(visible(in.Topic), in.Topic, why); err != nil {
+func (p *openSink) refuse(a arrival, why error) error {
+	if err := p.s.refuse(visible(a.in.Topic), a.in.Topic, why); err != nil {
 		return err
 	}
-	return p.bury(in, string(envelope.ReasonOf(why)), done)
+	return p.bury(a, string(envelope.ReasonOf(why)))
 }
 
-func (p *openSink) bury(in mqtt.Message, reason string, done func(error)) error {
-	if err := p.letters.add(in, reason); err != nil {
+func (p *openSink) bury(a arrival, reason string) error {
+	if err := p.letters.add(a.in, reason); err != nil {
 		return err
 	}
-	done(nil)
+	a.done(nil)
 	return nil
 }
 
@@ -311,6 +346,9 @@ func newReplayFile(o *openOptions, s *opening) (*replayFile, error) {
 	f := &replayFile{path: o.sub.state, s: s, last: time.Now()}
 	if f.path == "" {
 		return f, nil
+	}
+	if o.shares() {
+		return nil, usageError("--state does not go with $share: what one member remembers says nothing about what the others saw")
 	}
 	if !o.knowsGateways() {
 		return nil, usageError("--state needs --registry or --gateway-key: who can't prove an origin can't tell a replay")

@@ -1,16 +1,25 @@
 package main
 
 import (
+	"bufio"
+	"bytes"
+	"io"
 	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	mochi "github.com/mochi-mqtt/server/v2"
 	"github.com/mochi-mqtt/server/v2/listeners"
 	"github.com/mochi-mqtt/server/v2/packets"
+
+	"github.com/sealgate/sealgate/agent/mqtt"
+	"github.com/sealgate/sealgate/crypto"
+	"github.com/sealgate/sealgate/crypto/envelope"
 )
 
 type allow struct{ mochi.HookBase }
@@ -118,5 +127,116 @@ func TestSubscribeNobodyThere(t *testing.T) {
 	_, stderr, code := sealctl(t, nil, "open", "--keys", keys, "--subscribe", "mqtt://"+addr, "--topic", "#")
 	if code != exitFailure || !strings.Contains(stderr, "the broker can't be reached") {
 		t.Errorf("exit code %d, %s", code, stderr)
+	}
+}
+
+// TestWaitsForGrants: a message that comes before its grant waits, with what is
+// behind it, and all come out in order; one whose grant never comes is refused,
+// and holds up nothing for long.
+func TestWaitsForGrants(t *testing.T) {
+	site := newSealedSite(t, "site/gate/3")
+	alone := filepath.Join(site.dir, "alone.bin")
+	if err := sealCommand([]string{site.keys, "reference", "site/gate/3", site.event, alone}); err != nil {
+		t.Fatal(err)
+	}
+	read := func(path string) []byte {
+		raw, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return raw
+	}
+	files, err := crypto.LoadRecipientKeys(site.keys, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	opener, err := envelope.NewOpener(envelope.OpenerOptions{Keys: []*crypto.RecipientKey{files[0].Key}, Mode: envelope.Archive, Require: func(string) envelope.Requirement { return envelope.Requirement{AllowClear: true} }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out bytes.Buffer
+	e := &env{stdout: &out, stderr: io.Discard}
+	s := &opening{e: e, o: &openOptions{asJSON: true}, opener: opener, out: bufio.NewWriter(&out)}
+	p := &openSink{s: s, memory: &replayFile{s: s}, out: printer{s}, cancel: func(err error) { t.Error(err) }}
+	answered := 0
+	submit := func(topic string, payload []byte) {
+		t.Helper()
+		if err := p.Submit(t.Context(), mqtt.Source{}, mqtt.Message{Topic: topic, Payload: payload, QoS: 1}, func(err error) {
+			if answered++; err != nil {
+				t.Error(err)
+			}
+		}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	lines := func() []string { return strings.Split(strings.TrimSpace(out.String()), "\n") }
+
+	submit("site/gate/3", read(alone))
+	submit("site/clear", read(site.event))
+	if out.Len() != 0 || answered != 0 {
+		t.Fatalf("%d answered before the grant: %s", answered, &out)
+	}
+	submit("sg/v1/plant-7/grants/gw-west/x", read(alone+".grant"))
+	if got := lines(); answered != 3 || len(got) != 2 || !strings.Contains(got[0], `"sealed"`) || !strings.Contains(got[1], "site/clear") {
+		t.Fatalf("%d answered: %s", answered, &out)
+	}
+
+	// Another key, whose grant never comes.
+	out.Reset()
+	if err := sealCommand([]string{site.keys, "reference", "site/gate/3", site.event, alone}); err != nil {
+		t.Fatal(err)
+	}
+	submit("site/gate/3", read(alone))
+	submit("site/clear", read(site.event))
+	if err := p.admit(t.Context(), time.Now().Add(grantPatience/2)); err != nil || out.Len() != 0 {
+		t.Fatalf("given up early: %v, %s", err, &out)
+	}
+	if err := p.admit(t.Context(), time.Now().Add(grantPatience)); err != nil {
+		t.Fatal(err)
+	}
+	if got := lines(); len(got) != 2 || !strings.Contains(got[0], `"reason":"unknown_key"`) || !strings.Contains(got[1], "site/clear") {
+		t.Fatalf("after its time: %s", &out)
+	}
+	out.Reset()
+	submit("site/gate/3", read(alone))
+	if got := lines(); len(got) != 1 || !strings.Contains(got[0], `"reason":"unknown_key"`) {
+		t.Fatalf("once more: %s", &out)
+	}
+}
+
+// TestSharedSubscription: a group shares the work, over MQTT 5, and none of them
+// claims to tell replays.
+func TestSharedSubscription(t *testing.T) {
+	site := newSealedSite(t, "site/gate/3")
+	url := cloud(t, nil)
+	raw, err := os.ReadFile(site.sealed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn, err := mqtt.Dial(t.Context(), mqtt.Options{URL: url, ClientID: "gateway"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	stop := make(chan struct{})
+	var sending sync.WaitGroup
+	sending.Go(func() { // until the group is there
+		for {
+			select {
+			case <-stop:
+				return
+			case <-time.After(50 * time.Millisecond):
+				_ = conn.Publish(&mqtt.Message{Topic: "site/gate/3", Payload: raw, QoS: 1}, func(mqtt.Ack) {})
+			}
+		}
+	})
+	stdout, stderr, code := sealctl(t, nil, "open", "--keys", site.keys, "--gateway-key", site.gatewayKey, "--json", "--subscribe", url, "--topic", "$share/openers/site/#", "--count", "2")
+	close(stop)
+	sending.Wait()
+	if code != exitFine || strings.Count(stdout, `"origin":"key","replay":"unchecked"`) != 2 || !strings.Contains(stderr, "replays are unchecked") {
+		t.Errorf("exit code %d: %s%s", code, stdout, stderr)
+	}
+	if _, stderr, code = sealctl(t, nil, "open", "--keys", site.keys, "--gateway-key", site.gatewayKey, "--subscribe", url, "--topic", "$share/openers/#", "--state", filepath.Join(site.dir, "s")); code != exitUsage || !strings.Contains(stderr, "--state does not go with $share") {
+		t.Errorf("exit code %d: %s", code, stderr)
 	}
 }
