@@ -21,12 +21,13 @@ type Event struct {
 	WouldBe    protect.Outcome // observe mode: what enforcing would have done
 	Reason     policy.Reason
 	Classes    classify.ClassSet
-	Findings   int            // number of findings
-	Actions    protect.Counts // carried out on fields and topic levels
-	Guard      bool           // the guard corrected the plan
-	Unreadable bool           // the payload could not be read
-	InBytes    int            // payload as published by the device
-	OutBytes   int            // payload as stored for the uplink
+	Observed   classify.ClassSet // of these: only observed, and left as they were
+	Findings   int               // number of findings
+	Actions    protect.Counts    // carried out on fields and topic levels
+	Guard      bool              // the guard corrected the plan
+	Unreadable bool              // the payload could not be read
+	InBytes    int               // payload as published by the device
+	OutBytes   int               // payload as stored for the uplink
 
 	Received time.Time     // wall clock, for people
 	Queue    time.Duration // ingress to worker

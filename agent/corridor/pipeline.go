@@ -238,6 +238,7 @@ func (s *shard) event(j *job, v *policy.Verdict, d *policy.Decision, o *protect.
 		WouldBe:    o.WouldBe,
 		Reason:     o.Reason,
 		Classes:    v.Classes,
+		Observed:   d.Observed,
 		Findings:   len(v.Findings),
 		Actions:    o.Actions,
 		Guard:      d.GuardRaise,

@@ -28,6 +28,7 @@ func newCollector(m *Metrics, b Build, stats func() Stats) *collector {
 	add("message_payload_bytes_total", "Payload bytes as published by devices, by grade before protection and effective outcome.", "grade", "outcome")
 	add("observed_messages_total", "Messages that left unchanged in observe mode, by the outcome that enforcing would have had.", "would_be")
 	add("findings_total", "Messages in which a class was found.", "class")
+	add("observed_findings_total", "Messages in which a class was found and left as it was, because the policy only observes that class.", "class")
 	add("unreadable_messages_total", "Messages whose payload could not be read.")
 	add("guard_corrections_total", "Decisions that the guard made stricter than the policy.")
 	add("fields_transformed_total", "Actions carried out on fields and topic levels; none in messages sealed as a whole.", "action")
@@ -134,6 +135,7 @@ func (k sink) tally(t *tally) {
 	}
 	for _, class := range classify.Classes() {
 		k.count("findings_total", t.findings[class.ID], class.Name)
+		k.count("observed_findings_total", t.left[class.ID], class.Name)
 	}
 	for i, name := range protect.FieldActions() {
 		k.count("fields_transformed_total", t.actions[i], name)

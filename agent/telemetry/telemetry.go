@@ -48,6 +48,7 @@ type tally struct {
 	bytes      [grades][outcomes]uint64
 	observed   [outcomes]uint64
 	findings   [64]uint64 // by class
+	left       [64]uint64 // by class: only observed
 	actions    [len(protect.Counts{})]uint64
 	unreadable uint64
 	guard      uint64
@@ -93,6 +94,9 @@ func (m *Metrics) Observe(e *corridor.Event) {
 	}
 	for set := e.Classes; set != 0; set &= set - 1 {
 		t.findings[set.First()]++
+	}
+	for set := e.Observed; set != 0; set &= set - 1 {
+		t.left[set.First()]++
 	}
 	for i, n := range e.Actions {
 		t.actions[i] += uint64(n)

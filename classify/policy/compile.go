@@ -186,6 +186,7 @@ func newCompiler(v Vocabulary, g Guard) (*compiler, error) {
 // settings is what is inherited from the policy to a route to an uplink of it.
 type settings struct {
 	observe      bool
+	watched      classify.ClassSet // classes that are observed, where the rest is enforced
 	unclassified Unclassified
 	grades       [6]*Action // by grade
 	classes      [maxClasses]*Action
@@ -238,7 +239,7 @@ func (o Origin) String() string {
 // document reads the whole document. The error is about the program, not the
 // document.
 func (c *compiler) document(root *node) error {
-	if !c.keys(root, "a policy", "schema", "version", "profile", "gbt35273", "mode", "recipients", "unclassified", "routes", "grades",
+	if !c.keys(root, "a policy", "schema", "version", "profile", "gbt35273", "mode", "observe_classes", "recipients", "unclassified", "routes", "grades",
 		"classes", "class_grades", "topic_levels", "unreadable", "detectors", "fields", "selftest") {
 		return nil
 	}

@@ -263,6 +263,13 @@ func (d *differ) treatment(at string, x, y *treatment) {
 	}
 	for _, k := range classify.Classes() {
 		i, j := d.a.grades[k.ID], d.b.grades[k.ID]
+		if x.watched.Has(k.ID) != y.watched.Has(k.ID) {
+			dir := Tightens
+			if y.watched.Has(k.ID) {
+				dir = Loosens
+			}
+			d.add(at, "mode of "+k.Name, x.modeOf(k.ID).String(), y.modeOf(k.ID).String(), dir)
+		}
 		d.action(at, k.Name, x.table.fields[k.ID][i], y.table.fields[k.ID][j])
 		d.action(at, k.Name+" in a topic", x.table.topics[k.ID][i], y.table.topics[k.ID][j])
 	}

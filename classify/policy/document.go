@@ -276,6 +276,25 @@ func (c *compiler) settings(n *node, s *settings, origin Origin) {
 			}
 		}
 	}
+	if n.get("mode") != nil {
+		s.watched = 0 // a mode is said anew, of everything
+	}
+	if w := n.get("observe_classes"); w != nil {
+		s.watched = 0
+		for _, item := range c.items(w, "observe_classes") {
+			id, ok := c.class(item)
+			switch {
+			case !ok:
+			case s.watched.Has(id):
+				c.on(item, "", "class %s stands twice", id)
+			default:
+				s.watched = s.watched.With(id)
+			}
+		}
+		if s.watched != 0 && !c.limits.Observe && !c.limits.Expired {
+			c.on(w, "agent.yaml permits it: guard.observe_until", "the guard does not permit observing")
+		}
+	}
 	if u := n.get("unclassified"); u != nil {
 		if i, ok := c.word(u, "unclassified", "balanced", "strict", "pass"); ok {
 			s.unclassified = Unclassified(i)

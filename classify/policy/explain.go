@@ -76,16 +76,17 @@ type UplinkExplanation struct {
 // A ClassExplanation is a row of the table: what befalls a class.
 type ClassExplanation struct {
 	Class    string `json:"class"`
-	Grade    string `json:"grade"`             // under the policy's profile, before raises
-	Guard    string `json:"guard"`             // the weakest that the guard accepts: pass, transform, encrypt, block
-	Action   string `json:"action"`            // on a field
-	Topic    string `json:"topic"`             // on a topic level
-	Residual string `json:"residual"`          // what the action leaves of the grade
-	Message  string `json:"message"`           // what then happens to the message: pass, seal, block
-	From     string `json:"from"`              // which level of the policy says so: taxonomy, policy, route, uplink
-	Becomes  string `json:"becomes,omitempty"` // the type of every value afterwards, where that can change: string, null, absent
-	Raised   string `json:"raised,omitempty"`  // the action where the message raises the grade, if it is another
-	Short    bool   `json:"short,omitempty"`   // falls short of the guard, which raises it for each message
+	Grade    string `json:"grade"`              // under the policy's profile, before raises
+	Guard    string `json:"guard"`              // the weakest that the guard accepts: pass, transform, encrypt, block
+	Action   string `json:"action"`             // on a field
+	Topic    string `json:"topic"`              // on a topic level
+	Residual string `json:"residual"`           // what the action leaves of the grade
+	Message  string `json:"message"`            // what then happens to the message: pass, seal, block
+	From     string `json:"from"`               // which level of the policy says so: taxonomy, policy, route, uplink
+	Becomes  string `json:"becomes,omitempty"`  // the type of every value afterwards, where that can change: string, null, absent
+	Raised   string `json:"raised,omitempty"`   // the action where the message raises the grade, if it is another
+	Observed bool   `json:"observed,omitempty"` // only observed: none of this happens
+	Short    bool   `json:"short,omitempty"`    // falls short of the guard, which raises it for each message
 }
 
 // A GradeExplanation is what befalls a message of a residual grade.
@@ -131,7 +132,7 @@ func (p *Policy) explainClass(t *treatment, k *classify.Class) ClassExplanation 
 	x := ClassExplanation{
 		Class: k.Name, Grade: p.grades[k.ID].String(), Guard: o.need.String(), Action: o.action.String(),
 		Topic: t.table.topics[k.ID][p.grades[k.ID]].String(), Residual: o.residual.String(), Message: o.message.String(),
-		From: t.settings.origin[k.ID].String(), Becomes: o.action.becomes(), Short: o.strength < o.need,
+		From: t.settings.origin[k.ID].String(), Becomes: o.action.becomes(), Observed: t.watched.Has(k.ID), Short: o.strength < o.need && !t.watched.Has(k.ID),
 	}
 	for g := p.grades[k.ID] + 1; g <= classify.L4; g++ {
 		if a := t.table.fields[k.ID][g]; a != o.action {
@@ -248,7 +249,7 @@ func (u *UplinkExplanation) writeText(b *strings.Builder, shown []shownUplink) {
 		c := &u.Classes[i]
 		switch {
 		case like != nil && c.same(&like.Classes[i]):
-		case like == nil && c.Action == "pass" && c.Message == "pass" && !c.Short && c.Raised == "":
+		case like == nil && c.Action == "pass" && c.Message == "pass" && !c.Short && !c.Observed && c.Raised == "":
 			passing = append(passing, c.Class)
 		default:
 			c.writeText(b)
@@ -288,6 +289,9 @@ func (c *ClassExplanation) writeText(b *strings.Builder) {
 		fmt.Fprintf(b, "; %s", c.Raised)
 	}
 	var notes []string
+	if c.Observed {
+		notes = append(notes, "observed: does not happen")
+	}
 	if c.From != FromTaxonomy.String() {
 		notes = append(notes, "by "+c.From)
 	}

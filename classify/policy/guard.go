@@ -94,6 +94,9 @@ func (c *compiler) checkGuard(root *node, overrides map[classify.ClassID]classif
 			}
 			where := fmt.Sprintf("route %q, uplink %q", r.Name, p.uplinks[r.Uplinks[i]])
 			for _, k := range c.classes {
+				if t.watched.Has(k.ID) {
+					continue
+				}
 				o := p.outcome(t, k.ID, p.grades[k.ID])
 				if o.strength >= o.need {
 					continue

@@ -119,6 +119,14 @@ func (t *treatment) mode() Mode {
 	return Enforce
 }
 
+// modeOf is the mode of one class.
+func (t *treatment) modeOf(c classify.ClassID) Mode {
+	if t.watched.Has(c) {
+		return Observe
+	}
+	return t.mode()
+}
+
 // declare finds the fields that the policy declares, and reports whether they
 // are not too many.
 func (p *Policy) declare(s *Scratch, r *Route, d *payload.Document) bool {
@@ -190,10 +198,11 @@ type plan struct {
 	findings []classify.Finding
 	from     int // where this plan's actions begin in s.actions
 
-	message MessageAction
-	reason  payload.Reason
-	seal    *Action        // of the class with the highest grade that seals
-	sealed  classify.Grade // that grade
+	observed classify.ClassSet // classes whose actions are not carried out
+	message  MessageAction
+	reason   payload.Reason
+	seal     *Action        // of the class with the highest grade that seals
+	sealed   classify.Grade // that grade
 }
 
 // raise raises the message-level action; the reason is that of the first who
@@ -233,7 +242,7 @@ func (pl *plan) decide(uplink int, grade classify.Grade, unreadable bool) Decisi
 	}
 	return Decision{
 		Uplink: uplink, Mode: pl.t.mode(), Message: pl.message, Fields: pl.actions(), Seal: pl.seal,
-		Grade: grade, Residual: residual, Reason: pl.reason, GuardRaise: raised,
+		Grade: grade, Residual: residual, Observed: pl.observed, Reason: pl.reason, GuardRaise: raised,
 	}
 }
 
@@ -274,6 +283,10 @@ func (pl *plan) finding(i int32, first int, container int32) {
 	}
 	grade := min(f.Grade, classify.L5)
 	a := table[f.Class][grade]
+	if pl.t.watched.Has(f.Class) {
+		pl.observed = pl.observed.With(f.Class)
+		return
+	}
 	if a.Spec.Strength == StrengthPass {
 		return
 	}

@@ -17,10 +17,11 @@ func (r *Route) OrderKey(topic string) string {
 	return parts[1] + "/" + parts[3]
 }
 
-// Observes reports whether the route observes on any of its uplinks.
+// Observes reports whether the route observes on any of its uplinks: everything,
+// or some classes.
 func (r *Route) Observes() bool {
 	for i := range r.rules.uplinks {
-		if r.rules.uplinks[i].mode() == Observe {
+		if t := &r.rules.uplinks[i]; t.mode() == Observe || t.watched != 0 {
 			return true
 		}
 	}

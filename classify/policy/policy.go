@@ -176,12 +176,13 @@ type Decision struct {
 	Uplink     int // index into the vocabulary's uplinks
 	Mode       Mode
 	Message    MessageAction
-	Fields     []FieldAction  // ordered by field, then start; topic levels first
-	Seal       *Action        // parameters of seal (encoding, recipients); set even where Message is pass, for tightening
-	Grade      classify.Grade // before
-	Residual   classify.Grade // after the field actions: what the message-level action is decided on. Ungraded: unreadable
-	Reason     Reason         // why stricter than the field actions alone
-	GuardRaise bool           // the guard corrected the plan
+	Fields     []FieldAction     // ordered by field, then start; topic levels first
+	Seal       *Action           // parameters of seal (encoding, recipients); set even where Message is pass, for tightening
+	Grade      classify.Grade    // before
+	Residual   classify.Grade    // after the field actions: what the message-level action is decided on. Ungraded: unreadable
+	Observed   classify.ClassSet // found, and left as they are because the policy only observes them
+	Reason     Reason            // why stricter than the field actions alone
+	GuardRaise bool              // the guard corrected the plan
 }
 
 // A Verdict is what Judge returns. It belongs to the Scratch and lives until

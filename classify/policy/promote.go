@@ -36,8 +36,13 @@ func Promote(src []byte, route string) ([]byte, error) {
 	case own == nil && inherited:
 		e.member(item, "mode", "enforce", "name")
 	}
+	if own := item.get("mode"); own == nil && !inherited && root.get("observe_classes") != nil {
+		e.member(item, "mode", "enforce", "name") // of every class
+	}
+	e.noneObserved(item)
 	if to := item.get("to"); to != nil {
 		for _, u := range to.entries {
+			e.noneObserved(u.value)
 			if saysObserve(u.value) {
 				e.word(u.value.get("mode"), "enforce")
 			}
@@ -120,6 +125,21 @@ func (e *editor) word(n *node, text string) {
 		return
 	}
 	e.edits = append(e.edits, edit{start, start + len(n.text), text})
+}
+
+// noneObserved empties a mapping's list of classes that are observed.
+func (e *editor) noneObserved(n *node) {
+	list := n.get("observe_classes")
+	if list == nil || len(list.items) == 0 {
+		return
+	}
+	_, start := e.at(list)
+	end := bytes.IndexByte(e.src[start:], ']')
+	if e.src[start] != '[' || end < 0 {
+		e.fail(list)
+		return
+	}
+	e.edits = append(e.edits, edit{start, start + end + 1, "[]"})
 }
 
 // member adds a member to a mapping, in a line of its own behind the member

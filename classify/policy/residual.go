@@ -32,6 +32,10 @@ func (pl *plan) left(before classify.Grade) classify.Grade {
 			a = xs[next].Action
 		}
 		topic := pl.d.Fields[f.Field].Kind == payload.KindTopic
+		if pl.t.watched.Has(f.Class) { // neither the guard nor the message's grade looks at it
+			s.fate = append(s.fate, fate{strength: StrengthBlock, topic: topic})
+			continue
+		}
 		if a == nil {
 			s.fate = append(s.fate, fate{topic: topic})
 			s.left = append(s.left, *f)
@@ -52,7 +56,7 @@ func (pl *plan) left(before classify.Grade) classify.Grade {
 		s.left = append(s.left, l)
 		classes = classes.With(l.Class)
 	}
-	if len(xs) == 0 {
+	if len(xs) == 0 && pl.observed == 0 {
 		return before
 	}
 	switch {

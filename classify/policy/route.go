@@ -23,6 +23,7 @@ type routeRules struct {
 // treatment is what a route does for one uplink.
 type treatment struct {
 	observe      bool
+	watched      classify.ClassSet // what would befall these classes is noted, and does not happen
 	unclassified Unclassified
 	table        *classTable
 	grades       [6]*Action // by residual grade
@@ -123,6 +124,9 @@ func (c *compiler) table(s *settings) *classTable {
 
 func (c *compiler) treatment(s settings) treatment {
 	t := treatment{observe: s.observe && c.limits.Observe, unclassified: s.unclassified, grades: s.grades, table: c.table(&s), seal: c.seal, settings: &s}
+	if c.limits.Observe {
+		t.watched = s.watched
+	}
 	for g, a := range s.grades {
 		t.message[g] = a.message()
 	}
@@ -148,7 +152,7 @@ func (c *compiler) routes(n, root *node, base settings, unreadable unreadableRul
 	}
 	names := map[string]int{}
 	for _, item := range items {
-		if !c.keys(item, "a route", "name", "topics", "priority", "order_by", "offline", "max_age", "mode", "to", "classes", "grades",
+		if !c.keys(item, "a route", "name", "topics", "priority", "order_by", "offline", "max_age", "mode", "observe_classes", "to", "classes", "grades",
 			"unclassified", "unreadable", "reason", "record") {
 			continue
 		}
@@ -285,7 +289,7 @@ func (c *compiler) to(n *node, r *Route, own settings) {
 			}
 		}
 		s := own
-		if e.value.kind != nodeNull && c.keys(e.value, "an uplink of a route", "mode", "unclassified", "classes", "grades") {
+		if e.value.kind != nodeNull && c.keys(e.value, "an uplink of a route", "mode", "observe_classes", "unclassified", "classes", "grades") {
 			c.settings(e.value, &s, FromUplink)
 		}
 		links = append(links, link{i, c.treatment(s)})
