@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"encoding/json"
@@ -8,11 +9,15 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"os"
+	"slices"
 	"strings"
+	"syscall"
 	"time"
 	"unicode"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/term"
 
 	"github.com/sealgate/sealgate/agent/config"
 	"github.com/sealgate/sealgate/agent/telemetry"
@@ -23,15 +28,18 @@ const statusBytes = 1 << 20
 
 func statusCommand() *cobra.Command {
 	var base, path string
-	var asJSON bool
+	var asJSON, watch bool
 	c := &cobra.Command{
 		Use:   "status",
 		Short: "show how the running gateway is",
 		Long: `Ask the running gateway how it is, at its metrics listener: alarms first, then
 policy, uplinks, what waits, and what was counted since the start.
 
+With --watch it is asked every two seconds, until Ctrl-C: on a terminal the page is
+drawn anew, elsewhere, and with --json, one follows the other.
+
 The address is taken from the configuration, or given with --url.`,
-		Example: "  sealgate status\n  sealgate status --url http://127.0.0.1:9464 --json",
+		Example: "  sealgate status\n  sealgate status --watch\n  sealgate status --url http://127.0.0.1:9464 --json",
 		Args:    arguments(0, "no argument"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if base != "" && cmd.Flags().Changed("config") {
@@ -47,26 +55,125 @@ The address is taken from the configuration, or given with --url.`,
 				}
 				base = "http://" + cfg.Metrics.Listen
 			}
-			raw, err := askStatus(cmd.Context(), base)
-			if err != nil {
+			v := &statusView{base: base, json: asJSON, again: watch, w: cmd.OutOrStdout()}
+			if err := v.show(cmd.Context()); err != nil {
 				return hinted{err, "is it running? its log is in: journalctl -u sealgate"}
 			}
-			if asJSON {
-				_, err := cmd.OutOrStdout().Write(raw)
-				return err
+			if watch {
+				return v.watch(cmd.Context())
 			}
-			var s telemetry.Stats
-			if err := json.Unmarshal(raw, &s); err != nil {
-				return fmt.Errorf("read status: %w", err)
-			}
-			printStatus(cmd.OutOrStdout(), &s, time.Now())
 			return nil
 		},
 	}
 	c.Flags().StringVarP(&path, "config", "c", defaultConfig, "configuration `file`")
 	c.Flags().StringVar(&base, "url", "", "`URL` of the gateway's metrics listener")
 	c.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	c.Flags().BoolVarP(&watch, "watch", "w", false, "ask again and again")
 	return c
+}
+
+// A statusView asks a gateway how it is and shows it.
+type statusView struct {
+	base  string
+	json  bool
+	again bool // it is asked again and again
+	w     io.Writer
+	shown bool             // something
+	last  *telemetry.Stats // what it answered last, for rates
+	then  time.Time
+}
+
+func (v *statusView) show(ctx context.Context) error {
+	raw, err := askStatus(ctx, v.base)
+	if err != nil {
+		return err
+	}
+	if v.json {
+		_, err := v.w.Write(raw)
+		return err
+	}
+	s := new(telemetry.Stats)
+	if err := json.Unmarshal(raw, s); err != nil {
+		return fmt.Errorf("read status: %w", err)
+	}
+	now := time.Now()
+	var page bytes.Buffer
+	printStatus(&page, s, now)
+	if v.last != nil {
+		printRates(&page, v.last, s, now.Sub(v.then))
+	}
+	v.last, v.then = s, now
+	return v.frame(page.Bytes())
+}
+
+// frame writes a page: in a watch on a terminal in the place of the one before,
+// as far as it fits.
+func (v *statusView) frame(page []byte) error {
+	f, ok := v.w.(*os.File)
+	switch {
+	case v.again && ok && term.IsTerminal(int(f.Fd())):
+		if _, rows, err := term.GetSize(int(f.Fd())); err == nil && rows > 1 {
+			lines := bytes.SplitAfter(page, []byte("\n"))
+			page = bytes.Join(lines[:min(len(lines), rows-1)], nil)
+		}
+		// Each line is cleared to its end, then what is below: without a flicker.
+		page = append([]byte("\x1b[H"), bytes.ReplaceAll(page, []byte("\n"), []byte("\x1b[K\n"))...)
+		page = append(page, "\x1b[J"...)
+		if !v.shown {
+			page = append([]byte("\x1b[2J"), page...)
+		}
+	case v.shown:
+		page = append([]byte("\n"), page...)
+	}
+	v.shown = true
+	if _, err := v.w.Write(page); err != nil {
+		return fmt.Errorf("write status: %w", err)
+	}
+	return nil
+}
+
+// watchEvery is how often a watch asks.
+const watchEvery = 2 * time.Second
+
+// watch shows a gateway until ctx ends. One that does not answer may be starting
+// again, so it is asked again.
+func (v *statusView) watch(ctx context.Context) error {
+	t := time.NewTicker(watchEvery)
+	defer t.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-t.C:
+		}
+		err := v.show(ctx)
+		if errors.Is(err, syscall.EPIPE) {
+			return nil // whoever read is gone
+		}
+		if err != nil && ctx.Err() == nil && !v.json {
+			if err := v.frame(fmt.Appendf(nil, "no answer since %s\n%v\n", v.then.Format(time.TimeOnly), err)); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// printRates says how much came and left between two answers.
+func printRates(w io.Writer, a, b *telemetry.Stats, d time.Duration) {
+	rate := func(a, b uint64) float64 {
+		if b < a { // it was started again in between
+			return 0
+		}
+		return float64(b-a) / d.Seconds()
+	}
+	fmt.Fprintf(w, "\nnow        %.1f messages/s in", rate(a.Ingress.Received, b.Ingress.Received))
+	for i := range b.Uplinks {
+		u := &b.Uplinks[i]
+		if i < len(a.Uplinks) && a.Uplinks[i].Name == u.Name {
+			fmt.Fprintf(w, ", %.1f/s acknowledged by %s", rate(a.Uplinks[i].Acknowledged, u.Acknowledged), printable(u.Name))
+		}
+	}
+	fmt.Fprintln(w)
 }
 
 func askStatus(ctx context.Context, base string) ([]byte, error) {
@@ -136,6 +243,10 @@ func printStatus(w io.Writer, s *telemetry.Stats, now time.Time) {
 		}
 		fmt.Fprintf(w, "%-22.22s %-12.12s %12d %7d %11d %10d\n", printable(u.Name), link, u.Acknowledged, u.Resent, u.Quarantined, u.InFlight)
 	}
+	printFlows(w, s, now)
+	if slices.ContainsFunc(s.Uplinks, func(u telemetry.Uplink) bool { return u.Subjects.All > 0 }) {
+		fmt.Fprintln(w)
+	}
 	for _, u := range s.Uplinks {
 		if u.Subjects.All > 0 {
 			fmt.Fprintf(w, "people     about %d this year over %s", u.Subjects.All, printable(u.Name))
@@ -144,6 +255,25 @@ func printStatus(w io.Writer, s *telemetry.Stats, now time.Time) {
 			}
 			fmt.Fprintln(w)
 		}
+	}
+}
+
+// mostFlows is how many rows of what leaves fit on a screen; the most harmful
+// and least protected come first.
+const mostFlows = 12
+
+// printFlows says what leaves, by the policy's routes.
+func printFlows(w io.Writer, s *telemetry.Stats, now time.Time) {
+	if len(s.Flows) == 0 {
+		return
+	}
+	fmt.Fprintf(w, "\n%-26s %-14s %-5s %-12s %12s %6s\n", "what leaves: route", "uplink", "grade", "", "messages", "last")
+	for i, f := range s.Flows {
+		if i == mostFlows {
+			fmt.Fprintf(w, "and %d rows more; --json has all\n", len(s.Flows)-i)
+			break
+		}
+		fmt.Fprintf(w, "%-26.26s %-14.14s %-5.5s %-12.12s %12d %6s\n", printable(f.Route), printable(f.Uplink), printable(f.Grade), printable(f.Outcome), f.Messages, since(f.Last, now))
 	}
 }
 
