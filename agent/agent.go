@@ -194,10 +194,11 @@ func (a *Agent) Reload() error {
 	if current := a.current(); a.keeps(current, rules, now) {
 		a.raise("reload-refused", "the new policy or recipients were refused; the rules in force stay", "run sealgate check, correct what it names, and reload")
 		refused = rules.failed
-		if rules.bundle <= current.bundle {
+		if rules.bundle <= current.bundle && !current.expired(now) {
 			return refused
 		}
-		// A revocation does not wait until the policy is mended.
+		// A revocation does not wait until the policy is mended, and neither does
+		// the end of the recipients' validity.
 		gen, rules = a.build(now, a.corridor.Generation().Policy)
 	}
 	if err := a.raiseFloor(rules); err != nil {
@@ -215,10 +216,10 @@ func (a *Agent) Reload() error {
 }
 
 // keeps says that the rules in force are better than new ones of which
-// something fell back: they have keys, or a policy of the site. Rules that
-// observe longer than they may are never better.
+// something fell back: they have keys that are still valid, or a policy of the
+// site. Rules that observe longer than they may are never better.
 func (a *Agent) keeps(current, rules rules, now time.Time) bool {
-	better := current.usable() && rules.failed != nil || current.policy.Source != "built-in" && rules.refused != nil
+	better := current.usable() && !current.expired(now) && rules.failed != nil || current.policy.Source != "built-in" && rules.refused != nil
 	return better && (current.mode != "observe" || a.cfg.ObservePermitted(now))
 }
 

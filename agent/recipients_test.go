@@ -181,3 +181,41 @@ func TestBlockedIsKept(t *testing.T) {
 		t.Errorf("%s: %v, %v", files[0], st.Mode(), err)
 	}
 }
+
+// TestRecipientsExpireWhileRunning: nothing is sealed to recipients that are no
+// longer valid, without a reload; newer ones end the waiting.
+func TestRecipientsExpireWhileRunning(t *testing.T) {
+	s := newSite(t, "")
+	r := newRing(t, s)
+	r.bundle.NotAfter = time.Now().Add(5 * time.Second).Truncate(time.Second)
+	r.sign(t)
+	a := s.start(t)
+	defer stop(t, a)
+	for end := time.Now().Add(20 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+		if st := a.Stats(); strings.Contains(fmt.Sprint(st.Alarms), "no-recipients") {
+			break
+		}
+		if time.Now().After(end) {
+			t.Fatal("not noticed")
+		}
+	}
+	conn, err := mqtt.DialPaho311(t.Context(), mqtt.Options{URL: "mqtt://" + a.BrokerAddr().String(), ClientID: "device"})
+	check(t, err)
+	defer conn.Close()
+	acked := make(chan mqtt.Ack, 1)
+	check(t, conn.Publish(&mqtt.Message{Topic: "a", Payload: []byte(`{"n":1}`), QoS: 1}, func(k mqtt.Ack) { acked <- k }))
+	for end := time.Now().Add(20 * time.Second); a.Stats().Held == 0; time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("not held")
+		}
+	}
+	r.bundle.NotAfter = time.Now().Add(time.Hour).Truncate(time.Second)
+	r.sign(t)
+	check(t, a.Reload())
+	select {
+	case k := <-acked:
+		check(t, k.Err)
+	case <-time.After(20 * time.Second):
+		t.Fatal("still held")
+	}
+}

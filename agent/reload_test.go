@@ -18,6 +18,8 @@ func TestKeeps(t *testing.T) {
 		builtIn = rules{mode: "enforce", noKey: noKey}
 	)
 	observe.policy.Source, sealing.policy.Source, builtIn.policy.Source = "file", "file", "built-in"
+	ended := sealing
+	ended.bundleEnds = time.Date(2026, 5, 31, 0, 0, 0, 0, time.UTC)
 	observing := observe
 	observing.noKey = nil
 	for name, tc := range map[string]struct {
@@ -28,6 +30,7 @@ func TestKeeps(t *testing.T) {
 		"new rules are fine":                    {sealing, rules{}, "", false},
 		"bad policy":                            {sealing, rules{failed: bad, refused: bad}, "", true},
 		"recipients gone":                       {sealing, rules{failed: noKey, noKey: noKey}, "", true},
+		"recipients expired":                    {ended, rules{failed: noKey, noKey: noKey}, "", false},
 		"observes without keys, bad policy":     {observe, rules{failed: bad, refused: bad, noKey: noKey}, "2026-12-31", true},
 		"observes without keys, new policy":     {observe, rules{failed: noKey, noKey: noKey}, "2026-12-31", false},
 		"the time is over, bad policy":          {observe, rules{failed: bad, refused: bad, noKey: noKey}, "2026-01-31", false},

@@ -230,28 +230,48 @@ func (a *Agent) startHTTP() error {
 	return nil
 }
 
-// startClock looks once a minute whether the time for observing is over.
+// startClock looks once a minute, and when the recipients end, whether the time
+// for observing or that of the recipients is over.
 func (a *Agent) startClock() {
 	stop, done := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(done)
-		tick := time.NewTicker(time.Minute)
-		defer tick.Stop()
 		over := a.cfg.ObserveExpired(time.Now())
 		for {
 			select {
-			case now := <-tick.C:
-				if !over && a.cfg.ObserveExpired(now) {
-					over = true
-					a.log.Warn("the time for observing is over; rules are built again")
-					if err := a.Reload(); err != nil {
-						a.log.Error("rules can't be built", "error", err)
-					}
-				}
+			case <-time.After(a.current().look(time.Now())):
 			case <-stop:
 				return
+			}
+			now := time.Now()
+			why := ""
+			if a.current().expired(now) {
+				why = "the recipients have expired"
+			}
+			if !over && a.cfg.ObserveExpired(now) {
+				over, why = true, "the time for observing is over"
+			}
+			if why == "" {
+				continue
+			}
+			a.log.Warn(why + "; rules are built again")
+			if err := a.Reload(); err != nil {
+				a.log.Error("rules can't be built", "error", err)
 			}
 		}
 	}()
 	a.lifecycle.add("clock", func(context.Context) error { close(stop); <-done; return nil })
+}
+
+// look is when the clock matters next, at the latest in a minute.
+func (r rules) look(now time.Time) time.Duration {
+	if left := r.bundleEnds.Sub(now); left > 0 && left < time.Minute {
+		return left
+	}
+	return time.Minute
+}
+
+// expired says that the recipients in force are no longer valid.
+func (r rules) expired(now time.Time) bool {
+	return r.usable() && !r.bundleEnds.IsZero() && !now.Before(r.bundleEnds)
 }
