@@ -15,6 +15,7 @@ import (
 	"github.com/sealgate/sealgate/agent/config"
 	"github.com/sealgate/sealgate/agent/mqtt"
 	"github.com/sealgate/sealgate/crypto"
+	"github.com/sealgate/sealgate/crypto/custody"
 )
 
 // saveKey makes a key pair as sealctl keys create does.
@@ -39,9 +40,9 @@ func (s *site) keeper(t *testing.T, state, machine string) *agent.Keeper {
 func TestBackupReplacesAGateway(t *testing.T) {
 	s := newSite(t, "")
 	safe := t.TempDir()
-	rescue, rescuePub := saveKey(t, safe, agent.RescueAudience)
+	rescue, rescuePub := saveKey(t, safe, custody.RescueAudience)
 	other, otherPub := saveKey(t, safe, "ops")
-	stranger, _ := saveKey(t, safe, agent.RescueAudience)
+	stranger, _ := saveKey(t, safe, custody.RescueAudience)
 	lost := s.keeper(t, "state", "m1")
 	if _, err := lost.Backup(t.Context(), nil); err == nil {
 		t.Error("a backup of nothing was made")

@@ -85,6 +85,11 @@ func Check(cfg *config.Config, now time.Time) (notes []string, err error) {
 		}
 		notes = append(notes, fmt.Sprintf("recipients version %d, valid until %s", b.Version, b.NotAfter.UTC().Format(time.DateOnly)))
 	}
+	for _, path := range cfg.Custody.Rescue {
+		if _, err := ReadRescue(path); err != nil {
+			errs = append(errs, err)
+		}
+	}
 	guard := cfg.PolicyGuard(now)
 	if cfg.Policy == "" {
 		notes = append(notes, "policy is not set: the built-in one is enforced")

@@ -12,10 +12,6 @@ import (
 	"github.com/sealgate/sealgate/crypto/custody"
 )
 
-// RescueAudience marks the public files of rescue keys, so that a recipient's
-// key is not taken for one.
-const RescueAudience = "custody-rescue"
-
 // maxPublicKey bounds the file of a public key.
 const maxPublicKey = 64 << 10
 
@@ -53,8 +49,8 @@ func ReadRescue(path string) (*crypto.Recipient, error) {
 	if err != nil {
 		return nil, err
 	}
-	if p.Audience != RescueAudience {
-		return nil, fmt.Errorf("%s is a key for %q and not a rescue key; make one: sealctl keys create %s", path, p.Audience, RescueAudience)
+	if p.Audience != custody.RescueAudience {
+		return nil, fmt.Errorf("%s is a key for %q and not a rescue key; make one: sealctl keys create %s", path, p.Audience, custody.RescueAudience)
 	}
 	return p.Key, nil
 }

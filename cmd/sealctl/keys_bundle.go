@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/sealgate/sealgate/crypto"
+	"github.com/sealgate/sealgate/crypto/custody"
 	"github.com/sealgate/sealgate/crypto/signed"
 	"github.com/sealgate/sealgate/internal/durable"
 )
@@ -99,6 +100,9 @@ func readRecipient(file string) (crypto.RecipientPublic, error) {
 	p, err := crypto.UnmarshalRecipient(raw)
 	if err != nil {
 		return p, fmt.Errorf("read public key %s: %w", file, err)
+	}
+	if p.Audience == custody.RescueAudience {
+		return p, fmt.Errorf("%s is a rescue key for gateways' own keys, and must not open what they send: give it to sealgate keys init --rescue", file)
 	}
 	return p, nil
 }

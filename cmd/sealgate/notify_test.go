@@ -81,6 +81,36 @@ metrics: {listen: "off"}
 	}
 }
 
+// TestNotifySealed: a gateway without its keys is up, because the local broker
+// is, and its status line says that nothing leaves.
+func TestNotifySealed(t *testing.T) {
+	m := newManager(t)
+	dir := t.TempDir()
+	path := filepath.Join(dir, "agent.yaml")
+	conf := `gateway: gw-1
+state: state
+ingress: {broker: {listeners: [{address: "127.0.0.1:0"}], anonymous: true}}
+uplinks: {city: {url: "mqtt://127.0.0.1:1"}}
+custody: {kind: tpm, tpm: {device: none}}
+metrics: {listen: "off"}
+`
+	if err := os.WriteFile(path, []byte(conf), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan int, 1)
+	go func() {
+		ended <- run(ctx, environment{args: []string{"run", "--config", path}, stdout: t.Output(), stderr: t.Output()})
+	}()
+	if got := m.next(5 * time.Second); !strings.HasPrefix(got, "READY=1\nSTATUS=nothing leaves: ") || !strings.Contains(got, "there is no TPM") {
+		t.Errorf("at the start: %q", got)
+	}
+	cancel()
+	if code := <-ended; code != exitFine {
+		t.Errorf("exit code %d", code)
+	}
+}
+
 // TestWatchdog: fed while the corridor moves, and not while it does not.
 func TestWatchdog(t *testing.T) {
 	m := newManager(t)

@@ -35,9 +35,14 @@ var marked = regexp.MustCompile("(?ms)^<!-- (run|file|append|output|demo|go) ?(\
 
 const readme = "../../README.md"
 
-func snippets(t *testing.T, kinds ...string) (found []snippet) {
+func snippets(t *testing.T, kinds ...string) []snippet {
 	t.Helper()
-	src, err := os.ReadFile(readme)
+	return snippetsOf(t, readme, kinds...)
+}
+
+func snippetsOf(t *testing.T, path string, kinds ...string) (found []snippet) {
+	t.Helper()
+	src, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -49,7 +54,7 @@ func snippets(t *testing.T, kinds ...string) (found []snippet) {
 		}
 	}
 	if len(found) == 0 {
-		t.Fatalf("README.md has no snippet marked %v", kinds)
+		t.Fatalf("%s has no snippet marked %v", path, kinds)
 	}
 	return found
 }
@@ -240,7 +245,7 @@ func (s *shell) run(t *testing.T, text string) {
 	if _, err := io.WriteString(s.in, text+"\necho '"+mark+"'\n"); err != nil {
 		t.Fatalf("%v: run\n%s", err, text)
 	}
-	e2e.Until(t, "a snippet of README.md", 30*time.Second, func() bool { return strings.Contains(s.printed(), mark) })
+	e2e.Until(t, "a snippet:\n"+text, 60*time.Second, func() bool { return strings.Contains(s.printed(), mark) })
 }
 
 func (s *shell) Write(p []byte) (int, error) {

@@ -47,6 +47,10 @@ var (
 	ErrOther = fmt.Errorf("%w: it is not the one of these keys", ErrCustody)
 )
 
+// RescueAudience marks the public files of rescue keys, so that neither is a
+// recipient's key taken for one, nor one of them for a recipient's.
+const RescueAudience = "custody-rescue"
+
 // Options says how to reach each custodian. Only those that a ring uses are
 // looked at.
 type Options struct {
