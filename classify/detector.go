@@ -43,7 +43,8 @@ type detector struct {
 	gate *gate
 
 	// find looks at one candidate. It must not keep c or its slices, must not
-	// allocate, and must run in time bounded by the run's length.
+	// allocate, and must run in time bounded by the run's length; what looks
+	// farther charges for it.
 	find func(c *candidate) (match, bool)
 	// group looks at several fields together (onGroup) and reports by itself.
 	group func(g *group)
@@ -139,10 +140,18 @@ type candidate struct {
 
 	near     senses // what the words before the run mean, once looked up
 	nearFrom int    // start that near was computed for, -1: not yet
+	cost     int    // what was charged and not yet counted
+	turns    int    // of the scanner's loops in this document: what tests hold to linear growth
 	dict     *dictionary
 	names    *names // the same, remembered
 	childAge int    // below it a person is a child
 }
+
+// charge notes that a detector looks at so many bytes beyond its run.
+func (c *candidate) charge(n int) { c.cost += n / chargeBytes }
+
+// chargeBytes is how many bytes cost as much as starting a detector.
+const chargeBytes = 64
 
 // run is the bytes of the run.
 func (c *candidate) run() []byte { return c.text[c.start:c.end] }

@@ -168,6 +168,7 @@ func (c *candidate) amidStreet() bool {
 	for k > 0 && t[k-1] != ' ' && t[k-1] != '\n' && t[k-1] != ',' && t[k-1] != ':' {
 		k--
 	}
+	c.turns += (i - k) / chargeBytes
 	return inStreet(t[k:i], streetParticle)
 }
 

@@ -77,6 +77,7 @@ func findClusterSecret(c *candidate) (match, bool) {
 	const around = 4096
 	t := c.text
 	low, high := max(0, c.start-around), min(len(t), c.end+around)
+	c.charge(high - low)
 	if i := bytes.LastIndex(t[low:c.start], []byte("\n---")); i >= 0 {
 		low += i + 4
 	}

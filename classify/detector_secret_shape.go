@@ -11,6 +11,7 @@ func findShapedToken(c *candidate) (match, bool) {
 	}
 	for i := c.start; i < c.end; {
 		if t[i] == '~' && i >= c.start+5 && t[i-1] == 'Q' && t[i-2]-'0' < 10 {
+			c.charge(512)
 			// Entra client secrets: three characters, a version, "Q~", 31 to 34 more.
 			from := i - 5
 			k := runOf(t[i+1:c.end], csDots|csTilde)
@@ -111,6 +112,7 @@ func findJWT(c *candidate) (match, bool) {
 		switch {
 		case t[i] == 'Z' && t[i+1] == 'X' && t[i+2] == 'l': // once more in base64
 			var outer [512]byte
+			c.charge(len(outer))
 			k := decode64(outer[:], t[i:c.end])
 			if k > 40 && jwtHeader(outer[:k]) > 0 {
 				end := i
@@ -120,6 +122,7 @@ func findJWT(c *candidate) (match, bool) {
 				return match{start: i, end: end, confidence: 90, why: WhyShape | WhyPrefix}, true
 			}
 		case t[i] == 'e' && (t[i+1] == 'y' || t[i+1] == 'w'):
+			c.charge(min(c.end-i, maxKeyBlock))
 			h := jwtHeader(t[i:c.end])
 			if h == 0 {
 				continue
@@ -144,10 +147,10 @@ func findJWT(c *candidate) (match, bool) {
 // of a token and a dot follows, or 0.
 func jwtHeader(t []byte) int {
 	n := 0
-	for n < len(t) && charsets[t[n]]&(csURL|csPad) != 0 {
+	for n < len(t) && n < maxKeyBlock && charsets[t[n]]&(csURL|csPad) != 0 {
 		n++
 	}
-	if n < 12 || n == len(t) && n < 300 || n < len(t) && t[n] != '.' {
+	if n < 12 || n == maxKeyBlock || n == len(t) && n < 300 || n < len(t) && t[n] != '.' {
 		return 0
 	}
 	var out [384]byte
@@ -218,6 +221,7 @@ func findPEM(c *candidate) (match, bool) {
 		}
 		end++
 	}
+	c.charge(end - body)
 	if n < 32 {
 		return match{}, false
 	}
@@ -233,6 +237,7 @@ func findPEM(c *candidate) (match, bool) {
 func findPuTTY(c *candidate) (match, bool) {
 	t := c.text[c.start:]
 	t = t[:min(len(t), maxKeyBlock)]
+	c.charge(len(t))
 	if i := bytes.Index(t, []byte("Private-Lines:")); i >= 0 {
 		end := len(t)
 		if j := bytes.Index(t[i:], []byte("Private-MAC:")); j >= 0 {

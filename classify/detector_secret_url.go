@@ -70,6 +70,7 @@ func findAuthorization(c *candidate) (match, bool) {
 		j++
 	}
 	v := t[i:j]
+	c.charge(len(v))
 	if bearer {
 		if len(v) >= 12 && !masked(v) && !placeholder(v) && (random(v) || isUUID(v)) {
 			return match{start: i, end: j, confidence: 85, why: WhyContext | WhyEntropy}, true
@@ -106,6 +107,7 @@ func isUserAndPassword(v []byte) bool {
 // of .netrc: "machine host login user password …".
 func findCommandLine(c *candidate) (match, bool) {
 	t := c.text[c.start:min(len(c.text), c.start+600)]
+	c.charge(len(t))
 	if bytes.HasPrefix(t, []byte("machine")) {
 		for i := len("machine"); i+10 < len(t) && t[i] != ';'; i++ {
 			if t[i-1] <= ' ' && t[i] == 'p' && bytes.HasPrefix(t[i:], []byte("password ")) {

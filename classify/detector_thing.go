@@ -88,7 +88,7 @@ func findIEEEAddress(c *candidate) (match, bool) {
 
 // findDeviceURN reads a device's URN (RFC 9039): urn:dev:mac:0024befffe804ff1.
 func findDeviceURN(c *candidate) (match, bool) {
-	n := count(c.run())
+	n := count(c.text[c.start:min(c.end, c.start+128)])
 	if n.digits < 2 || c.end-c.start < len("urn:dev:")+6 {
 		return match{}, false
 	}

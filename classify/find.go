@@ -92,6 +92,7 @@ func (s *Scratch) begin(c *Classifier, d *payload.Document) {
 	s.pairs, s.grouped = s.pairs[:0], s.grouped[:0]
 	s.mem.begin(c)
 	s.work, s.maxWork = 0, maxWork+maxWorkPerByte*len(d.Raw)
+	s.nearby.turns = 0
 	s.cand = candidate{dict: c.dict, names: &s.mem.names, childAge: c.limits.ChildAge}
 	n := len(d.Fields)
 	s.paths, s.siblings, s.label, s.labels = grown(s.paths, n), grown(s.siblings, n), grown(s.label, n), false

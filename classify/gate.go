@@ -178,6 +178,7 @@ func (l *list) of(r shape) uint64 {
 // in one piece.
 func (s *Scratch) tryRun(c *candidate, ls lists, r shape, groups uint64, plain bool, from, to int) bool {
 	hit := false
+	c.turns += len(ls)
 	for i := range ls {
 		l := &ls[i]
 		ids := l.of(r)

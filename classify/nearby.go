@@ -10,6 +10,7 @@ type nearby struct {
 	cur      uint32                // the word looked for last
 	at       int                   // up to where the text was read
 	line     bool                  // a line ended since the last word
+	turns    int                   // words read in this document, long ones several times
 	gate     uint32                // the last word that may open a gate, plus 1
 	one, two onset                 // the last word, the last two, where they may begin a phrase in one with the next
 	// No word near what begins between these opens a gate.

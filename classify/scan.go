@@ -84,6 +84,7 @@ func (s *Scratch) literalAt(t []byte, i int) bool {
 // interest; m is the union of its bytes' classes.
 func (s *Scratch) word(c *candidate, from, to int, m uint8) {
 	t, p := c.text, s.plan
+	c.turns++
 	if m&isColon != 0 {
 		for i := from; i+2 < to; i++ {
 			if t[i] == ':' && t[i+1] == '/' && t[i+2] == '/' {
@@ -320,6 +321,7 @@ func (s *Scratch) startFrom(c *candidate, id DetectorID, from, to int) (match, b
 		return match{}, false
 	}
 	m, ok := d.find(c)
+	s.work, c.cost = s.work+c.cost, 0
 	if !ok || m.confidence < minConfidence {
 		return match{}, false
 	}

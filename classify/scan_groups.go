@@ -50,6 +50,7 @@ func (s *Scratch) digitGroups(c *candidate, i, j int) int {
 		way = way<<4 | min(uint64(size), 15)
 		ends[groups], sizes[groups], written[groups] = j, n, way
 		groups++
+		c.turns++
 		if closed {
 			if groups == 1 {
 				closed = !s.single(c, i, j)
@@ -290,6 +291,7 @@ func (s *Scratch) wordsFrom(c *candidate, from, start, i, j int, r shape) bool {
 	for k := j; n < len(ends) && k-from <= maxWords; {
 		ends[n], shapes[n], written[n] = k, all, way
 		n++
+		c.turns++
 		if k+1 >= len(t) || !joins(t[k]) || byteClass[t[k+1]]&isAlnum == 0 {
 			break
 		}
