@@ -70,7 +70,7 @@ func TestExposition(t *testing.T) {
 	m := New(Build{Version: "1.2.3", Revision: "abc", GoVersion: "go1", SupportEnd: time.Unix(1_800_000_000, 0)}, sampleStats)
 	m.Observe(&corridor.Event{
 		Mode: policy.Observe, Grade: classify.L4, Outcome: protect.OutcomePassed, WouldBe: protect.OutcomeSealed,
-		Classes: classify.ClassSet(0).With(classify.Classes()[1].ID), InBytes: 100, Actions: protect.Counts{0: 2, 5: 1}, Unreadable: true, Guard: true,
+		Classes: classify.ClassSet(0).With(classify.Classes()[1].ID), InBytes: 100, Actions: protect.Counts{1: 2, 6: 1}, Unreadable: true, Guard: true,
 		Judge: 3 * time.Microsecond, Protect: 4 * time.Microsecond, Commit: time.Millisecond, Queue: time.Microsecond,
 	})
 	_, body := get(t, serve(t, m, sampleStats)+"/metrics")

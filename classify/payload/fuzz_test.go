@@ -92,7 +92,7 @@ func FuzzEdit(f *testing.F) {
 		var es []Edit
 		for ; len(program) >= 5 && len(es) < 20; program = program[5:] {
 			es = append(es, Edit{
-				Field: int32(program[0]), Kind: EditKind(program[1]%5 + 1),
+				Field: int32(program[0]), Kind: EditKind(program[1]%6 + 1),
 				Start: uint32(program[2]), End: uint32(program[2]) + uint32(program[3]%16),
 				WholeText: program[4]&0x80 != 0, Value: []byte(values[program[4]&0x7F%5]),
 			})

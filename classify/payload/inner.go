@@ -271,7 +271,9 @@ func (d *Document) wrap(in *inner, self int32) {
 	case KindBinary:
 		f.Kind, f.Text = KindBinary, Span{}
 		f.Flags &^= TextArena
-		f.Accepts &^= 1 << EditString
+		if f.Accepts.Has(EditString) {
+			f.Accepts = f.Accepts&^(1<<EditString) | root.Accepts
+		}
 		return
 	case KindLines:
 		f.Kind = KindArray
@@ -537,7 +539,7 @@ func (d *Document) foldInner(edits []Edit) ([]Edit, error) {
 	var out []Edit
 	for len(edits) > 0 {
 		in := d.innerOf(edits[0].Field)
-		if in == nil || edits[0].Field == in.field && edits[0].Kind != EditString {
+		if in == nil || edits[0].Field == in.field && edits[0].Kind != EditString && edits[0].Kind != EditStrip {
 			out, edits = append(out, edits[0]), edits[1:]
 			continue
 		}

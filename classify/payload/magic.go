@@ -3,11 +3,10 @@ package payload
 import (
 	"bytes"
 	"encoding/binary"
-	"errors"
 )
 
 // opaqueFormat is a binary payload that is known by its magic number. It is one
-// field without text, and accepts no edit.
+// field without text; of pictures metadata can be left out.
 //
 // Images and videos that say where they end are walked to there, so that nothing
 // hides behind it; the contents of model files are not looked at.
@@ -32,6 +31,7 @@ var mediaNames = [...]string{
 	MediaHDF5:        "hdf5",
 	MediaNumPy:       "numpy",
 	MediaPickle:      "pickle",
+	MediaONNX:        "onnx",
 }
 
 // recognize tells a medium by its magic number.
@@ -79,8 +79,12 @@ func (opaqueFormat) Parse(d *Document, lim Limits) Reason {
 		end, ok = jpegEnd(d.Raw)
 	case MediaPNG:
 		end, ok = pngEnd(d.Raw)
+	case MediaGIF:
+		end, ok = gifEnd(d.Raw)
 	case MediaWebP, MediaWAV:
-		end, ok = riffEnd(d.Raw)
+		if end, ok = riffEnd(d.Raw); ok && media == MediaWebP {
+			ok = chunksFit(d.Raw[:end])
+		}
 	case MediaHEIF, MediaMP4:
 		end, ok = boxesEnd(d.Raw)
 	}
@@ -94,11 +98,10 @@ func (opaqueFormat) Parse(d *Document, lim Limits) Reason {
 	d.Fields = append(d.Fields, Field{
 		Parent: -1, Raw: Span{0, uint32(end)}, PathHash: rootHash, Kind: KindBinary,
 	})
+	if media.canStrip() {
+		d.Fields[d.Root].Accepts = 1 << EditStrip
+	}
 	return ReasonNone
-}
-
-func (opaqueFormat) Append(dst []byte, _ *Document, _ []Edit) ([]byte, error) {
-	return nil, errors.New("edit binary: no edit is accepted")
 }
 
 // jpegEnd returns the place behind the end-of-image marker (ITU-T T.81, annex

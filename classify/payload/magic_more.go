@@ -49,6 +49,10 @@ func recognizeMore(b []byte) Media {
 				return MediaWAV
 			}
 		}
+	case 0x08, 0x12, 0x3A, 0x42: // ir_version, producer_name, graph, opset_import
+		if isONNX(b) {
+			return MediaONNX
+		}
 	case 'O':
 		if string(b[:4]) == "OggS" && !isText(b) {
 			return MediaOgg

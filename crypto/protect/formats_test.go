@@ -23,6 +23,9 @@ var formatCases = []struct{ name, topic, raw, classes, format, want string }{
 	{"a string of json", "cam/1", `{"v":"{\"plate\":\"B-AB 1234\",\"n\":7}"}`, "id.vehicle_plate: remove", "json", `{"v":"{\"n\":7}"}`},
 	{"base64 of text", "cam/1", `{"v":"` + b64("write to mara@example.org soon") + `"}`, "contact.email: {mask: {keep: 0}}", "json", `{"v":"` + b64("write to **************** soon") + `"}`},
 	{"encrypted in base64", "cam/1", `{"v":"` + b64(`{"plate":"B-AB 1234","n":7}`) + `"}`, "id.vehicle_plate: encrypt", "json", ""},
+	{"jpeg", "cam/1", "\xff\xd8\xff\xe1\x00\x08GPS 52" + jpegScan, "media.image: strip", "jpeg", "\xff\xd8" + jpegScan},
+	{"jpeg in base64", "cam/1", `{"picture":"` + b64("\xff\xd8\xff\xe1\x00\x08GPS 52"+jpegScan) + `"}`, "media.image: strip", "json", `{"picture":"` + b64("\xff\xd8"+jpegScan) + `"}`},
+	{"png not stripped", "cam/1", "\x89PNG\r\n\x1a\n\x00\x00\x00\x00IENDcrc.", "media.image: seal", "png", ""},
 	{"csv masked", "gps/1", "driver_name,plate,speed\nMara Beispiel,B-AB 1234,50\nJo Muster,B-CD 5678,60\n", "person.name: {mask: {keep: 0}}, id.vehicle_plate: {mask: {keep: 2}}", "csv",
 		"driver_name,plate,speed\n*************,*******34,50\n*********,*******78,60\n"},
 	{"csv generalized", "gps/1", "lat;lon;v\n52.516275;13.377704;1\n", "location.precise: {generalize: {decimals: 2}}", "csv", "lat;lon;v\n52.51;13.37;1\n"},
@@ -43,6 +46,9 @@ var formatCases = []struct{ name, topic, raw, classes, format, want string }{
 	{"xml removed", "onvif/1", `<ANPR><licensePlate>B-AB 1234</licensePlate><n>5</n></ANPR>`, "id.vehicle_plate: remove", "xml", `<ANPR><n>5</n></ANPR>`},
 	{"xml encrypted", "onvif/1", `<ANPR><licensePlate>B-AB 1234</licensePlate><n>5</n></ANPR>`, "id.vehicle_plate: encrypt", "xml", ""},
 }
+
+// jpegScan is the rest of a JPEG without a picture.
+const jpegScan = "\xff\xda\x00\x03cd\xff\x00e\xff\xd9"
 
 func b64(s string) string { return base64.StdEncoding.EncodeToString([]byte(s)) }
 

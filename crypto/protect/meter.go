@@ -10,11 +10,11 @@ import (
 
 // fieldActions are what can be done to a field or a topic level, beside letting
 // it pass: a closed set, weakest first.
-var fieldActions = [...]string{"mask", "truncate", "generalize", "pseudonymize", "remove", "encrypt"}
+var fieldActions = [...]string{"strip", "mask", "truncate", "generalize", "pseudonymize", "remove", "encrypt"}
 
 const (
-	removed   = uint8(4) // in fieldActions
-	encrypted = uint8(5)
+	removed   = uint8(5) // in fieldActions
+	encrypted = uint8(6)
 )
 
 // FieldActions names the elements of Counts.

@@ -34,8 +34,8 @@ func TestCounts(t *testing.T) {
 		want Counts
 	}{
 		{`{"a":1}`, Counts{}},
-		{`{"v":"W12345"}`, Counts{0: 1}},
-		{`{"v":"W12345","n":"Jane Doe","h":1}`, Counts{0: 1, removed: 1, encrypted: 1}},
+		{`{"v":"W12345"}`, Counts{1: 1}},
+		{`{"v":"W12345","n":"Jane Doe","h":1}`, Counts{1: 1, removed: 1, encrypted: 1}},
 		{`{"v":[1]}`, Counts{encrypted: 1}}, // a mask that does not fit: encrypted instead
 		{`{"v":"W12345","h":`, Counts{}},    // sealed whole
 	} {

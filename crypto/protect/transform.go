@@ -50,7 +50,7 @@ type apply func(dst []byte, v value) (out []byte, kind payload.EditKind, ok bool
 
 // Transforms returns every action, weakest first.
 func Transforms() []Transform {
-	return []Transform{pass(), mask(), truncate(), generalize(), pseudonymize(), remove(), encrypt(), seal(), block()}
+	return []Transform{pass(), strip(), mask(), truncate(), generalize(), pseudonymize(), remove(), encrypt(), seal(), block()}
 }
 
 // Specs returns the specifications of all actions: the vocabulary of a policy.
