@@ -1,6 +1,11 @@
 package envelope
 
-import "testing"
+import (
+	"fmt"
+	"testing"
+
+	"github.com/sealgate/sealgate/crypto"
+)
 
 func BenchmarkHeader(b *testing.B) {
 	p := newParties(b)
@@ -55,6 +60,29 @@ func BenchmarkNewKey(b *testing.B) {
 		p.sealer.Rotate()
 		if _, err := p.sealer.Lease(1, 0); err != nil {
 			b.Fatal(err)
+		}
+	}
+}
+
+// BenchmarkNewKeyFor is what a recipient costs, once for each data key: key, wraps,
+// commitment and signature, by number and kind.
+func BenchmarkNewKeyFor(b *testing.B) {
+	for _, kem := range crypto.KEMs() {
+		for _, n := range []int{1, 2, 4, 8} {
+			b.Run(fmt.Sprintf("%s/%d", kem, n), func(b *testing.B) {
+				o := SealerOptions{Gateway: "gw-1", Signer: must(crypto.GenerateSigner()), Boot: 1}
+				for range n {
+					o.Recipients = append(o.Recipients, Recipient{Recipient: must(crypto.GenerateRecipientKey(kem)).Recipient()})
+				}
+				s := must(NewSealer(o))
+				b.ReportAllocs()
+				for b.Loop() {
+					s.Rotate()
+					if _, err := s.Lease(1, 0); err != nil {
+						b.Fatal(err)
+					}
+				}
+			})
 		}
 	}
 }

@@ -138,3 +138,27 @@ func FuzzState(f *testing.F) {
 		}
 	})
 }
+
+// FuzzEdited: a sealed message of which any stretch is replaced by anything is
+// refused, but for white space where the format does not care.
+func FuzzEdited(f *testing.F) {
+	set := loadVectors(f)
+	strict := set.opener(f, OpenerOptions{Mode: Archive})
+	known := map[string]bool{}
+	for i, v := range set.Vectors {
+		known[string(v.Message)] = true
+		f.Add(i, 0, 1, []byte{0x20})
+		f.Add(i, len(v.Message)-1, 1, []byte{})
+		f.Add(i, len(v.Message), 0, []byte(" "))
+		f.Add(i, len(v.Message)/2, 2, []byte("AA"))
+	}
+	f.Fuzz(func(t *testing.T, which, at, drop int, insert []byte) {
+		msg := []byte(set.Vectors[uint(which)%uint(len(set.Vectors))].Message)
+		from := int(uint(at) % uint(len(msg)+1))
+		to := from + int(uint(drop)%uint(len(msg)-from+1))
+		edited := append(append(append([]byte{}, msg[:from]...), insert...), msg[to:]...)
+		if _, err := strict.Open(set.Topic, edited); err == nil && !known[string(edited)] && !sameButSpace(known, edited) {
+			t.Errorf("bytes %d to %d of message %d replaced by %q: opened", from, to, which, insert)
+		}
+	})
+}

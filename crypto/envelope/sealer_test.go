@@ -1,6 +1,7 @@
 package envelope
 
 import (
+	"bytes"
 	"errors"
 	"sync"
 	"sync/atomic"
@@ -222,5 +223,30 @@ func TestPadding(t *testing.T) {
 		if got := padme(n); got != want {
 			t.Errorf("padme(%d) = %d, want %d", n, got, want)
 		}
+	}
+}
+
+// TestLengthsSayNothing: what leaves is as long for one value as for another of
+// about its length: "true" and "false", a short name and a longer one, a number
+// of three digits and one of six.
+func TestLengthsSayNothing(t *testing.T) {
+	p := newParties(t)
+	for name, sizes := range map[string][2]int{"up to 32 bytes": {1, 32}, "to 64": {33, 64}, "to 128": {65, 128}} {
+		lengths := map[int]bool{}
+		for n := sizes[0]; n <= sizes[1]; n++ {
+			value := bytes.Repeat([]byte("7"), n)
+			lengths[len(p.document(testStamp(), `{"a":null}`, []FieldCipher{{Pointer: "/a", Plaintext: value}}))] = true
+		}
+		if len(lengths) != 1 {
+			t.Errorf("fields of %s make documents of %d lengths", name, len(lengths))
+		}
+	}
+	lengths := map[int]bool{}
+	for n := range 1001 {
+		lengths[len(p.message(testStamp(), string(make([]byte, n)), EncodingCOSE))] = true
+	}
+	// Padmé leaks O(log log n) bits: of a thousand lengths few are told apart.
+	if len(lengths) > 60 {
+		t.Errorf("messages of up to 1,000 bytes have %d lengths", len(lengths))
 	}
 }
