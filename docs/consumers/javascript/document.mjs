@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: MIT-0
-// Strict JSON with the place of every value, so that a document is given back byte for byte.
+// Documents with encrypted fields: strict JSON with the place of every value, so that one is given back byte for byte.
+import { cbor, decode, decrypt, need, parseHeader, sha, unb64, uncbor } from "./format.mjs";
+
 const TOKEN = /[ \t\r\n]*("[^"\\]*(?:\\.[^"\\]*)*"|[{}[\],:]|[^ \t\r\n{}[\],:"]+)/y;
 
 // places returns, by JSON Pointer, the start, end, first token and the ends of what is inside of each value of the
@@ -62,4 +64,43 @@ export function restore(text, spans, cut, end, values) {
   }
   places(out + text.slice(at));
   return out + text.slice(at);
+}
+
+// openDocument returns a document with encrypted fields, of which the trailer is value, as it was before protection.
+export async function openDocument(opener, text, spans, value) {
+  const parts = value.split(".");
+  const header = unb64(parts[1]);
+  const h = parseHeader(header, true);
+  need(parts.length === h.fields.length + 5);
+  const [tags, signature] = parts.slice(-2).map(unb64);
+  need(tags.length === 28 * h.kids.length && [0, 64].includes(signature.length));
+  const grants = await opener.grantsOf(h, uncbor(unb64(parts[2]), Array, 0, 16));
+  // What is hashed are the bytes as received: everything in front of the value, and the value up to there.
+  const { start, end } = spans.get("/_sg");
+  const front = text.slice(0, start + 1);
+  const unsigned = value.slice(0, value.length - parts.at(-1).length);
+  const key = text.slice(0, start).match(/^([^]*)"_sg"[ \t\r\n]*:[ \t\r\n]*$/);
+  let whole = key && text.slice(start, end) === `"${value}"` && /^[ \t\r\n]*\}[ \t\r\n]*$/.test(text.slice(end));
+  const aad = cbor(["sg1/doc", header, sha(front + unsigned.slice(0, -parts.at(-2).length - 1))]);
+  try {
+    grants.forEach((g, i) => whole && g.dek && decrypt(g, tags.subarray(28 * i, 28 * i + 28), aad));
+  } catch {
+    whole = false;
+  }
+  const origin = whole ? opener.origin(grants[0], front + unsigned, signature) : null;
+  const values = h.fields.map(([pointer, index], i) => {
+    const blob = unb64(parts[3 + i]);
+    const size = blob.length - 28;
+    need(size >= 32 && (size & (size - 1)) === 0);
+    if (!grants[index].dek) return [pointer, null];
+    const plain = decode.decode(decrypt(grants[index], blob, cbor(["sg1/field", header, pointer]))).replace(/ +$/, "");
+    places(plain);
+    return [pointer, plain];
+  });
+  need(whole, "reserialized");
+  const before = key[1].replace(/[ \t\r\n]+$/, "");
+  const cut = before.endsWith(",") ? before.length - 1 : key[1].length;
+  const payload = Buffer.from(restore(text, spans, cut, end, values));
+  const fields = Object.fromEntries(values.map(([pointer, plain]) => [pointer, plain !== null]));
+  return { ...h.facts, payload, topic: h.facts.published_topic, protection: "fields", origin, fields };
 }

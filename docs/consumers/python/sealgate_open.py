@@ -1,73 +1,13 @@
 # SPDX-License-Identifier: MIT-0
 """Opens what Sealgate gateways send, as docs/formats-envelope.md says, in archive mode: replay is unchecked."""
-import base64, hashlib, hmac, json, re
-from cbor2 import dumps, loads
+import hmac, json
+from cbor2 import dumps
 from cryptography.exceptions import InvalidSignature, InvalidTag
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM, ChaCha20Poly1305
-from sealgate_document import SPACE, places, restore
+from sealgate_document import open_document, places
+from sealgate_format import AEADS, Refused, decrypt, need, parse_grant, parse_header, sha, unb64, uncbor
 
-AEADS, LIMIT, MALFORMED = {3: AESGCM, 24: ChaCha20Poly1305}, 16 << 20, (ValueError, LookupError, TypeError, AttributeError, RecursionError, EOFError, OverflowError)
-
-
-class Refused(Exception):
-    """A message that must not be used. Its text is the reason, a word that is safe to log."""
-
-
-def need(ok, reason="malformed"):
-    if not ok:
-        raise Refused(reason)
-
-
-def sha(raw):
-    return hashlib.sha256(raw).digest()
-
-
-def decrypt(g, blob, aad):
-    try:
-        return AEADS[g["alg"]](g["dek"]).decrypt(blob[:12], blob[12:], aad)
-    except InvalidTag:
-        raise Refused("bad_tag") from None
-
-
-def unb64(text):
-    """Base64url, canonical and without padding."""
-    need(re.fullmatch("[A-Za-z0-9_-]*", text))
-    raw = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
-    need(base64.urlsafe_b64encode(raw).rstrip(b"=") == text.encode())
-    return raw
-
-
-def uncbor(raw, kind, least, most):
-    """An array or map of so many items in CBOR, encoded in the one way that is allowed."""
-    value = loads(raw)
-    need(type(value) is kind and least <= len(value) <= most and dumps(value, canonical=True) == raw)
-    return value
-
-
-def parse_header(raw, document):
-    h = uncbor(raw, dict, 7, 64)
-    (boot, stream, seq), claims, fields, kids = h[-70003], h[15], h.get(-70005, []), [h[4]] + h.get(-70006, [])
-    need(len(raw) <= 1 << 18 and 2 not in h and list(claims) == [1, 6, 7] and len(claims[7]) == 16 and len(stream) == 3)
-    need((-70005 in h) == document and len(fields) <= 1024 and len(set(kids)) == len(kids) <= (16 if document else 1))
-    need(not document or {key for _, key in fields} == set(range(len(kids))) and all(re.fullmatch("(/([^~/]|~[01])*)+", p) for p, _ in fields))
-    paths = [tuple(t.replace("~1", "/").replace("~0", "~") for t in p[1:].split("/")) for p, _ in fields]
-    inner = {p[:i] for p in paths for i in range(len(p))}
-    need(len(set(paths)) == len(paths) and not inner & set(paths) and all(p[0] != "_sg" for p in paths))
-    facts = dict(gateway=claims[1], issued_at=claims[6], message_id=claims[7], grade=h[-70001], policy_version=h[-70002],
-                 boot=boot, stream=stream, seq=seq, published_topic=h[-70004], content_type=h.get(3))
-    return facts, h[1], kids, fields, paths
-
-
-def parse_grant(raw):
-    need(raw[:1] == b"\xd2" and len(raw) <= 1 << 18)
-    protected, unprotected, payload, signature = uncbor(raw[1:], list, 4, 4)
-    head = uncbor(protected, dict, 3, 3)
-    version, alg, boot, _, commitment, wraps = uncbor(payload, list, 6, 6)
-    rids, claims = [rid for rid, _ in wraps], head[15]
-    need(head[1] == -19 and unprotected == {} and list(claims) == [1, 4, 6] and version == 1 and rids == sorted(set(rids)))
-    return dict(raw=raw, kid=sha(payload), gateway=claims[1], exp=claims[4], signer=head[4], alg=alg, boot=boot, commitment=commitment,
-                wraps=wraps, signature=signature, signed=dumps(["Signature1", protected, b"sg1/grant", payload]))
+LIMIT, MALFORMED = 16 << 20, (ValueError, LookupError, TypeError, AttributeError, RecursionError, EOFError, OverflowError)
 
 
 class Opener:
@@ -173,36 +113,4 @@ class Opener:
             return self.open_sealed(inner)
         need(value.startswith("1."), "algorithm")
         need(not self.sealed, "downgrade")
-        return self.open_document(text, spans, value)
-
-    def open_document(self, text, spans, value):
-        _, header, inline, *ciphers, tags, signature = value.split(".")
-        unsigned, header, signature = value[: len(value) - len(signature)], unb64(header), unb64(signature)
-        untagged, tags = unsigned[: -len(tags) - 1], unb64(tags)
-        facts, alg, kids, fields, paths = parse_header(header, True)
-        need(len(ciphers) == len(fields) and len(tags) == 28 * len(kids) and len(signature) in (0, 64))
-        grants = self.grants_of(facts, alg, kids, uncbor(unb64(inline), list, 0, 16))
-        # What is hashed are the bytes as received: everything in front of the value, and the value up to there.
-        start, end = spans[("_sg",)][:2]
-        front, key = text[: start + 1], text[:start].rstrip(SPACE)[:-1].rstrip(SPACE)
-        whole = key.endswith('"_sg"') and text[start:end] == '"' + value + '"' and not text[end:].strip(SPACE + "}")
-        aad, origin = dumps(["sg1/doc", header, sha((front + untagged).encode())]), None
-        try:
-            whole and [decrypt(g, tags[28 * i : 28 * i + 28], aad) for i, g in enumerate(grants) if g["dek"]]
-        except Refused:
-            whole = False
-        if whole:
-            origin = self.origin(grants[0], (front + unsigned).encode(), signature)
-        values, opened = [], {}
-        for (pointer, key_index), path, cipher in zip(fields, paths, ciphers):
-            g, blob = grants[key_index], unb64(cipher)
-            need(len(blob) >= 60 and (len(blob) - 28).bit_count() == 1)
-            plain = decrypt(g, blob, dumps(["sg1/field", header, pointer])).decode().rstrip(" ") if g["dek"] else None
-            plain is None or places(plain)
-            values.append((path, plain))
-            opened[pointer] = plain is not None
-        need(whole, "reserialized")
-        before = key[:-5].rstrip(SPACE)
-        cut = len(before) - 1 if before.endswith(",") else len(key) - 5
-        payload = restore(text, spans, cut, end, values).encode()
-        return dict(facts, payload=payload, topic=facts["published_topic"], protection="fields", origin=origin, fields=opened)
+        return open_document(self, text, spans, value)
