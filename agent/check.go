@@ -129,8 +129,13 @@ func Check(cfg *config.Config, now time.Time) (notes []string, err error) {
 		}
 	}
 	for i := range cfg.Uplinks {
-		if _, err := a.uplink(&cfg.Uplinks[i]); err != nil {
+		u, err := a.uplink(&cfg.Uplinks[i])
+		if err != nil {
 			errs = append(errs, err)
+			continue
+		}
+		if m, ok := u.Map("spBv1.0/group/NDATA/node"); ok && m.Prefix != "" {
+			notes = append(notes, "uplink "+u.Name+": Sparkplug B topics get a prefix, and hosts won't find them: if there are any, put {pattern: \"spBv1.0/#\"} before the other topics")
 		}
 	}
 	return notes, errors.Join(errs...)

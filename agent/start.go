@@ -124,7 +124,7 @@ func (a *Agent) startCorridor(gen *corridor.Generation) (err error) {
 		Spool: a.spool, Uplinks: uplinks, Generation: gen, State: a.state,
 		Lanes: a.lastLanes(), OnLanes: a.noteLanes,
 		Volume:  a.volumes.of,
-		Observe: a.observe, Keep: kept.keep, Logger: a.log,
+		Rebirth: a.askRebirth, Observe: a.observe, Keep: kept.keep, Logger: a.log,
 	})
 	if err != nil {
 		return err

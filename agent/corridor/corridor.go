@@ -54,15 +54,18 @@ type Options struct {
 	Spool      *spool.Spool
 	Uplinks    []Uplink // in the order of the policy vocabulary's uplinks
 	Generation *Generation
-	State      *classify.State                    // outlives generations
-	Workers    int                                // shards; default GOMAXPROCS
-	Budget     int64                              // bytes of payload in flight before the log; default 16 MiB
-	Lanes      policy.Lanes                       // that the spool's logs were last written by; nil: not known, taken to be the generation's
-	OnLanes    func(policy.Lanes)                 // called from the committer when the logs are written by others from then on: for Lanes of the next start
-	Volume     func(uplink int) *classify.Volume  // counts of whom data leaves; nil: nobody does
-	Observe    func(*Event)                       // called from the committer for each message and uplink; must not block or keep the Event
-	Keep       func(id [16]byte, envelope []byte) // called with what is kept of a blocked message; must not block; may be nil
-	Logger     *slog.Logger                       // required
+	State      *classify.State                   // outlives generations
+	Workers    int                               // shards; default GOMAXPROCS
+	Budget     int64                             // bytes of payload in flight before the log; default 16 MiB
+	Lanes      policy.Lanes                      // that the spool's logs were last written by; nil: not known, taken to be the generation's
+	OnLanes    func(policy.Lanes)                // called from the committer when the logs are written by others from then on: for Lanes of the next start
+	Volume     func(uplink int) *classify.Volume // counts of whom data leaves; nil: nobody does
+	// Rebirth asks an edge node of Sparkplug B for its birth certificate; must not
+	// block. nil: nobody can.
+	Rebirth func(group, node string)
+	Observe func(*Event)                       // called from the committer for each message and uplink; must not block or keep the Event
+	Keep    func(id [16]byte, envelope []byte) // called with what is kept of a blocked message; must not block; may be nil
+	Logger  *slog.Logger                       // required
 }
 
 // Corridor is the running pipeline. It is an mqtt.Sink.
@@ -72,6 +75,8 @@ type Corridor struct {
 	swapped chan struct{} // replaced at each swap; closed to wake who waits for a key
 	genMu   sync.Mutex    // guards swapped
 
+	births  policy.Births // of edge nodes; outlives generations
+	rebirth rebirths
 	budget  budget
 	shards  []*shard
 	commits chan *batchItem

@@ -22,6 +22,9 @@ import (
 func lanes(order string, priorities ...string) string {
 	src := "schema: sealgate/policy/v1\nversion: 1\nprofile: generic\nrecipients: [ops]\nroutes:\n"
 	for i, p := range priorities {
+		if order != "topic" {
+			p = priorities[0] // those of edge nodes share a lane
+		}
 		src += fmt.Sprintf("  - {name: r%d, topics: [line/%d], priority: %s, order_by: %s}\n", i, i, p, order)
 	}
 	return src + "  - {name: rest, topics: ['#']}\n"

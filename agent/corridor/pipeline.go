@@ -118,6 +118,7 @@ func (s *shard) process(j *job) *batchItem {
 		Retain:  j.msg.Retain,
 		Now:     int64(start.Sub(processStart)),
 		Subject: s.subject(j),
+		Births:  &s.c.births,
 	})
 	judged := time.Now()
 
@@ -149,6 +150,7 @@ func (s *shard) process(j *job) *batchItem {
 			s.count(j, &verdict, decision.Uplink)
 		}
 	}
+	s.c.askRebirth(j.msg.Topic, &verdict, item.events)
 	item.ready = time.Now()
 	return item
 }

@@ -57,6 +57,7 @@ func (p *Policy) Judge(s *Scratch, st *classify.State, r *Route, in Input) (v Ve
 	d := &s.document
 	s.reset()
 	unreadable := payload.Parse(d, in.Topic, in.Payload, payload.Limits{})
+	named := in.Births == nil || unreadable != payload.ReasonNone || in.Births.apply(d)
 	known := p.declare(s, r, d)
 	p.detect(s, d, in)
 	found := p.classifier.Find(&s.find, st, d, classify.Context{Now: in.Now, Subject: in.Subject, Declared: s.declared})
@@ -72,6 +73,9 @@ func (p *Policy) Judge(s *Scratch, st *classify.State, r *Route, in Input) (v Ve
 		floor, reason = max(MessageSeal, r.rules.unreadable), v.Reason
 	case unreadable != payload.ReasonNone:
 		floor, reason = r.rules.unreadable, unreadable
+	case !named: // nobody knows what it is about
+		v.Reason = ReasonAlias
+		floor, reason = max(MessageSeal, r.rules.unreadable), v.Reason
 	case d.Reserved:
 		floor, reason = MessageSeal, payload.ReasonReservedIn
 	}

@@ -202,8 +202,9 @@ type Input struct {
 	Topic   string // as the device published it
 	Payload []byte
 	Retain  bool
-	Now     int64  // boot-time clock, nanoseconds
-	Subject uint64 // see classify.Context
+	Now     int64   // boot-time clock, nanoseconds
+	Births  *Births // names the metrics of Sparkplug B by alias; nil: they stay unnamed, and that is no fault
+	Subject uint64  // see classify.Context
 }
 
 // Lane is the log that a route's messages wait in, and by that their priority.

@@ -168,6 +168,7 @@ func (c *compiler) routes(n, root *node, base settings, unreadable unreadableRul
 		}
 		c.routeTopics(item, r)
 		c.delivery(item, r)
+		c.sparkplugLane(item, r)
 
 		own := base
 		c.settings(item, &own, FromRoute)
@@ -254,6 +255,17 @@ func (c *compiler) delivery(item *node, r *Route) {
 			c.on(n, "leave it out", "nothing gets old on a route that says offline: drop")
 		}
 		r.MaxAge = d
+	}
+}
+
+// sparkplugLane holds routes that keep the order of edge nodes to one lane: two
+// of them may share a node.
+func (c *compiler) sparkplugLane(item *node, r *Route) {
+	for _, other := range c.policy.routes {
+		if r.OrderBy == OrderSparkplugNode && other.OrderBy == OrderSparkplugNode && r.Lane != other.Lane {
+			c.on(item.get("order_by"), "give both the same priority and offline", "routes %q and %q keep the order of edge nodes and go by different lanes", other.Name, r.Name)
+			return
+		}
 	}
 }
 

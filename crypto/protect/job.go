@@ -219,6 +219,10 @@ func (j *job) pass() {
 // seal makes the whole message an envelope. Where that was not the plan, only
 // those can open it who may open every part.
 func (j *job) seal(reason policy.Reason) {
+	if t, ok := payload.ParseSparkplugTopic(j.v.Document.Topic); ok && t.LifeCycle() {
+		j.null(reason)
+		return
+	}
 	a := j.d.Seal
 	if j.d.Message != policy.MessageSeal {
 		a = j.p.policy.Narrow(j.d)

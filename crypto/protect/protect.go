@@ -11,6 +11,9 @@
 //	seal has no reader who may open every part                    → blocked
 //	no usable key                                                 → held: nothing leaves, nothing is lost
 //
+// Where a seal is due, a birth, death, command or state of Sparkplug B keeps its
+// topic and frame and loses all its values instead: see null.
+//
 // Each is told by a Reason, and none of them ends in the plain value. A message
 // that is sealed instead of passed opens only for those who may open every part
 // of it.

@@ -116,8 +116,11 @@ func TestChaos(t *testing.T) {
 func movingPolicy(random *rand.Rand, topics []string) string {
 	src := "schema: sealgate/policy/v1\nversion: 1\nprofile: generic\nrecipients: [ops]\nroutes:\n"
 	for _, topic := range topics {
-		src += fmt.Sprintf("  - {name: %q, topics: [%q], priority: %s, order_by: %s}\n", topic, topic,
-			[]string{"high", "normal", "low"}[random.IntN(3)], []string{"topic", "sparkplug-node"}[random.IntN(2)])
+		priority, order := []string{"high", "normal", "low"}[random.IntN(3)], "topic"
+		if random.IntN(2) == 0 {
+			priority, order = "normal", "sparkplug-node" // these share a lane
+		}
+		src += fmt.Sprintf("  - {name: %q, topics: [%q], priority: %s, order_by: %s}\n", topic, topic, priority, order)
 	}
 	return src + "  - {name: rest, topics: ['#']}\n"
 }

@@ -318,6 +318,12 @@ func (b *Broker) deliver(pk *packets.Packet, origin string) {
 	_ = b.srv.InjectPacket(b.inline, local) // fails only for what checkPublish refused
 }
 
+// Tell publishes a message to local clients only: it is not retained, waits for
+// nothing, and never leaves.
+func (b *Broker) Tell(m mqtt.Message) {
+	b.deliver(&packets.Packet{FixedHeader: packets.FixedHeader{Type: packets.Publish, Qos: m.QoS}, TopicName: m.Topic, Payload: m.Payload}, "")
+}
+
 // leaves says whether messages on the topic are submitted to the sink.
 func (b *Broker) leaves(topic string) bool {
 	if topic[0] == '$' {
