@@ -26,10 +26,54 @@ func (jsonFormat) Detect(_ string, raw []byte) bool {
 // stay undecoded, and a lenient parser might still decode them.
 func claimsJSON(raw []byte) bool {
 	switch firstCharacter(raw) {
-	case '{', '[':
+	case '{':
 		return true
+	case '[':
+		return !logTag(raw)
 	case '"':
 		return bytes.IndexByte(raw, '\\') >= 0
+	}
+	return false
+}
+
+// logTag reports whether raw begins with a tag in brackets and goes on behind
+// it, like a line of a log: "[INFO] pump 4 started", "[12:31:07] …". In no
+// dialect of JSON is that an array: not a bare word that stands for no value,
+// and not digits with a colon between them.
+func logTag(raw []byte) bool {
+	i := skipSpace(raw, 0)
+	if at(raw, i) != '[' {
+		return false // behind what only some parsers skip
+	}
+	from, word := i+1, i+1
+	clock := false
+	for i = from; ; i++ {
+		switch c := at(raw, i); {
+		case c|0x20 >= 'a' && c|0x20 <= 'z':
+			if word == i {
+				word = i + 1
+			}
+		case c >= '0' && c <= '9', c == ' ', c == '-', c == '_', c == '.', c == '/', c == '#', c == '+':
+		case c == ':':
+			clock = clock || i > from && isDigit(at(raw, i-1)) && isDigit(at(raw, i+1))
+		case c == ']' && i-from >= 2 && i-from <= 40:
+			next := at(raw, i+1)
+			return (clock || word > from && !jsonWord(raw[from:word])) && (next == ' ' || next == '\t' || next == '[' || next|0x20 >= 'a' && next|0x20 <= 'z') &&
+				skipSpace(raw, i+1) < len(raw)
+		default:
+			return false
+		}
+	}
+}
+
+func isDigit(c byte) bool { return c >= '0' && c <= '9' }
+
+// jsonWord reports whether a word stands for a value in JSON or in a dialect
+// of it.
+func jsonWord(w []byte) bool {
+	switch string(w) {
+	case "true", "false", "null", "undefined", "NaN", "nan", "Infinity", "inf", "True", "False", "None", "TRUE", "FALSE", "NULL":
+		return true
 	}
 	return false
 }
