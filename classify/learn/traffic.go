@@ -159,8 +159,9 @@ func cleanPath(d *payload.Document, field int32, inKey bool) string {
 }
 
 // keyWord reports whether a key is a word of a message's structure: letters of
-// any script, with few digits.
+// any script, with few digits. An attribute of XML begins with "@".
 func keyWord(s string) bool {
+	s = strings.TrimPrefix(s, "@")
 	if s == "" || len(s) > 48 || !utf8.ValidString(s) {
 		return false
 	}

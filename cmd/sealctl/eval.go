@@ -77,7 +77,7 @@ It exits with 3 if --min-recall or --max-false is not kept by some kind.`,
 			if o.asJSON {
 				err = e.printJSON(describeReport(r))
 			} else {
-				err = e.showScores(r, &o, len(args) > 1)
+				err = e.showScores(r, &o)
 			}
 			if err != nil {
 				return err
@@ -152,13 +152,13 @@ var groupWords = map[eval.Kind][2]string{
 	eval.Text: {"type", "types"}, eval.Secrets: {"kind", "kinds"},
 }
 
-func (e *env) showScores(r *eval.Report, o *evalOptions, files bool) error {
+func (e *env) showScores(r *eval.Report, o *evalOptions) error {
 	w := &strings.Builder{}
 	for i := range r.Parts {
 		if i > 0 {
 			fmt.Fprintln(w)
 		}
-		e.showPart(w, &r.Parts[i], o, files)
+		e.showPart(w, &r.Parts[i], o)
 	}
 	_, err := io.WriteString(e.stdout, w.String())
 	if err != nil {
@@ -167,7 +167,7 @@ func (e *env) showScores(r *eval.Report, o *evalOptions, files bool) error {
 	return nil
 }
 
-func (e *env) showPart(w io.Writer, p *eval.Part, o *evalOptions, files bool) {
+func (e *env) showPart(w io.Writer, p *eval.Part, o *evalOptions) {
 	words := groupWords[p.Kind]
 	fmt.Fprintf(w, "%s  %s\n", e.styled(bold, p.Kind.String()), e.styled(faint, plural(p.Rows, "row", "rows")+", "+plural(len(p.Groups), words[0], words[1])))
 	if p.Kind == eval.Secrets {
@@ -183,7 +183,7 @@ func (e *env) showPart(w io.Writer, p *eval.Part, o *evalOptions, files bool) {
 	}
 	e.showConfusion(w, p)
 	e.showMeasures(w, p)
-	e.showMisses(w, p, o, files)
+	e.showMisses(w, p, o)
 }
 
 var scoreHead = []string{"", "PRECISION", "RECALL", "F1", "F2", "FOUND", "MISSED", "FALSE"}
@@ -343,11 +343,12 @@ func missKinds(ms []eval.Miss) []missKind {
 	return out
 }
 
-func (e *env) showMisses(w io.Writer, p *eval.Part, o *evalOptions, files bool) {
+func (e *env) showMisses(w io.Writer, p *eval.Part, o *evalOptions) {
 	kinds := missKinds(p.Misses)
 	if len(kinds) == 0 || o.misses <= 0 {
 		return
 	}
+	files := severalFiles(p.Misses)
 	what := "SHAPE"
 	if o.values {
 		what = "VALUE"
@@ -390,6 +391,11 @@ func missWords(m *eval.Miss) cell {
 		text += ", found " + m.As.String()
 	}
 	return cell{text, yellow}
+}
+
+// severalFiles reports whether misses are from more than one file.
+func severalFiles(ms []eval.Miss) bool {
+	return slices.ContainsFunc(ms, func(m eval.Miss) bool { return m.File != ms[0].File })
 }
 
 // missPlace names a row and a place in it: its id or its line, and the path.

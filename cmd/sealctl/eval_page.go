@@ -89,12 +89,12 @@ func evalReportPage(r *eval.Report, o *evalOptions, files []string) evalPage {
 		for k := range part.Measures {
 			p.Aims = append(p.Aims, &part.Measures[k])
 		}
-		p.Parts = append(p.Parts, evalPartPage(part, o, len(files) > 1))
+		p.Parts = append(p.Parts, evalPartPage(part, o))
 	}
 	return p
 }
 
-func evalPartPage(p *eval.Part, o *evalOptions, files bool) evalPagePart {
+func evalPartPage(p *eval.Part, o *evalOptions) evalPagePart {
 	words := groupWords[p.Kind]
 	x := evalPagePart{Title: title(p.Kind.String()), Rows: p.Rows, Notes: asides(p), Suites: p.Suites, Confusion: confusionMatrix(p)}
 	if len(p.Classes) > 0 {
@@ -121,7 +121,7 @@ func evalPartPage(p *eval.Part, o *evalOptions, files bool) evalPagePart {
 		}
 		x.Scores = append(x.Scores, t)
 	}
-	kinds := missKinds(p.Misses)
+	kinds, files := missKinds(p.Misses), severalFiles(p.Misses)
 	for _, k := range kinds[:min(len(kinds), max(o.misses, 0))] {
 		shape := k.first.Shape
 		if o.values {

@@ -167,7 +167,7 @@ func (r *report) table(name, topic string, v *verdict) {
 	}
 	fmt.Fprintf(w, "%s  %s\n", e.styled(bold, nameOf(name)), e.styled(faint, strings.Join(facts, ", ")))
 	if len(v.Findings) > 0 {
-		t := table{head: []string{"PATH", "CLASS", "GRADE", "SURE", "WHY", "ACTION"}, right: []bool{false, false, false, true, false, false}, flex: 0}
+		t := table{head: []string{"PATH", "CLASS", "GRADE", "SURE", "WHY", "ACTION"}, right: []bool{false, false, false, true, false, false}, flex: 0, spare: 4}
 		for i := range v.Findings {
 			f := &v.Findings[i]
 			t.add(

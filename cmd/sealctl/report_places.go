@@ -96,16 +96,13 @@ func (r *report) showPlaces() {
 			return cmp.Or(cmp.Compare(b.grade, a.grade), cmp.Compare(r.places.rows[b].times, r.places.rows[a].times),
 				cmp.Compare(a.path, b.path), cmp.Compare(a.class, b.class), cmp.Compare(a.action, b.action))
 		})
-		t := table{head: []string{"PATH", "CLASS", "GRADE", "SURE", "ACTION", "TIMES", "WHY"}, right: []bool{false, false, false, true, false, true, false}, flex: 0}
-		if r.e.width < 100 {
-			t.head = t.head[:6] // paths tell more
-		}
+		t := table{head: []string{"PATH", "CLASS", "GRADE", "SURE", "ACTION", "TIMES", "WHY"}, right: []bool{false, false, false, true, false, true, false}, flex: 0, spare: 6}
 		for _, k := range keys[:min(len(keys), shownPlaces)] {
 			x := r.places.rows[k]
-			t.add([]cell{
-				{visible(cmp.Or(k.path, "(whole)")), plain}, {k.class.String(), plain}, {k.grade.String(), gradeStyle(k.grade)}, {fmt.Sprintf("%d%%", x.sure/x.times), plain},
-				{k.action, actionStyle(k.action)}, number(x.times, plain), {strings.Join(whyShort(x.why), " "), faint},
-			}[:len(t.head)]...)
+			t.add(
+				cell{visible(cmp.Or(k.path, "(whole)")), plain}, cell{k.class.String(), plain}, cell{k.grade.String(), gradeStyle(k.grade)},
+				cell{fmt.Sprintf("%d%%", x.sure/x.times), plain}, cell{k.action, actionStyle(k.action)}, number(x.times, plain), cell{strings.Join(whyShort(x.why), " "), faint},
+			)
 			if r.o.explain {
 				x.first.why = x.why
 				r.explain(&t, &x.first, "")

@@ -155,6 +155,20 @@ func shorten(s string, width int) string {
 	return string(rs[:head]) + "…" + string(rs[tail:])
 }
 
+// cutEnd cuts text at its end.
+func cutEnd(s string, width int) string {
+	if columns(s) <= width {
+		return s
+	}
+	used := 0
+	for i, r := range s {
+		if used += runeColumns(r); used > width-1 {
+			return strings.TrimRight(s[:i], " ") + "…"
+		}
+	}
+	return s
+}
+
 // A cell is one field of a table.
 type cell struct {
 	text  string
@@ -162,11 +176,13 @@ type cell struct {
 }
 
 // A table is aligned by column. All but one column are as wide as their widest
-// cell; the flexible one takes what is left and is shortened.
+// cell; the flexible one takes what is left and is shortened. Before it is, the
+// spare one, if there is any, loses its end.
 type table struct {
 	head  []string
 	right []bool // by column: aligned to the right
 	flex  int    // the flexible column
+	spare int    // 0: none
 	rows  [][]cell
 	notes map[int][]string // lines below a row, shown faint
 }
@@ -195,6 +211,12 @@ func (t *table) write(w io.Writer, e *env, indent int) {
 			room -= n
 		}
 	}
+	if t.spare > 0 {
+		const least = 9
+		give := max(0, min(widths[t.flex]-room, widths[t.spare]-least))
+		widths[t.spare] -= give
+		room += give
+	}
 	widths[t.flex] = min(widths[t.flex], max(room, 12))
 	heads := make([]cell, len(t.head))
 	for i, h := range t.head {
@@ -216,8 +238,11 @@ func (t *table) line(w io.Writer, e *env, indent int, widths []int, cells []cell
 	fmt.Fprintf(&b, "%*s", indent, "")
 	for i, c := range cells {
 		text := c.text
-		if i == t.flex {
+		switch {
+		case i == t.flex:
 			text = shorten(text, widths[i])
+		case i == t.spare && i > 0:
+			text = cutEnd(text, widths[i])
 		}
 		gap := strings.Repeat(" ", max(widths[i]-columns(text), 0))
 		text = e.styled(c.style, text)
