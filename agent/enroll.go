@@ -16,7 +16,7 @@ import (
 // Enroll makes a gateway's request to be registered: with the key that it signs
 // with, and signed by it. It makes the gateway's keys if there are none.
 func Enroll(ctx context.Context, cfg *config.Config, machine []byte, now time.Time) (*signed.Enrolment, []byte, error) {
-	k, _, err := openKeyring(ctx, cfg, machine)
+	k, err := openBeside(ctx, cfg, machine)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -93,6 +93,9 @@ func (a *Agent) openKeys(ctx context.Context) error {
 	if kek.Warning != "" {
 		a.raise("custody-weak", kek.Warning, "use a custody that a copy of the disk does not reveal, where the gateway has one")
 	}
+	if kek.Rescue == 0 && kek.Kind != "file" {
+		a.log.Warn("no rescue key opens the gateway's keys: with their custodian they are lost", "do", "sealctl keys create "+custody.RescueAudience+", and name its public half in custody.rescue")
+	}
 	return a.readState(counter, len(purposes) == 0)
 }
 
@@ -101,11 +104,32 @@ func openKeyring(ctx context.Context, cfg *config.Config, machine []byte) (*cryp
 	if err != nil {
 		return nil, nil, err
 	}
+	return openRing(ctx, ring)
+}
+
+// openBeside opens the keys for a command that may run beside the gateway: then
+// it changes nothing.
+func openBeside(ctx context.Context, cfg *config.Config, machine []byte) (*crypto.Keyring, error) {
+	k := Keeper{Config: cfg, Machine: machine}
+	ring, err := Ring(cfg, machine)
+	if err != nil {
+		return nil, err
+	}
+	if release, err := k.lock(); err == nil {
+		defer release()
+	} else {
+		ring.ReadOnly = true
+	}
+	keys, _, err := openRing(ctx, ring)
+	return keys, err
+}
+
+func openRing(ctx context.Context, ring *custody.Ring) (*crypto.Keyring, *custody.Key, error) {
 	kek, err := ring.Open(ctx)
 	if err != nil {
 		return nil, nil, fmt.Errorf("open key-encryption key: %w", err)
 	}
-	k, err := crypto.OpenKeyring(ring.Dir, kek, cfg.Gateway, machine)
+	k, err := crypto.OpenKeyring(ring.Dir, kek, ring.Gateway, ring.Machine)
 	if err != nil {
 		return nil, nil, fmt.Errorf("open keys: %w", err)
 	}
@@ -116,7 +140,7 @@ func openKeyring(ctx context.Context, cfg *config.Config, machine []byte) (*cryp
 // the registry of those who open what it sends. It makes the gateway's keys if
 // there are none.
 func PublicKey(ctx context.Context, cfg *config.Config, machine []byte, now time.Time) ([]byte, error) {
-	k, _, err := openKeyring(ctx, cfg, machine)
+	k, err := openBeside(ctx, cfg, machine)
 	if err != nil {
 		return nil, err
 	}

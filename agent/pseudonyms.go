@@ -68,7 +68,7 @@ func (a *Agent) sharedDomain(name, path string, window time.Duration) (key crypt
 // Reveal returns the value of a reversible token that this gateway, or another
 // one of a shared domain, made of a class.
 func Reveal(ctx context.Context, cfg *config.Config, machine []byte, domain, class, token string) ([]byte, error) {
-	k, _, err := openKeyring(ctx, cfg, machine)
+	k, err := openBeside(ctx, cfg, machine)
 	if err != nil {
 		return nil, err
 	}

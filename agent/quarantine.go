@@ -58,7 +58,7 @@ func OpenQuarantine(ctx context.Context, cfg *config.Config, machine []byte) (*Q
 	if _, err := os.Stat(cfg.Spool.Directory); err != nil {
 		return nil, fmt.Errorf("find the spool: %w", err)
 	}
-	k, _, err := openKeyring(ctx, cfg, machine)
+	k, err := openBeside(ctx, cfg, machine)
 	if err != nil {
 		return nil, err
 	}

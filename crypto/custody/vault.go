@@ -103,7 +103,6 @@ func dialVault(ctx context.Context, o *VaultOptions) (*vaultClient, error) {
 		TLSHandshakeTimeout:   vaultTimeout,
 		ResponseHeaderTimeout: vaultTimeout,
 		DisableKeepAlives:     true, // the next request is weeks away
-		ForceAttemptHTTP2:     false,
 	}
 	if o.CA != "" {
 		pem, err := os.ReadFile(o.CA)
