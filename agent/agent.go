@@ -33,6 +33,7 @@ import (
 	"github.com/sealgate/sealgate/classify"
 	"github.com/sealgate/sealgate/crypto"
 	"github.com/sealgate/sealgate/crypto/protect"
+	"github.com/sealgate/sealgate/crypto/signed"
 )
 
 // Options configures an Agent.
@@ -190,6 +191,9 @@ func (a *Agent) Reload() error {
 	defer a.reloading.Unlock()
 	now := time.Now()
 	gen, rules := a.build(now, nil)
+	if errors.Is(rules.noKey, signed.ErrExpired) {
+		rules.bundleEnds = a.current().bundleEnds // since when
+	}
 	var refused error
 	if current := a.current(); a.keeps(current, rules, now) {
 		a.raise("reload-refused", "the new policy or recipients were refused; the rules in force stay", "run sealgate check, correct what it names, and reload")

@@ -193,6 +193,9 @@ func TestRecipientsExpireWhileRunning(t *testing.T) {
 	defer stop(t, a)
 	for end := time.Now().Add(20 * time.Second); ; time.Sleep(10 * time.Millisecond) {
 		if st := a.Stats(); strings.Contains(fmt.Sprint(st.Alarms), "no-recipients") {
+			if !st.Recipients.NotAfter.Equal(r.bundle.NotAfter) {
+				t.Errorf("expired at %v, says %v", r.bundle.NotAfter, st.Recipients.NotAfter)
+			}
 			break
 		}
 		if time.Now().After(end) {
