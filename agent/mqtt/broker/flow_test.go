@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"strings"
@@ -489,5 +490,25 @@ func TestCloseDrains(t *testing.T) {
 	}
 	if n := len(s.messages()); n != 1 {
 		t.Errorf("sink has %d messages, want 1", n)
+	}
+}
+
+// TestPacketAcrossTheBuffer: the first byte of a packet is the last of what fits
+// the buffer, and what comes next overwrites it there.
+func TestPacketAcrossTheBuffer(t *testing.T) {
+	s := newSink()
+	_, addr := start(t, s, nil)
+	c := dialRaw(t, addr)
+	c.hello(4, hello{id: "dev"})
+	first := packet(0x30, str("t"), bytes.Repeat([]byte("x"), 8191-3-3))
+	second := packet(0x30, str("t"), bytes.Repeat([]byte("y"), 10_000))
+	if len(first) != 8191 {
+		t.Fatalf("the first packet has %d bytes, want one less than the buffer", len(first))
+	}
+	c.send(append(first, second[0]))
+	s.wait(t, 1)
+	c.send(second[1:])
+	if got := s.wait(t, 2)[1]; len(got.Payload) != 10_000 || got.Payload[0] != 'y' {
+		t.Errorf("the second message has %d bytes", len(got.Payload))
 	}
 }

@@ -24,10 +24,11 @@ func (s socket) Read(p []byte) (int, error) {
 // next looks at the next packet. A PUBLISH of a connected client is handled;
 // any other is left to mochi, with its length in rest.
 func (l *link) next() error {
-	first, err := l.in.Peek(1)
+	head, err := l.in.Peek(1)
 	if err != nil {
 		return err
 	}
+	first := head[0] // the next Peek may move what lies under head
 	length, size, err := l.peekLength()
 	if errors.Is(err, packets.ErrMalformedVariableByteInteger) {
 		l.kick(packets.ErrMalformedPacket)
@@ -35,14 +36,14 @@ func (l *link) next() error {
 	if err != nil {
 		return err
 	}
-	if !l.connected || first[0]>>4 != packets.Publish {
+	if !l.connected || first>>4 != packets.Publish {
 		l.rest = 1 + size + length
 		return nil
 	}
 	if l.b.draining.Load() {
 		return net.ErrClosed
 	}
-	if code := l.readPublish(first[0], length, size); code != packets.CodeSuccess {
+	if code := l.readPublish(first, length, size); code != packets.CodeSuccess {
 		l.kick(code)
 		return packets.ErrRejectPacket
 	}
