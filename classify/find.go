@@ -366,6 +366,9 @@ func isTime(t []byte) bool {
 func (s *Scratch) open(c *candidate, i int32, kind payload.Kind, text []byte) {
 	s.field, s.first = i, len(s.findings)
 	c.text, s.mapped = s.text.fold(text)
+	if s.doc.Fields[i].Flags&payload.TextArena != 0 && !s.mapped && hasControl(text) { // only escapes bring them
+		c.text, s.mapped = s.text.drop(text), true
+	}
 	c.raw, c.kind, c.nearFrom = text, kind, -1
 	c.assigned, c.root, c.digits, c.rest = false, false, nil, 0
 	c.wrapped = s.doc.Fields[i].Flags&payload.Wrapped != 0

@@ -44,6 +44,11 @@ func (f *folder) fold(text []byte) (folded []byte, mapped bool) {
 	for i := 0; i < len(text); {
 		b := text[i]
 		if b < 0x80 {
+			if isNeedless(b) {
+				changed = true
+				i++
+				continue
+			}
 			f.out, f.off = append(f.out, b), append(f.off, uint32(i))
 			i++
 			continue
@@ -69,6 +74,31 @@ func (f *folder) fold(text []byte) (folded []byte, mapped bool) {
 		return text, false
 	}
 	return f.out, true
+}
+
+// hasControl reports whether text holds control characters that no text needs.
+func hasControl(text []byte) bool {
+	for _, b := range text {
+		if isNeedless(b) {
+			return true
+		}
+	}
+	return false
+}
+
+func isNeedless(b byte) bool {
+	return b < ' ' && b != '\t' && b != '\n' && b != '\r' || b == 0x7F
+}
+
+// drop returns text without control characters, mapped like folded text.
+func (f *folder) drop(text []byte) []byte {
+	f.out, f.off, f.end = f.out[:0], f.off[:0], uint32(len(text))
+	for i, b := range text {
+		if !isNeedless(b) {
+			f.out, f.off = append(f.out, b), append(f.off, uint32(i))
+		}
+	}
+	return f.out
 }
 
 // place maps a range of the folded text to the input: whole characters.
@@ -135,7 +165,9 @@ func accented(d []byte) bool {
 
 func noWidth(r rune) bool {
 	switch {
-	case r == 0xAD, r == 0x34F, r == 0x61C, r == 0x180E, r == 0xFEFF:
+	case r == 0xAD, r == 0x34F, r == 0x61C, r == 0xFEFF, r == 0x3164, r == 0xFFA0, r == 0x115F, r == 0x1160:
+		return true
+	case r >= 0x17B4 && r <= 0x17B5, r >= 0x180B && r <= 0x180F:
 		return true
 	case r >= 0x200B && r <= 0x200F, r >= 0x202A && r <= 0x202E, r >= 0x2060 && r <= 0x206F:
 		return true

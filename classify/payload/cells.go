@@ -11,13 +11,23 @@ import (
 // cellAccepts is what may be done to a value that is written as text.
 const cellAccepts EditMask = 1<<EditString | 1<<EditNumber | 1<<EditRemove
 
-// kindOfCell tells numbers from other values, as JSON would write them.
+// longInteger is how many digits an identifier may well have.
+const longInteger = 9
+
+// kindOfCell tells numbers from other values, as JSON would write them. These
+// formats don't write the two differently, so what is nothing but many digits is
+// taken for an identifier, which is looked at more closely.
 func kindOfCell(text []byte) Kind {
-	r := jsonReader{raw: text}
-	if len(text) > 0 && r.number(0) == len(text) {
-		return KindNumber
+	if !isNumber(text) || len(text) >= longInteger && isIndex(text) {
+		return KindString
 	}
-	return KindString
+	return KindNumber
+}
+
+// isNumber reports whether text is a number as JSON would write it.
+func isNumber(text []byte) bool {
+	r := jsonReader{raw: text}
+	return len(text) > 0 && r.number(0) == len(text)
 }
 
 // A cellWriter is how a format writes a value and leaves one out.
@@ -50,7 +60,7 @@ func appendCells(dst []byte, d *Document, edits []Edit, w cellWriter) ([]byte, e
 			}
 			dst = append(append(dst, d.Raw[done:span.Start]...), fill...)
 		case EditNumber:
-			if kindOfCell(e.Value) != KindNumber {
+			if !isNumber(e.Value) {
 				return nil, fmt.Errorf("edit field %d: the value is not a number", e.Field)
 			}
 			dst, err = w.write(append(dst, d.Raw[done:span.Start]...), d, e.Field, e.Value)

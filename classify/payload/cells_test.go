@@ -48,7 +48,7 @@ func TestCells(t *testing.T) {
 		{nmea("GPGLL,4916.4500,N,12311.1200,W,225444,A"), "nmea", `=lines /0={} /0/0="GPGLL" /0/latitude=49.2741667 /0/longitude=-123.1853333 /0/5="225444" /0/6="A"`},
 		{"<a>1</a>", "xml", `={} /a=1`},
 		{`<a k="1&amp;2"> x </a>`, "xml", `={} /a={} /a/k="1&2" /a/="x"`},
-		{`<a><b>4111<![CDATA[1111]]>1111&#49;</b><c/></a>`, "xml", `={} /a={} /a/b=4111111111111 /a/c=""`},
+		{`<a><b>4111<![CDATA[1111]]>1111&#49;</b><c/></a>`, "xml", `={} /a={} /a/b="4111111111111" /a/c=""`},
 		{`<n:a xmlns:n="http://www.onvif.org/ver10"><n:b n:c="d"/></n:a>`, "xml", `={} /a={} /a/b={} /a/b/c="d"`},
 		{`<a xmlns="mailto:mara@example.org"/>`, "xml", `={} /a={} /a/xmlns="mailto:mara@example.org"`},
 		{"<a><!-- mara --></a>", "xml", `={} /a={} /a/#comment=" mara "`},

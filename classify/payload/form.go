@@ -161,6 +161,9 @@ func (formFormat) Append(dst []byte, d *Document, edits []Edit) ([]byte, error) 
 	from, keep := len(dst), uint32(0) // a pair's first byte is behind the value before
 	for i := d.Root + 1; int(i) < len(d.Fields); i++ {
 		f := &d.Fields[i]
+		if f.Parent != d.Root {
+			continue // inside a value
+		}
 		n := 0
 		for n < len(edits) && edits[n].Field == i {
 			n++

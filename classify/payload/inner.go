@@ -9,8 +9,8 @@ import (
 )
 
 // A string may hold a document: JSON or XML as it is, or anything in base64,
-// hexadecimal, percent escapes or a data URI. Such a string is read as what it
-// holds: an object or array whose members are fields behind it, bytes of a known
+// hexadecimal, percent escapes or a data URI. Bytes in a binary format may hold
+// one as they are. Such a value is read as what it holds: an object or array whose members are fields behind it, bytes of a known
 // medium, or the decoded text. All of these carry the flag Wrapped. An edit of
 // one has the document written anew, and encoded as it was.
 //
@@ -23,6 +23,10 @@ const (
 	minHex     = 20 // of a hexadecimal one, which many identifiers look like
 	maxLevels  = 4  // of encodings around each other
 	keepInner  = 4  // documents whose memory is kept
+
+	// maxUnwrapped is how many times the size of a payload may come out of all
+	// its strings.
+	maxUnwrapped = 4
 )
 
 // An inner is a string that holds something.
@@ -56,6 +60,7 @@ const (
 	layerBase64URL
 	layerHex
 	layerPercent
+	layerBytes // no string but bytes in a binary format: read, and never written
 )
 
 // unwrap looks into the strings of a document that was read.
@@ -68,7 +73,8 @@ func (d *Document) unwrap(lim Limits) Reason {
 		}
 	} else {
 		for i := range d.Fields {
-			if k := d.Fields[i].Kind; k == KindString || k == KindText {
+			k := d.Fields[i].Kind
+			if k == KindString || k == KindText || k == KindBinary && int32(i) != d.Root {
 				if why := d.unwrapField(int32(i), lim); why != ReasonNone {
 					return why
 				}
@@ -86,11 +92,21 @@ func (d *Document) unwrap(lim Limits) Reason {
 
 // unwrapField reads what string i holds, if it holds something.
 func (d *Document) unwrapField(i int32, lim Limits) Reason {
-	text := d.Text(i)
-	if len(text) < minEncoded || d.format == Format(sparkplugFormat{}) && d.Fields[i].Accepts == 0 {
-		return ReasonNone
+	text, l := d.Text(i), layer{kind: layerBytes}
+	if d.Fields[i].Kind == KindBinary {
+		h, ok := d.format.(holder)
+		if !ok {
+			return ReasonNone
+		}
+		if text = h.bytesIn(d.Value(i)); recognize(text) != MediaNone {
+			return ReasonNone // known as it is
+		}
+	} else {
+		if len(text) < minEncoded {
+			return ReasonNone
+		}
+		l = guessLayer(text)
 	}
-	l := guessLayer(text)
 	if l.kind == layerNone {
 		return ReasonNone
 	}
@@ -107,11 +123,22 @@ func (d *Document) unwrapField(i int32, lim Limits) Reason {
 		return ReasonNone
 	}
 	most := lim
-	most.Bytes = lim.Bytes - d.unwrapped
+	most.Bytes = min(lim.Bytes, maxUnwrapped*lim.Bytes-d.unwrapped)
 	why := doc.parseInner(decoded, most, d.level+1)
-	d.unwrapped += len(decoded) + len(doc.Raw) + doc.unwrapped
+	if why == ReasonNone && doc.Root < 0 {
+		return ReasonNone // nothing is in it
+	}
+	d.unwrapped += max(len(decoded), len(doc.Raw)) + doc.unwrapped
 	switch why {
 	case ReasonNone:
+		if doc.pack.received == nil && doc.Fields[doc.Root].Kind == KindNumber {
+			doc.parseText(decoded) // digits are more than a number, unless they are packed
+		}
+	case ReasonEncoding:
+		if beginsUTF16(decoded) && l.kind != layerPlain {
+			return why
+		}
+		return ReasonNone
 	case ReasonTooLarge, ReasonTooDeep, ReasonTooMany, ReasonTrailing:
 		if l.kind != layerPlain || why != ReasonTrailing {
 			return why
@@ -183,7 +210,7 @@ func (d *Document) holds(l layer) bool {
 				return true
 			}
 		}
-	case KindString:
+	case KindString, KindNumber:
 		return l.kind != layerPlain && isText(d.Raw)
 	}
 	return false
@@ -262,8 +289,12 @@ func (d *Document) wrap(in *inner, self int32) {
 	f.Flags |= Wrapped
 	d.Reserved = d.Reserved || doc.Reserved
 	switch root.Kind {
-	case KindText, KindString:
+	case KindText, KindString, KindNumber:
+		f.Kind = KindString
 		f.Text, f.Flags = d.putBytes(string(doc.Text(doc.Root))), f.Flags|TextArena
+		if in.kind == KindText {
+			f.Kind = KindText
+		}
 		if !root.Accepts.Has(EditString) {
 			f.Accepts &^= 1 << EditString
 		}
@@ -354,7 +385,7 @@ func guessLayer(text []byte) layer {
 	}
 	switch {
 	case all&inHex != 0:
-		if len(text) < minHex || len(text)%2 != 0 || all&inDigits != 0 {
+		if len(text) < minHex || len(text)%2 != 0 || all&inDigits != 0 && !spellsWord(text) {
 			return layer{}
 		}
 		return layer{kind: layerHex, upper: bytes.ContainsAny(text, "ABCDEF")}
@@ -367,6 +398,17 @@ func guessLayer(text []byte) layer {
 // isPadded reports whether base64 ends in "=", or would.
 func isPadded(text []byte) bool {
 	return bytes.HasSuffix(bytes.TrimRight(text, "\r\n"), []byte("=")) || (len(text)-bytes.Count(text, []byte("\n"))-bytes.Count(text, []byte("\r")))%4 == 0
+}
+
+// spellsWord reports whether hexadecimal without a letter stands for letters and
+// digits, which of numbers with so many digits hardly any does.
+func spellsWord(text []byte) bool {
+	for i := 0; i+1 < len(text); i += 2 {
+		if c, ok := hex2(text[i:]); !ok || c-'0' > 9 && (c|0x20 < 'a' || c|0x20 > 'z') && c != '.' && c != '@' && c != '-' && c != ' ' {
+			return false
+		}
+	}
+	return true
 }
 
 // An encodedByte is a set of alphabets that a byte belongs to.
@@ -436,7 +478,7 @@ func isPercent(text []byte) bool {
 func (l layer) decode(dst, text []byte) ([]byte, bool) {
 	text = text[l.prefix.End:]
 	switch l.kind {
-	case layerPlain:
+	case layerPlain, layerBytes:
 		return append(dst, text...), true
 	case layerPercent:
 		for i := 0; i < len(text); i++ {

@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -49,6 +50,12 @@ var innerTests = []struct{ name, raw, fields, path, want string }{
 		"\xa1av\x78\x24" + b64(`{"plate":"****","n":[1,2]}`)},
 	{"in XML", "<a><v>" + b64(innerObject) + "</v></a>", `={} /a={} /a/v={} /a/v/plate="B-AB 123" /a/v/n=[] /a/v/n/0=1 /a/v/n/1=2`, "/a/v/plate",
 		"<a><v>" + b64(`{"plate":"****","n":[1,2]}`) + "</v></a>"},
+	{"in a form", "a=1&v=" + strings.ReplaceAll(b64(innerObject), "=", "%3D") + "&w=2", `={} /a="1" /v={} /v/plate="B-AB 123" /v/n=[] /v/n/0=1 /v/n/1=2 /w="2"`, "/v/plate",
+		"a=1&v=" + strings.ReplaceAll(b64(`{"plate":"****","n":[1,2]}`), "=", "%3D") + "&w=2"},
+	{"in CSV", "a,v\n1," + b64(innerObject) + "\n", `=lines /0={} /0/a=1 /0/v={} /0/v/plate="B-AB 123" /0/v/n=[] /0/v/n/0=1 /0/v/n/1=2`, "/0/v/plate",
+		"a,v\n1," + b64(`{"plate":"****","n":[1,2]}`) + "\n"},
+	{"in bytes of CBOR", "\xa1av\x4c\xa1eplatedB 12", `={} /v={} /v/plate="B 12"`, "", ""},
+	{"in an extension", "\x81\xa1v\xc7\x0c\x05\xa1eplatedB 12", `={} /v={} /v/plate="B 12"`, "", ""},
 	{"lines", "{\"v\":1}\n{\"v\":\"" + b64(innerObject) + "\"}\n", `=lines /0={} /0/v=1 /1={} /1/v={} /1/v/plate="B-AB 123" /1/v/n=[] /1/v/n/0=1 /1/v/n/1=2`, "/1/v/plate",
 		"{\"v\":1}\n{\"v\":\"" + b64(`{"plate":"****","n":[1,2]}`) + "\"}\n"},
 	{"a picture", `{"v":"data:image/png;base64,` + b64(png) + `"}`, `={} /v=binary`, "", ""},
@@ -127,5 +134,26 @@ func TestInnerUnreadable(t *testing.T) {
 	var d Document
 	if why := Parse(&d, "", []byte(innerTests[0].raw), Limits{Fields: 5}); why != ReasonTooMany {
 		t.Errorf("too many fields inside: %q", why)
+	}
+}
+
+// TestRemoveWrapped: what holds a document is left out like any other value.
+func TestRemoveWrapped(t *testing.T) {
+	v := b64(innerObject)
+	for raw, want := range map[string]string{
+		`{"a":1,"v":"` + v + `","w":2}`: `{"a":1,"w":2}`, `{"v":"` + v + `","w":2}`: `{"w":2}`,
+		"v=" + v + " w=2 x=3": "w=2 x=3", "v=" + strings.ReplaceAll(v, "=", "%3D") + "&w=2&x=3": "w=2&x=3",
+		"\xa2av\x78\x28" + v + "awd1234": "\xa1awd1234", "\x82\xa1v\xd9\x28" + v + "\xa1w\xa41234": "\x81\xa1w\xa41234",
+		`m,v=` + strings.ReplaceAll(v, "=", `\=`) + ` w=2,x=3`: `m w=2,x=3`, "<a><v>" + v + "</v><w>1</w></a>": "<a><w>1</w></a>",
+	} {
+		d := mustParse(t, "", []byte(raw))
+		i := slices.IndexFunc(d.Fields, func(f Field) bool { return f.Flags&Wrapped != 0 })
+		if i < 0 {
+			t.Errorf("%q holds nothing: %s", raw, render(d))
+			continue
+		}
+		if out, err := d.Append(nil, []Edit{{Field: int32(i), Kind: EditRemove}}); err != nil || string(out) != want {
+			t.Errorf("%q: %q, %v, want %q", raw, out, err, want)
+		}
 	}
 }

@@ -164,7 +164,7 @@ func lineValue(raw []byte, i int) (int, bool) {
 	case "t", "T", "true", "True", "TRUE", "f", "F", "false", "False", "FALSE":
 		return i, true
 	default:
-		return i, kindOfCell(bytes.TrimSuffix(bytes.TrimSuffix(text, []byte("i")), []byte("u"))) == KindNumber
+		return i, isNumber(bytes.TrimSuffix(bytes.TrimSuffix(text, []byte("i")), []byte("u")))
 	}
 }
 
@@ -265,13 +265,13 @@ func (lineFormat) write(dst []byte, d *Document, i int32, text []byte) ([]byte, 
 			return nil, fmt.Errorf("edit field %d: a tag can't hold this value", i)
 		}
 		return appendBackslashed(dst, text, ",= "), nil
-	case f.Kind == KindNumber && kindOfCell(text) == KindNumber:
+	case f.Kind == KindNumber && isNumber(text):
 		suffix := d.Raw[f.Text.End:f.Raw.End]
 		if len(suffix) > 0 && bytes.IndexAny(text, ".eE") >= 0 || len(suffix) > 0 && suffix[0] == 'u' && text[0] == '-' {
 			return nil, fmt.Errorf("edit field %d: the number does not fit its type", i)
 		}
 		return append(append(dst, text...), suffix...), nil
-	case f.Kind != KindNumber && kindOfCell(text) == KindNumber && d.Raw[f.Raw.Start] != '"':
+	case f.Kind != KindNumber && isNumber(text) && d.Raw[f.Raw.Start] != '"':
 		return append(dst, text...), nil
 	}
 	return append(appendBackslashed(append(dst, '"'), text, `"\`), '"'), nil

@@ -180,15 +180,15 @@ func (logfmtFormat) write(dst []byte, d *Document, i int32, text []byte) ([]byte
 // with the one behind.
 func (logfmtFormat) cut(d *Document, i int32, done uint32) (Span, string, error) {
 	f := &d.Fields[i]
-	line := d.Fields[f.Parent].Raw
 	if f.Index > 0 && done != f.Key.Start {
 		return Span{d.Fields[i-1].Raw.End, f.Raw.End}, "", nil
 	}
-	if int(i+1) == len(d.Fields) || d.Fields[i+1].Parent != f.Parent {
+	next := int(i + 1)
+	for next < len(d.Fields) && d.Fields[next].Parent >= i {
+		next++ // inside the value
+	}
+	if next == len(d.Fields) || d.Fields[next].Parent != f.Parent {
 		return Span{}, "", errors.New("edit logfmt: nothing is left of a line")
 	}
-	if f.Raw.End >= line.End {
-		return Span{}, "", errors.New("edit logfmt: nothing is left of a line")
-	}
-	return Span{f.Key.Start, d.Fields[i+1].Key.Start}, "", nil
+	return Span{f.Key.Start, d.Fields[next].Key.Start}, "", nil
 }

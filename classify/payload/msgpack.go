@@ -198,10 +198,10 @@ func (msgpackFormat) Parse(d *Document, lim Limits) Reason {
 	return ReasonNone
 }
 
-// bytesIn returns the bytes of a binary leaf.
+// bytesIn returns the bytes of a binary leaf, those of an extension too.
 func (msgpackFormat) bytesIn(value []byte) []byte {
 	h, ok := readMsgpack(value, 0)
-	if !ok || h.kind != msgpackBytes {
+	if !ok || h.kind != msgpackBytes && h.kind != msgpackExt {
 		return nil
 	}
 	return value[h.body:h.after]

@@ -19,7 +19,7 @@ func TestMsgpack(t *testing.T) {
 		{msgpackSamples[0], `={} /plate="B-AB 123" /lat=52.516275 /n=[] /n/0=1 /n/1=-1`},
 		{msgpackSamples[1], `=[] /0="x" /1="ab"`},
 		{msgpackSamples[2], `={} /1="abc" /k=[] /k/0=1`},
-		{msgpackSamples[3], `=[] /0=1694498816 /1=1694498816.000000001 /2=binary /3=binary /4=binary /5="t"`},
+		{msgpackSamples[3], `=[] /0=1694498816 /1=1694498816.000000001 /2=binary /3="x" /4=binary /5="t"`},
 		{msgpackSamples[4], `=[] /0=256 /1=65536 /2=18446744073709551615 /3=-128 /4=-32768 /5=-2147483648 /6=-9223372036854775808 /7=null /8=false /9=true`},
 	}
 	for _, tt := range tests {
