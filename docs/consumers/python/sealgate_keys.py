@@ -10,15 +10,17 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 
 class Key:
-    """A recipient's private key. dh(enc) is all that it is used for: that may be done elsewhere, in a KMS."""
+    """A recipient's private key. dh(enc) is all that it is used for: that may be done elsewhere, in a KMS. A key that is
+    no Diffie-Hellman one has secret(enc) instead, which is the whole decapsulation of size bytes."""
 
-    def __init__(self, kem, public, dh):
-        self.kem, self.public, self.dh = kem.to_bytes(2, "big"), public, dh
+    def __init__(self, kem, public, dh, secret=None, size=None):
+        self.kem, self.public, self.dh, self.secret = kem.to_bytes(2, "big"), public, dh, secret
+        self.size = size or len(public)
         self.rid = hashlib.sha256(dumps([kem, public])).digest()[:16]
 
     def unwrap(self, info, wrapped):
         """HPKE, base mode, single shot, no AAD: HKDF-SHA256, AES-256-GCM."""
-        enc, ciphertext = wrapped[: len(self.public)], wrapped[len(self.public) :]
+        enc, ciphertext = wrapped[: self.size], wrapped[self.size :]
         suite = b"KEM" + self.kem
 
         def extract(salt, label, ikm):
@@ -27,7 +29,10 @@ class Key:
         def expand(prk, label, context, n):
             return HKDFExpand(SHA256(), n, n.to_bytes(2, "big") + b"HPKE-v1" + suite + label + context).derive(prk)
 
-        shared = expand(extract(b"", b"eae_prk", self.dh(enc)), b"shared_secret", enc + self.public, 32)
+        if self.secret:
+            shared = self.secret(enc)
+        else:
+            shared = expand(extract(b"", b"eae_prk", self.dh(enc)), b"shared_secret", enc + self.public, 32)
         suite = b"HPKE" + self.kem + b"\0\1\0\2"
         context = b"\0" + extract(b"", b"psk_id_hash", b"") + extract(b"", b"info_hash", info)
         secret = extract(shared, b"secret", b"")
@@ -35,8 +40,23 @@ class Key:
         return aead.decrypt(expand(secret, b"base_nonce", context, 12), ciphertext, b"")
 
 
+def xwing(raw):
+    """X-Wing (draft-connolly-cfrg-xwing-kem): ML-KEM-768 with X25519. Needs a cryptography that has ML-KEM."""
+    from cryptography.hazmat.primitives.asymmetric import mlkem
+
+    wide = hashlib.shake_256(raw).digest(96)
+    m, x = mlkem.MLKEM768PrivateKey.from_seed_bytes(wide[:64]), x25519.X25519PrivateKey.from_private_bytes(wide[64:])
+    public = x.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
+
+    def secret(enc):
+        inner = m.decapsulate(enc[:1088]) + x.exchange(x25519.X25519PublicKey.from_public_bytes(enc[1088:]))
+        return hashlib.sha3_256(inner + enc[1088:] + public + b"\\.//^\\").digest()
+
+    return Key(0x647A, m.public_key().public_bytes_raw() + public, None, secret, 1120)
+
+
 def private_key(kind, raw):
-    """The private key of kind "x25519" or "p256" from its 32 bytes."""
+    """The private key of kind "x25519", "p256" or "xwing" from its 32 bytes."""
     if kind == "x25519":
         k = x25519.X25519PrivateKey.from_private_bytes(raw)
         public = k.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
@@ -46,6 +66,8 @@ def private_key(kind, raw):
         public = k.public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
         point = ec.EllipticCurvePublicKey.from_encoded_point
         return Key(0x10, public, lambda enc: k.exchange(ec.ECDH(), point(ec.SECP256R1(), enc)))
+    if kind == "xwing":
+        return xwing(raw)
     raise ValueError("keys of kind %s are not supported here" % kind)
 
 
