@@ -1,6 +1,7 @@
 package classify
 
 import (
+	"cmp"
 	"fmt"
 )
 
@@ -49,7 +50,8 @@ func compile(o Options, ds []detector) (*Classifier, error) {
 	}
 	c.custom = custom
 	for i := range o.Custom {
-		c.customNames = append(c.customNames, "policy/"+o.Custom[i].Name)
+		x := &o.Custom[i]
+		c.customNames = append(c.customNames, cmp.Or(x.Origin, "policy")+"/"+x.Name)
 	}
 	for i := range c.detectors {
 		c.senses = append(c.senses, sensesOf(c.detectors[i].senses))
@@ -95,8 +97,8 @@ func (c *Classifier) Grade(id ClassID) Grade {
 	return Ungraded
 }
 
-// DetectorName returns a detector's name, which for one of the policy begins
-// with "policy/", or "declared" for a class that the
+// DetectorName returns a detector's name, which for one of a policy begins
+// with "policy/", for one of the guard with "guard/", or "declared" for a class that the
 // policy declared.
 func (c *Classifier) DetectorName(id DetectorID) string {
 	if int(id) < len(c.detectors) {

@@ -21,6 +21,7 @@ import (
 // that a text without it costs one search.
 type Custom struct {
 	Name       string // closed: lower case letters, digits and dashes
+	Origin     string // whose it is, shown before the name; empty: "policy"
 	Class      ClassID
 	Keywords   []string
 	Pattern    string // RE2 (package regexp); its first group, if it has one, is what is found

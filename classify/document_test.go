@@ -93,7 +93,7 @@ A policy adds detectors under ` + "`detectors`" + `; [configs/policy.yaml](../co
 | ` + "`confidence`" + ` | 50 to 100 percent; 80 |
 | ` + "`examples`" + ` | payloads under ` + "`match`" + ` and ` + "`no_match`" + `, at least one each. The policy is refused if one does not do as it says |
 
-What they find stands beside what the built-in detectors find and hides none of it. A match is at most 256 bytes long. A pattern may have 512 bytes and must not match fewer than three; there may be 64 detectors. ` + "`sealctl policy explain`" + ` lists them, and ` + "`sealctl policy diff`" + ` says what a changed one does.
+What they find stands beside what the built-in detectors find and hides none of it. Those under ` + "`guard.detectors`" + ` of [agent.yaml](../configs/agent.yaml) have the same keys without examples, and no policy can take them away; reports show ` + "`guard/NAME`" + `. A match is at most 256 bytes long. A pattern may have 512 bytes and must not match fewer than three; there may be 64 detectors. ` + "`sealctl policy explain`" + ` lists them, and ` + "`sealctl policy diff`" + ` says what a changed one does.
 
 | verifier | what passes |
 |---|---|

@@ -112,7 +112,7 @@ func TestGrade(t *testing.T) {
 // The dictionary is written as it is looked up.
 func TestDictionary(t *testing.T) {
 	var f folder
-	for _, e := range senseWords {
+	for _, e := range slices.Concat(senseWords, foreignWords) {
 		for _, w := range splitWords(e.words) {
 			folded, _ := f.fold([]byte(w))
 			var k keyWords

@@ -141,7 +141,32 @@ func (c *Config) checkGuard(d *strictyaml.Document) {
 	oneOf(d, "guard.observe_then", g.ObserveThen, "enforce", "keep")
 	oneOf(d, "guard.unreadable", g.Unreadable, "seal", "allow")
 	oneOf(d, "guard.unclassified", g.Unclassified, "balanced", "strict", "pass")
+	if len(g.Detectors) > maxGuardDetectors {
+		d.Errorf("guard.detectors", "at most %d detectors: a policy has its own, too", maxGuardDetectors)
+	}
+	for i := range g.Detectors {
+		x := &g.Detectors[i]
+		path := fmt.Sprintf("guard.detectors.%d", i)
+		if slices.ContainsFunc(g.Detectors[:i], func(o Detector) bool { return o.Name == x.Name }) {
+			d.Errorf(path+".name", "detector %q stands twice", x.Name)
+		}
+		if _, ok := classify.ClassByName(x.Class); !ok {
+			d.Errorf(path+".class", "unknown class %q: docs/taxonomy.md lists them", x.Class)
+			continue
+		}
+		custom := x.custom()
+		for _, p := range custom.Check() {
+			at := path
+			if p.Part != "" {
+				at += "." + p.Part
+			}
+			d.Errorf(at, "%s", p.Message)
+		}
+	}
 }
+
+// maxGuardDetectors leaves a policy room for as many.
+const maxGuardDetectors = classify.MaxCustom / 2
 
 func parseGrade(s string) (classify.Grade, bool) {
 	for g := classify.L1; g <= classify.L5; g++ {

@@ -230,6 +230,29 @@ type Guard struct {
 	// Unclassified "pass" permits a policy to pass leaves without a finding.
 	// Default: balanced.
 	Unclassified string `yaml:"unclassified"`
+	// Detectors are the site's own that no policy can take away: what they find
+	// is found whatever the policy says, and graded by Profile.
+	Detectors []Detector `yaml:"detectors"`
+}
+
+// Detector is one of the site's own, with the keys of a policy's detectors (see
+// docs/taxonomy.md), but for the examples.
+type Detector struct {
+	Name       string   `yaml:"name"`
+	Class      string   `yaml:"class"`
+	Keywords   []string `yaml:"keywords"`
+	Pattern    string   `yaml:"pattern"`
+	Verifier   string   `yaml:"verifier"`
+	Confidence int      `yaml:"confidence"` // percent. Default: 80
+}
+
+// custom is the detector as the classifier takes it.
+func (x *Detector) custom() classify.Custom {
+	id, _ := classify.ClassByName(x.Class)
+	return classify.Custom{
+		Name: x.Name, Origin: "guard", Class: id, Keywords: x.Keywords, Pattern: x.Pattern, Verifier: x.Verifier,
+		Confidence: uint8(min(max(x.Confidence, 0), 255)),
+	}
 }
 
 // Metrics is the listener for Prometheus and health checks.
@@ -396,6 +419,9 @@ func (c *Config) PolicyGuard(now time.Time) policy.Guard {
 		AllowUnreadable: c.Guard.Unreadable == "allow",
 		AllowUnclass:    c.Guard.Unclassified == "pass",
 		RequireStrict:   c.Guard.Unclassified == "strict",
+	}
+	for i := range c.Guard.Detectors {
+		g.Detectors = append(g.Detectors, c.Guard.Detectors[i].custom())
 	}
 	if c.Guard.Minimum != nil {
 		g.Minimum = map[classify.Grade]string{}

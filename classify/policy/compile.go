@@ -255,6 +255,7 @@ func (c *compiler) document(root *node) error {
 		for _, d := range c.policy.site {
 			o.Custom = append(o.Custom, d.Custom)
 		}
+		o.Custom = append(o.Custom, c.limits.Detectors...)
 		var err error
 		c.policy.classifier, err = classify.New(o)
 		if err != nil {

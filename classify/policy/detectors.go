@@ -30,8 +30,8 @@ type example struct {
 // detectors reads the site's own detectors and holds them to their examples.
 func (c *compiler) detectors(n *node) []siteDetector {
 	items := c.items(n, "detectors")
-	if len(items) > classify.MaxCustom {
-		c.on(n, "", "at most %d detectors", classify.MaxCustom)
+	if most := classify.MaxCustom - len(c.limits.Detectors); len(items) > most {
+		c.on(n, "", "at most %d detectors beside those of the guard", most)
 		return nil
 	}
 	var out []siteDetector

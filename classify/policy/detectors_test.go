@@ -49,6 +49,24 @@ func TestSiteDetectorHidesNothing(t *testing.T) {
 	}
 }
 
+// What the guard's detectors find is found under every policy, and protected.
+func TestGuardDetectors(t *testing.T) {
+	g := policy.Guard{Detectors: []classify.Custom{{Name: "work-order", Origin: "guard", Class: classify.ClassIndustrialSensitive, Keywords: []string{"work order"}, Pattern: `[A-Z]{2}-[0-9]{6}`}}}
+	p := compile(t, head+everything+"unclassified: balanced\nclass_grades: {industrial.sensitive: L1}\nfields: [{topic: '#', path: /workOrder, class: id.device}]\n", g)
+	for _, raw := range []string{`{"workOrder":"KD-482130"}`, `{"n":1,"note":"for work order KD-482130"}`} {
+		v := judgeWith(t, p, "a", raw)
+		d := &v.Decisions[0]
+		if d.Message == policy.MessagePass && len(d.Fields) == 0 {
+			t.Errorf("%s passes: %s", raw, plan(&v, d))
+		}
+		for i := range v.Findings {
+			if f := &v.Findings[i]; f.Why&classify.WhyCustom != 0 && p.Classifier().DetectorName(f.Detector) != "guard/work-order" {
+				t.Errorf("found by %s", p.Classifier().DetectorName(f.Detector))
+			}
+		}
+	}
+}
+
 // Identity documents are graded as the policy's option says.
 func TestGBT35273(t *testing.T) {
 	const cn = "schema: sealgate/policy/v1\nversion: 1\nprofile: cn\n"

@@ -283,5 +283,6 @@ type Guard struct {
 	Recipients      []string                  // nil: the policy's; else the only audiences it may use
 	AllowUnreadable bool                      // a route may let unreadable payloads pass (with a reason)
 	AllowUnclass    bool                      // `unclassified: pass` is permitted
+	Detectors       []classify.Custom         // the site's own that are there whatever the policy says
 	RequireStrict   bool                      // `unclassified` must be strict, which then is also the default
 }
