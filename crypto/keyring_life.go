@@ -22,6 +22,7 @@ const maxGenerations = 32
 // A Binding is what the files of a keyring are bound to: who may open them, and
 // where.
 type Binding struct {
+	redacted
 	KEK     KEK
 	Gateway string
 	Machine []byte

@@ -9,7 +9,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
 	"log/slog"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -41,6 +45,15 @@ func TestSecretsNeverPrint(t *testing.T) {
 		"SegmentCipher": must(NewSegmentCipher(box, AlgAES256GCM, make([]byte, 32), nil)),
 		"Pseudonymizer": must(NewPseudonymizer([]PseudonymKey{{Domain: "d", Version: 1, Key: box}})),
 		"Keyring":       ring,
+		"X-Wing key":    must(InsecureRecipientKey(KEMXWing, raw)),
+		"PseudonymKey":  PseudonymKey{Domain: "d", Version: 1, Key: box},
+		"RecipientFile": RecipientFile{Audience: "a", Key: must(InsecureRecipientKey(KEMX25519, raw)).(*RecipientKey)},
+		"Binding":       Binding{KEK: testKEK{box}, Gateway: "gw"},
+	}
+	for _, name := range secretTypes(t) {
+		if secrets[name] == nil {
+			t.Errorf("type %s holds a secret and is not printed here", name)
+		}
 	}
 	leaks := []string{
 		string(raw[:4]), hex.EncodeToString(raw[:4]), strings.ToUpper(hex.EncodeToString(raw[:4])),
@@ -79,6 +92,57 @@ func TestSecretsNeverPrint(t *testing.T) {
 			}
 		})
 	}
+}
+
+// secretTypes returns the exported types of this package that hold a secret, or
+// a type that does: those that redact themselves, and those with such a field.
+func secretTypes(t *testing.T) (names []string) {
+	t.Helper()
+	files, err := filepath.Glob("*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	structs := map[string]*ast.StructType{}
+	for _, path := range files {
+		if strings.HasSuffix(path, "_test.go") {
+			continue
+		}
+		file, err := parser.ParseFile(token.NewFileSet(), path, nil, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ast.Inspect(file, func(n ast.Node) bool {
+			if spec, ok := n.(*ast.TypeSpec); ok {
+				if s, ok := spec.Type.(*ast.StructType); ok {
+					structs[spec.Name.Name] = s
+				}
+			}
+			return true
+		})
+	}
+	secret := map[string]bool{"redacted": true, "hidden": true, "KEK": true}
+	for before := 0; before != len(secret); {
+		before = len(secret)
+		for name, s := range structs {
+			for _, field := range s.Fields.List {
+				ast.Inspect(field.Type, func(n ast.Node) bool {
+					if id, ok := n.(*ast.Ident); ok && secret[id.Name] {
+						secret[name] = true
+					}
+					return true
+				})
+			}
+		}
+	}
+	for name := range structs {
+		if secret[name] && ast.IsExported(name) {
+			names = append(names, name)
+		}
+	}
+	if len(names) < 9 {
+		t.Fatalf("found only %v", names)
+	}
+	return names
 }
 
 func TestSecretKeySealsAndDerives(t *testing.T) {
