@@ -180,10 +180,3 @@ func (inv *Inventory) Seen() string {
 	}
 	return fmt.Sprintf("%s, seen from %s to %s", plural(inv.Messages, "message"), inv.Begun.UTC().Format(layout), inv.Ended.UTC().Format(layout))
 }
-
-// Personal reports whether the route carries data of people.
-func (r *Route) Personal() bool {
-	return slices.ContainsFunc(r.Found, func(f Found) bool {
-		return f.Class.Traits&(classify.TraitPersonal|classify.TraitDirect|classify.TraitQuasi|classify.TraitHealth|classify.TraitBiometric|classify.TraitSpecial) != 0
-	})
-}

@@ -83,7 +83,7 @@ func TestDraft(t *testing.T) {
 		t.Errorf("%d messages, %d stray, %d unreadable", inv.Messages, inv.Stray, inv.Routes[3].Unread)
 	}
 	anpr := inv.Routes[0]
-	if len(anpr.Found) == 0 || anpr.Found[0].Class.Name != "id.vehicle_plate" || anpr.Found[0].Messages != 40 || !slices.Equal(anpr.Found[0].Paths, []string{"/plate"}) || !anpr.Personal() {
+	if len(anpr.Found) == 0 || anpr.Found[0].Class.Name != "id.vehicle_plate" || anpr.Found[0].Messages != 40 || !slices.Equal(anpr.Found[0].Paths, []string{"/plate"}) {
 		t.Errorf("found %+v", anpr.Found)
 	}
 	for _, want := range []string{"# Password, shared key or other secret: L4 in 40 of 40, at /devices/*/wifi/password.", "      credential.secret: encrypt   # Only its recipients read it", `topic: "doors/+/access", path: "/note", grade: L1`, "# record: {purpose: , legal_basis: , retention: 30d, transfer: none}", "/devices/*/wifi/password"} {

@@ -3,6 +3,7 @@ package main
 import (
 	"archive/tar"
 	"archive/zip"
+	"bufio"
 	"bytes"
 	"compress/gzip"
 	"errors"
@@ -191,6 +192,42 @@ func TestIsCapture(t *testing.T) {
 		if got := isCapture(c.name, []byte(c.head[:min(len(c.head), look)])); got != c.want {
 			t.Errorf("%s %.40s: %v", c.name, c.head, got)
 		}
+	}
+}
+
+// What comes slowly is shown as it comes.
+func TestClassifyLive(t *testing.T) {
+	in, feed := io.Pipe()
+	shown := make(chan string)
+	out, outW := io.Pipe()
+	go func() {
+		sc := bufio.NewScanner(out)
+		for sc.Scan() {
+			shown <- sc.Text()
+		}
+		close(shown)
+	}()
+	ended := make(chan int, 1)
+	go func() {
+		var errs bytes.Buffer
+		code := run(t.Context(), []string{"classify", "--json", "-"}, in, outW, &errs)
+		outW.Close()
+		ended <- code
+	}()
+	for i := range 3 {
+		fmt.Fprintf(feed, `{"topic":"fleet/%d","payload":"21.5"}`+"\n", i)
+		if line := <-shown; !strings.Contains(line, fmt.Sprintf(`"topic":"fleet/%d"`, i)) {
+			t.Errorf("message %d is shown as %s", i, line)
+		}
+	}
+	feed.Close()
+	if line := <-shown; !strings.Contains(line, `"messages":3`) {
+		t.Errorf("the sum is %s", line)
+	}
+	for range shown {
+	}
+	if code := <-ended; code != exitFine {
+		t.Errorf("exit %d", code)
 	}
 }
 

@@ -125,7 +125,14 @@ const look = 64 << 10
 // file takes a file as one message, or as a capture of many.
 func (in *input) file(name string, r io.Reader) error {
 	b := bufio.NewReaderSize(r, look)
-	head, err := b.Peek(look)
+	// No more than the first line is waited for: what a person looks at as it
+	// comes should show at once.
+	head, err := b.Peek(1)
+	for err == nil && len(head) < look && bytes.IndexByte(bytes.TrimLeft(head, " \t\r\n"), '\n') < 0 {
+		if head, err = b.Peek(len(head) + 1); err == nil {
+			head, err = b.Peek(b.Buffered())
+		}
+	}
 	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, bufio.ErrBufferFull) {
 		return err
 	}
