@@ -31,6 +31,7 @@ type Document struct {
 	spare     []Field
 	decoded   []byte // what an inner document was read from
 	unwrapped int    // bytes that were decoded
+	inside    int    // fields in inner documents
 	level     uint8  // how many encodings it stands in
 
 	edits     []Edit // Append's memory
@@ -128,7 +129,11 @@ func (d *Document) reset() {
 	}
 	d.Fields, d.arena, d.members = d.Fields[:0], d.arena[:0], d.members[:0]
 	d.Root, d.Media, d.Reserved, d.format, d.name, d.senml = -1, MediaNone, false, nil, "", false
-	d.suspects, d.inners, d.unwrapped, d.level = d.suspects[:0], d.inners[:0], 0, 0
+	if len(d.innerDocs) > 0 {
+		d.forgetInner()
+	}
+	clear(d.inners)
+	d.suspects, d.inners, d.unwrapped, d.inside, d.level = d.suspects[:0], d.inners[:0], 0, 0, 0
 	d.sparkplug = Sparkplug{Metrics: d.sparkplug.Metrics[:0]}
 }
 

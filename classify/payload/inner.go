@@ -27,6 +27,8 @@ const (
 	// maxUnwrapped is how many times the size of a payload may come out of all
 	// its strings.
 	maxUnwrapped = 4
+
+	maxInner = 1024 // strings of one payload that hold something
 )
 
 // An inner is a string that holds something.
@@ -83,15 +85,15 @@ func (d *Document) unwrap(lim Limits) Reason {
 	}
 	if len(d.inners) > 0 {
 		d.insertInner()
-		if len(d.Fields) > lim.Fields {
-			return ReasonTooMany
-		}
 	}
 	return ReasonNone
 }
 
 // unwrapField reads what string i holds, if it holds something.
 func (d *Document) unwrapField(i int32, lim Limits) Reason {
+	if d.level > maxLevels {
+		return ReasonNone // what it stands in is refused
+	}
 	text, l := d.Text(i), layer{kind: layerBytes}
 	if d.Fields[i].Kind == KindBinary {
 		h, ok := d.format.(holder)
@@ -116,14 +118,9 @@ func (d *Document) unwrapField(i int32, lim Limits) Reason {
 	if !ok || len(decoded) == 0 {
 		return ReasonNone
 	}
-	if d.level == maxLevels {
-		if isText(decoded) && l.kind != layerPlain {
-			return ReasonTooDeep
-		}
-		return ReasonNone
-	}
 	most := lim
 	most.Bytes = min(lim.Bytes, maxUnwrapped*lim.Bytes-d.unwrapped)
+	most.Fields = lim.Fields - len(d.Fields) - d.inside
 	why := doc.parseInner(decoded, most, d.level+1)
 	if why == ReasonNone && doc.Root < 0 {
 		return ReasonNone // nothing is in it
@@ -152,7 +149,14 @@ func (d *Document) unwrapField(i int32, lim Limits) Reason {
 	if !doc.holds(l) {
 		return ReasonNone
 	}
+	if d.level == maxLevels {
+		return ReasonTooDeep
+	}
+	if len(d.inners) == maxInner {
+		return ReasonTooMany
+	}
 	f := &d.Fields[i]
+	d.inside += len(doc.Fields) - 1
 	d.inners = append(d.inners, inner{field: i, layer: l, doc: doc, kind: f.Kind, text: f.Text, flags: f.Flags})
 	return ReasonNone
 }
@@ -167,6 +171,16 @@ func (d *Document) innerDocument() *Document {
 		d.innerDocs = append(d.innerDocs, doc)
 	}
 	return doc
+}
+
+// forgetInner gives the memory of large documents in strings back.
+func (d *Document) forgetInner() {
+	for _, doc := range d.innerDocs {
+		if cap(doc.decoded) > keepBytes || cap(doc.Fields) > keepFields {
+			d.innerDocs, d.spare = nil, nil
+			return
+		}
+	}
 }
 
 // parseInner reads what a string holds.
@@ -328,8 +342,13 @@ func (d *Document) wrap(in *inner, self int32) {
 			g.Text = d.putBytes(string(text))
 		}
 		g.Raw, g.Flags = f.Raw, KeyArena|TextArena|Wrapped
-		if g.Accepts &= 1<<EditString | 1<<EditNumber | 1<<EditRemove; !writable {
+		switch {
+		case !writable:
 			g.Accepts = 0
+		case g.Kind.Leaf():
+			g.Accepts &= 1<<EditString | 1<<EditNumber | 1<<EditRemove
+		default:
+			g.Accepts &= 1 << EditRemove
 		}
 		d.Fields[self+i] = g
 	}

@@ -105,6 +105,14 @@ func TestInnerLeaves(t *testing.T) {
 	}
 }
 
+func stringsInStrings(levels int) string {
+	s := innerObject
+	for range levels {
+		s = `{"v":` + quote(s) + `}`
+	}
+	return s
+}
+
 func TestInnerUnreadable(t *testing.T) {
 	deep := innerObject
 	for range maxLevels + 1 {
@@ -124,12 +132,18 @@ func TestInnerUnreadable(t *testing.T) {
 		{"bytes behind an image", `{"v":"` + b64(png+"mara@example.org") + `"}`, ReasonTrailing},
 		{"nested too deep inside", `{"v":"` + b64(strings.Repeat("[", 70)+strings.Repeat("]", 70)) + `"}`, ReasonTooDeep},
 		{"all of it, more levels than four", deep, ReasonTooDeep},
+		{"strings in strings", stringsInStrings(maxLevels + 1), ReasonTooDeep},
+		{"packed in more levels than four", `{"v":"` + b64(b64(b64(b64(b64(gzipped(innerObject)))))) + `"}`, ReasonTooDeep},
+		{"very many", "[" + strings.TrimSuffix(strings.Repeat(`"`+b64("somewhat of a text")+`",`, maxInner+1), ",") + "]", ReasonTooMany},
 	}
 	for _, tt := range tests {
 		var d Document
 		if why := Parse(&d, "", []byte(tt.raw), Limits{}); why != tt.why {
 			t.Errorf("%s: %q, want %q (%s)", tt.name, why, tt.why, d.FormatName())
 		}
+	}
+	if d := mustParse(t, "", []byte(stringsInStrings(maxLevels))); !strings.Contains(render(d), `/v/v/v/v/plate="B-AB 123"`) {
+		t.Errorf("four levels are read as %s", render(d))
 	}
 	var d Document
 	if why := Parse(&d, "", []byte(innerTests[0].raw), Limits{Fields: 5}); why != ReasonTooMany {

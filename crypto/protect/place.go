@@ -58,6 +58,9 @@ func (p place) coarsen(dst, text []byte, across float64) ([]byte, bool) {
 
 // array writes an array of numbers, and leaves all around them as it is.
 func (p place) array(dst []byte, v value, across float64) ([]byte, payload.EditKind, bool) {
+	if v.doc.Fields[v.field].Flags&payload.Wrapped != 0 {
+		return dst, 0, false // in a string its numbers have no places of their own
+	}
 	raw := v.doc.Fields[v.field].Raw
 	at, found := raw.Start, false
 	for i := v.field + 1; int(i) < len(v.doc.Fields); i++ {
