@@ -82,19 +82,27 @@ func OpenBundle(raw []byte, role *Role, e Expect) (*Bundle, error) {
 	if err != nil {
 		return nil, err
 	}
-	switch {
-	case b.Site != e.Site:
-		return nil, ErrTarget
-	case b.Version < e.Floor,
-		e.Floor != 0 && b.Version == e.Floor && b.Hash != e.Hash,
-		e.Floor != 0 && b.Version == e.Floor+1 && b.Previous != e.Hash:
-		return nil, ErrRollback
-	case e.Now.Before(b.NotBefore):
-		return nil, ErrNotYet
-	case !e.Now.Before(b.NotAfter):
-		return nil, ErrExpired
+	if err := e.accepts(b.Site, b.Version, b.Hash, b.Previous, b.NotBefore, b.NotAfter); err != nil {
+		return nil, err
 	}
 	return b, nil
+}
+
+// accepts checks a document of a chain of versions.
+func (e *Expect) accepts(site string, version uint64, hash, previous [32]byte, from, until time.Time) error {
+	switch {
+	case site != e.Site:
+		return ErrTarget
+	case version < e.Floor,
+		e.Floor != 0 && version == e.Floor && hash != e.Hash,
+		e.Floor != 0 && version == e.Floor+1 && previous != e.Hash:
+		return ErrRollback
+	case e.Now.Before(from):
+		return ErrNotYet
+	case !e.Now.Before(until):
+		return ErrExpired
+	}
+	return nil
 }
 
 // ParseBundle reads the verified bytes of a bundle.

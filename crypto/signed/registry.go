@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/sealgate/sealgate/crypto"
@@ -69,17 +70,8 @@ func OpenRegistry(raw []byte, role *Role, e Expect) (*Registry, error) {
 	if err != nil {
 		return nil, err
 	}
-	switch {
-	case r.Site != e.Site:
-		return nil, ErrTarget
-	case r.Version < e.Floor,
-		e.Floor != 0 && r.Version == e.Floor && r.Hash != e.Hash,
-		e.Floor != 0 && r.Version == e.Floor+1 && r.Previous != e.Hash:
-		return nil, ErrRollback
-	case e.Now.Before(r.NotBefore):
-		return nil, ErrNotYet
-	case !e.Now.Before(r.NotAfter):
-		return nil, ErrExpired
+	if err := e.accepts(r.Site, r.Version, r.Hash, r.Previous, r.NotBefore, r.NotAfter); err != nil {
+		return nil, err
 	}
 	return r, nil
 }
@@ -140,15 +132,7 @@ func SignRegistry(r *Registry, signers ...*crypto.Signer) ([]byte, error) {
 // Verifiers returns the keys whose signatures are believed for a gateway, the
 // one in use first. None for an unknown gateway.
 func (r *Registry) Verifiers(gateway string) (keys []*crypto.Verifier) {
-	i, known := slices.BinarySearchFunc(r.Gateways, gateway, func(g Gateway, name string) int {
-		switch {
-		case g.Name < name:
-			return -1
-		case g.Name > name:
-			return 1
-		}
-		return 0
-	})
+	i, known := slices.BinarySearchFunc(r.Gateways, gateway, func(g Gateway, name string) int { return strings.Compare(g.Name, name) })
 	if !known {
 		return nil
 	}
