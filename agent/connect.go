@@ -181,8 +181,8 @@ func clientTLS(raw string, cfg *config.ClientTLS) (*tls.Config, error) {
 	return c, nil
 }
 
-// serverTLS reads the certificate again when its file has changed, so that a
-// renewed one is used without a restart.
+// serverTLS reads the certificate and the authorities of clients for each
+// handshake, so that renewed ones are used without a restart.
 func serverTLS(cfg *config.TLS) (*tls.Config, error) {
 	if _, err := tls.LoadX509KeyPair(cfg.Cert, cfg.Key); err != nil {
 		return nil, fmt.Errorf("load server certificate: %w", err)
@@ -194,12 +194,23 @@ func serverTLS(cfg *config.TLS) (*tls.Config, error) {
 			return &pair, err
 		},
 	}
-	if cfg.ClientCA != "" {
+	if cfg.ClientCA == "" {
+		return c, nil
+	}
+	if _, err := readCAs(cfg.ClientCA); err != nil {
+		return nil, err
+	}
+	// The authorities are read for each handshake, too, and no session is resumed:
+	// one that is taken out of the file lets nobody in from then on.
+	c.ClientAuth, c.SessionTicketsDisabled = tls.RequireAndVerifyClientCert, true
+	c.GetConfigForClient = func(*tls.ClientHelloInfo) (*tls.Config, error) {
 		pool, err := readCAs(cfg.ClientCA)
 		if err != nil {
 			return nil, err
 		}
-		c.ClientCAs, c.ClientAuth = pool, tls.RequireAndVerifyClientCert
+		now := c.Clone()
+		now.ClientCAs, now.GetConfigForClient = pool, nil
+		return now, nil
 	}
 	return c, nil
 }

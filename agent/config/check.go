@@ -112,6 +112,9 @@ func (c *Config) checkBroker(d *strictyaml.Document, b *Broker) {
 	if b.Limits.Inflight < 1 || b.Limits.Inflight > 65535 {
 		d.Errorf("ingress.broker.limits.inflight", "inflight must be between 1 and 65535")
 	}
+	if b.Limits.Rate < 0 || b.Limits.Rate > 1_000_000 {
+		d.Errorf("ingress.broker.limits.rate", "rate must be between 1 and 1000000 messages a second")
+	}
 	for _, f := range b.LocalOnly {
 		checkFilter(d, "ingress.broker.local_only", f)
 	}

@@ -114,6 +114,15 @@ type Limits struct {
 	// Inflight is the largest number of unacknowledged messages of one client.
 	// Default: 64.
 	Inflight int `yaml:"inflight"`
+	// InflightBytes bounds their payloads; one message always fits. Default: 4MiB.
+	InflightBytes Bytes `yaml:"inflight_bytes"`
+	// Rate is how many messages one client may publish in a second, with bursts
+	// of a second; beyond it, only that client is read more slowly. Default: as
+	// many as it likes.
+	Rate int `yaml:"rate"`
+	// RateBytes is the same for the bytes of their payloads. Default: as many as
+	// it likes.
+	RateBytes Bytes `yaml:"rate_bytes"`
 	// Hold is how long a message may wait for space or a key before its client
 	// is disconnected, unacknowledged. Default: 30s.
 	Hold time.Duration `yaml:"hold"`
@@ -347,6 +356,7 @@ func (c *Config) defaults(dir string) {
 		set(&b.Limits.Packet, 1<<20)
 		set(&b.Limits.Clients, 1000)
 		set(&b.Limits.Inflight, 64)
+		set(&b.Limits.InflightBytes, 4<<20)
 		set(&b.Limits.Hold, 30*time.Second)
 	}
 	for i := range c.Ingress.Subscribe {

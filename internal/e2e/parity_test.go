@@ -74,7 +74,7 @@ func gatewaySide(t *testing.T) *side {
 	s := &side{t: t, cloud: cloud.Addr, net: StartProxy(t, cloud.Addr)}
 	site := NewSite(t, s.net.Addr)
 	s.local = site.Addr
-	site.Topics = `[{pattern: "site/#", remote_prefix: "{site}/{gateway}/"}, {pattern: "spBv1.0/#"}, {pattern: "homeassistant/#"}]`
+	site.Topics = `[{pattern: "site/#", remote_prefix: "{site}/{gateway}/"}, {pattern: "spBv1.0/#"}, {pattern: "homeassistant/#"}, {pattern: "cmd/#", direction: in, remote_prefix: "{site}/{gateway}/"}]`
 	site.Uplink = "protocol: \"5\"\nmax_qos: 2"
 	site.More = "guard: {observe_until: 2099-12-31}"
 	site.Policy = `schema: sealgate/policy/v1
@@ -388,7 +388,6 @@ var parityRows = []parityRow{
 			}
 			return "arrives: " + string(p.Payload)
 		},
-		note: "Nothing is relayed to devices yet: keep a bridge for these topics.",
 	},
 	{
 		name: "user properties", what: "an MQTT 5 message with a user property",

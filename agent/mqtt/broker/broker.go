@@ -87,6 +87,7 @@ type Limits struct {
 	QueueMessages  int           // messages waiting for a persistent session (4,096): beyond it the newest are dropped and counted
 	TopicAliases   int           // MQTT 5 topic aliases per client (16); negative: none
 	Rate           int           // messages a second per client, with a burst of one second; reading pauses beyond it (0: no limit)
+	RateBytes      int           // the same for the bytes of their payloads (0: no limit)
 	ConnectTimeout time.Duration // from accept to CONNECT (10 s)
 	WriteTimeout   time.Duration // for a client that reads nothing (20 s)
 	HoldTimeout    time.Duration // for a message that the sink does not take (30 s)

@@ -512,3 +512,49 @@ func TestPacketAcrossTheBuffer(t *testing.T) {
 		t.Errorf("the second message has %d bytes", len(got.Payload))
 	}
 }
+
+// TestBucket: what a client may do at once is what it may in a second; what it
+// does beyond that it waits for, and for nothing else.
+func TestBucket(t *testing.T) {
+	var b bucket
+	now := time.Unix(1000, 0)
+	for i, step := range []struct {
+		after time.Duration
+		n     int
+		wait  time.Duration
+	}{
+		{0, 100, 0},
+		{0, 50, 500 * time.Millisecond},
+		{500 * time.Millisecond, 0, 0},
+		{0, 300, 3 * time.Second}, // more than there ever is: it waits for its own
+		{time.Hour, 100, 0},
+		{0, 1, 10 * time.Millisecond},
+	} {
+		now = now.Add(step.after)
+		if got := b.take(now, step.n, 100); got.Round(time.Millisecond) != step.wait {
+			t.Errorf("step %d: %s, want %s", i, got, step.wait)
+		}
+	}
+	if d := b.take(now, 1<<20, 0); d != 0 {
+		t.Errorf("without a limit it waits %s", d)
+	}
+}
+
+// TestSlowedClientIsAlone: a client that is held to its rate holds nobody else.
+func TestSlowedClientIsAlone(t *testing.T) {
+	s := newSink()
+	_, addr := start(t, s, func(o *Options) { o.Limits.RateBytes = 100 })
+	greedy, _ := connect(t, addr, 4, hello{id: "greedy"})
+	for i := range uint16(3) {
+		greedy.publish("a", string(make([]byte, 5000)), 1, 1+i, 0)
+	}
+	modest, _ := connect(t, addr, 4, hello{id: "modest"})
+	modest.publish("b", "x", 1, 1, 0)
+	modest.want(4, 1, 0)
+	for _, m := range s.messages() {
+		if m.Topic == "b" {
+			return
+		}
+	}
+	t.Error("the other client's message is not there")
+}

@@ -136,6 +136,11 @@ func (h *hook) OnPacketRead(cl *mochi.Client, pk packets.Packet) (packets.Packet
 // control towards the client and topic aliases.
 func (h *hook) readConnect(l *link, pk packets.Packet) (packets.Packet, error) {
 	c := &pk.Connect
+	if pk.ProtocolVersion < 5 && !c.Clean && c.ClientIdentifier == "" {
+		l.refused.Store(true) // mochi would answer with a code that 3.1.1 does not have
+		_, _ = l.Write([]byte{packets.Connack << 4, 2, 0, packets.Err3ClientIdentifierNotValid.Code})
+		return pk, packets.ErrRejectPacket
+	}
 	if c.WillFlag {
 		if c.WillQos > 2 || checkTopic(c.WillTopic) != nil {
 			return pk, packets.ErrRejectPacket

@@ -55,8 +55,7 @@ type link struct {
 	askedID   uint16 // packet id of the SUBSCRIBE or UNSUBSCRIBE in hand
 	deadline  time.Time
 
-	paced  time.Time // Limits.Rate: when tokens was right
-	tokens float64
+	rate, byteRate bucket // of Limits.Rate and RateBytes
 
 	ends    atomic.Bool  // the session ends with the connection
 	clean   atomic.Bool  // DISCONNECT with reason 0 was read

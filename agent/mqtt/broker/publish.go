@@ -33,8 +33,8 @@ func (b *Broker) publish(l *link, pk *packets.Packet) packets.Code {
 		return code
 	}
 	b.stats.received.Add(1)
-	if b.limits.Rate > 0 {
-		l.pace()
+	if b.limits.Rate > 0 || b.limits.RateBytes > 0 {
+		l.pace(len(pk.Payload))
 	}
 	qos, id := pk.FixedHeader.Qos, pk.PacketID
 	if qos > 0 && l.version == 5 && l.outstanding() >= b.limits.InFlight {
@@ -339,22 +339,38 @@ func (b *Broker) mayWrite(user string, named bool, client, topic string) bool {
 	return b.access.Load().acl.MayWrite(user, named, client, topic)
 }
 
-// pace holds the reader back to Limits.Rate.
-func (l *link) pace() {
-	rate := float64(l.b.limits.Rate)
+// pace pauses reading where the client publishes faster than it may.
+func (l *link) pace(bytes int) {
 	now := time.Now()
-	if l.paced.IsZero() {
-		l.tokens = rate
-	}
-	l.tokens = min(rate, l.tokens+now.Sub(l.paced).Seconds()*rate) - 1
-	l.paced = now
-	if l.tokens >= 0 {
+	wait := max(l.rate.take(now, 1, l.b.limits.Rate), l.byteRate.take(now, bytes, l.b.limits.RateBytes))
+	if wait <= 0 {
 		return
 	}
-	t := time.NewTimer(time.Duration(-l.tokens / rate * float64(time.Second)))
+	t := time.NewTimer(wait)
 	defer t.Stop()
 	select {
 	case <-t.C:
 	case <-l.ctx.Done():
 	}
+}
+
+// A bucket holds the tokens of one second.
+type bucket struct {
+	at     time.Time // when tokens was right
+	tokens float64
+}
+
+// take takes n tokens and says how long to wait for those that were not there.
+// A rate of 0 is no limit.
+func (b *bucket) take(now time.Time, n, rate int) time.Duration {
+	if rate <= 0 {
+		return 0
+	}
+	r := float64(rate)
+	if b.at.IsZero() {
+		b.tokens = r
+	}
+	b.tokens = min(r, b.tokens+now.Sub(b.at).Seconds()*r) - float64(n)
+	b.at = now
+	return time.Duration(max(0, -b.tokens) / r * float64(time.Second))
 }

@@ -1,0 +1,122 @@
+package agent
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"math/big"
+	"net"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/sealgate/sealgate/agent/config"
+)
+
+// selfSigned writes a certificate and its key as PEM files.
+func selfSigned(t *testing.T, path, name string) (cert, key string) {
+	t.Helper()
+	k, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	der, err := x509.CreateCertificate(rand.Reader, &x509.Certificate{
+		SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: name}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, IsCA: true, BasicConstraintsValid: true,
+		KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
+	}, &x509.Certificate{Subject: pkix.Name{CommonName: name}}, k.Public(), k)
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw, err := x509.MarshalPKCS8PrivateKey(k)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cert, key = path+".pem", path+".key"
+	for file, block := range map[string]*pem.Block{cert: {Type: "CERTIFICATE", Bytes: der}, key: {Type: "PRIVATE KEY", Bytes: raw}} {
+		if err := os.WriteFile(file, pem.EncodeToMemory(block), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return cert, key
+}
+
+// TestCertificatesAreReadAgain: a renewed certificate is shown, and devices of a
+// new authority come in while those of the old one no longer do, without a
+// restart.
+func TestCertificatesAreReadAgain(t *testing.T) {
+	dir := t.TempDir()
+	serverCert, serverKey := selfSigned(t, filepath.Join(dir, "server"), "first")
+	oldCert, oldKey := selfSigned(t, filepath.Join(dir, "old"), "device")
+	newCert, newKey := selfSigned(t, filepath.Join(dir, "new"), "device")
+	ca := filepath.Join(dir, "ca.pem")
+	replace := func(to, from string) {
+		t.Helper()
+		raw, err := os.ReadFile(from)
+		if err == nil {
+			err = os.WriteFile(to, raw, 0o600)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	replace(ca, oldCert)
+	server, err := serverTLS(&config.TLS{Cert: serverCert, Key: serverKey, ClientCA: ca})
+	if err != nil {
+		t.Fatal(err)
+	}
+	cache := tls.NewLRUClientSessionCache(4)
+	shown := func(cert, key string) (name string, err error) {
+		pair, err := tls.LoadX509KeyPair(cert, key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		a, b := net.Pipe()
+		defer a.Close()
+		defer b.Close()
+		_ = a.SetDeadline(time.Now().Add(5 * time.Second))
+		_ = b.SetDeadline(time.Now().Add(5 * time.Second))
+		client := tls.Client(a, &tls.Config{
+			Certificates: []tls.Certificate{pair}, ServerName: "127.0.0.1", ClientSessionCache: cache,
+			InsecureSkipVerify: true, // #nosec: which certificate is shown is looked at below
+		})
+		seen := make(chan string, 1)
+		go func() {
+			defer close(seen)
+			if client.Handshake() == nil {
+				seen <- client.ConnectionState().PeerCertificates[0].Subject.CommonName
+			}
+			_, _ = client.Read(make([]byte, 1)) // an alert, or tickets
+		}()
+		s := tls.Server(b, server)
+		if err := s.Handshake(); err != nil {
+			return "", err
+		}
+		return <-seen, nil
+	}
+	if name, err := shown(oldCert, oldKey); err != nil || name != "first" {
+		t.Fatalf("%q, %v", name, err)
+	}
+	if _, err := shown(newCert, newKey); err == nil {
+		t.Fatal("a device of an unknown authority came in")
+	}
+	selfSigned(t, filepath.Join(dir, "server"), "second")
+	replace(ca, newCert)
+	if name, err := shown(newCert, newKey); err != nil || name != "second" {
+		t.Errorf("after the change: %q, %v", name, err)
+	}
+	if _, err := shown(oldCert, oldKey); err == nil {
+		t.Error("a device of the old authority came in")
+	}
+	if err := os.WriteFile(ca, []byte("nothing"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := shown(newCert, newKey); err == nil {
+		t.Error("a device came in under a file without authorities")
+	}
+}
