@@ -146,9 +146,11 @@ func (s *Scratch) read() {
 		}
 		id := s.mem.child(s, f.PathHash, up, key)
 		s.paths[i] = id
-		s.noteGroup(i)
 		p := &s.mem.paths[id]
-		if p.inKey.confidence > 0 {
+		if p.grouped {
+			s.grouped = append(s.grouped, int32(i))
+		}
+		if p.keyTells {
 			s.reportKey(int32(i), p.inKey, p.inKeyBy)
 		}
 		if f.Kind == payload.KindString && p.head.meets(labelSenses) {

@@ -16,19 +16,21 @@ const (
 	maxTopicLen = 512
 )
 
-// path is what a key path means.
+// path is what a key path means. What each field of each message asks for stands
+// first, in one cache line.
 type path struct {
 	hash      uint64
 	parent    int32  // the container's path, an index into memory.paths
 	key, size uint32 // the key's bytes, in memory.keys
+	grouped   bool   // a detector on groups wants to see the field
+	keyTells  bool   // inKey is set
 	meaning
-	up        senses       // what the nearest container with a key of its own means
-	above     senses       // what any container means
-	all       senses       // above, and what the key itself speaks of
-	grouped   bool         // a detector on groups wants to see the field
 	detectors []DetectorID // started by the key, on leaves
-	arrays    []DetectorID // started by the key, on arrays
 	known     known        // the last value
+	all       senses       // above, and what the key itself speaks of
+	above     senses       // what any container means
+	up        senses       // what the nearest container with a key of its own means
+	arrays    []DetectorID // started by the key, on arrays
 	inKey     match        // what stands in the key itself; confidence 0: nothing
 	inKeyBy   DetectorID
 	said      uint64 // detectors of the policy whose keywords the key says
@@ -175,6 +177,7 @@ func (m *memory) add(s *Scratch, hash uint64, parent int32, key []byte) int32 {
 	}
 	m.paths = append(m.paths, p)
 	p.inKey, p.inKeyBy = m.owner.inKey(s, key)
+	p.keyTells = p.inKey.confidence > 0
 	m.paths[id] = p
 	return id
 }

@@ -237,17 +237,23 @@ type job struct {
 	best   time.Duration
 }
 
+// round measures a few times in a row, so that the others' work does not count
+// as ours.
 func (j *job) round() error {
-	start := time.Now()
-	for _, m := range j.inputs {
-		if err := j.do(m); err != nil {
-			return fmt.Errorf("%s: %w", j.name, err)
+	for began := time.Now(); ; {
+		start := time.Now()
+		for _, m := range j.inputs {
+			if err := j.do(m); err != nil {
+				return fmt.Errorf("%s: %w", j.name, err)
+			}
+		}
+		if took := time.Since(start); j.best == 0 || took < j.best {
+			j.best = took
+		}
+		if time.Since(began) > 5*time.Millisecond {
+			return nil
 		}
 	}
-	if took := time.Since(start); j.best == 0 || took < j.best {
-		j.best = took
-	}
-	return nil
 }
 
 func run(w io.Writer, whole time.Duration) error {
