@@ -48,6 +48,7 @@ func (s *Scratch) scan(c *candidate) {
 			i++
 			continue
 		}
+		c.turns++
 		j, m, lit := i, uint8(0), s.literalAt(t, i)
 		for j < len(t) {
 			k := byteClass[t[j]]
@@ -84,7 +85,6 @@ func (s *Scratch) literalAt(t []byte, i int) bool {
 // interest; m is the union of its bytes' classes.
 func (s *Scratch) word(c *candidate, from, to int, m uint8) {
 	t, p := c.text, s.plan
-	c.turns++
 	if m&isColon != 0 {
 		for i := from; i+2 < to; i++ {
 			if t[i] == ':' && t[i+1] == '/' && t[i+2] == '/' {

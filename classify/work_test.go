@@ -142,17 +142,106 @@ func BenchmarkFindRows(b *testing.B) {
 	}
 }
 
-// BenchmarkFindDoubled is BenchmarkFind with every detector twice.
-func BenchmarkFindDoubled(b *testing.B) {
-	_, d := benchDocument(b)
-	c, err := compile(Options{}, slices.Concat(Detectors(), Detectors()))
-	if err != nil {
-		b.Fatal(err)
+// twins are as many detectors again, each of the same kind, place and length,
+// for other things: their words, shapes and printings are those of the first
+// spelled backwards.
+func twins(ds []detector) []detector {
+	ds = slices.Clone(ds)
+	backwards := func(s string) string {
+		b := []byte(s)
+		slices.Reverse(b)
+		return string(b)
 	}
-	var s Scratch
-	st := NewState()
-	b.ReportAllocs()
-	for b.Loop() {
-		c.Find(&s, st, d, Context{Now: 1, Subject: 7})
+	for i := range ds {
+		d := &ds[i]
+		d.literals, d.shapes = slices.Clone(d.literals), slices.Clone(d.shapes)
+		for k := range d.literals {
+			d.literals[k] = backwards(d.literals[k])
+		}
+		for k := range d.shapes {
+			d.shapes[k] = backwards(d.shapes[k])
+		}
+		if d.gate != nil {
+			g := *d.gate
+			g.groups = nil
+			for _, x := range d.gate.groups {
+				y := uint64(0)
+				for ; x != 0; x >>= 4 {
+					y = y<<4 | x&15
+				}
+				g.groups = append(g.groups, y)
+			}
+			d.gate = &g
+		}
+	}
+	return ds
+}
+
+// samples are texts as devices send them, beside the worst that they can.
+var samples = map[string]string{
+	"prose":   "The pump in hall four was inspected on Monday; no leak was seen, and the crew left at noon. ",
+	"words":   "pump 12 in hall 3 ran 832 hours at 1500 rpm and 4.2 bar. ",
+	"log":     "2024-06-11 12:04:31.102 INFO  [gateway.uplink] connection re-established after 1532 ms, queue depth 12, retries 3\n",
+	"numbers": "17 42.5 1013 88 3 4 2291 0 77 61 ",
+	"seven":   "1234567 7654321 ",
+	"hexdump": "00000010  7f 45 4c 46 02 01 01 00  00 00 3e 00 b8 a1 40 00\n",
+	"base64":  "q83vEjRWeJCrze8SNFZ4kKvN7xI0VniQq83vEjRWeJA+\n",
+	"uuids":   "c0a8012f-77ab-4d21-9e4b-0242ac130002 ",
+}
+
+// Twice as many detectors start little more: what they share, the run, its shape
+// and what stands near, is looked at once, and a list of detectors is asked as a
+// set.
+func TestTwiceTheDetectors(t *testing.T) {
+	one := newFinder(t, Options{})
+	two := newFinder(t, Options{})
+	var err error
+	if two.c, err = compile(Options{}, slices.Concat(Detectors(), twins(Detectors()))); err != nil {
+		t.Fatal(err)
+	}
+	for name, x := range samples {
+		text := "Report.\n\n" + strings.Repeat(x, 1+(16<<10)/len(x))
+		limit := 13 // tenths
+		if name == "base64" || name == "uuids" {
+			limit = 18 // each token is shown to each detector of tokens
+		}
+		a, _ := one.turns(text)
+		b, _ := two.turns(text)
+		if b*10 > a*limit {
+			t.Errorf("%s: %d turns, with twice the detectors %d", name, a, b)
+		}
+	}
+}
+
+// BenchmarkFindTwice is finding with the detectors, with twins of them, and with
+// each of them twice.
+func BenchmarkFindTwice(b *testing.B) {
+	for _, v := range []struct {
+		name string
+		more []detector
+	}{{"once", nil}, {"twins", twins(Detectors())}, {"same", Detectors()}} {
+		c, err := compile(Options{}, slices.Concat(Detectors(), v.more))
+		if err != nil {
+			b.Fatal(err)
+		}
+		run := func(name, topic, raw string) {
+			b.Run(name+"/"+v.name, func(b *testing.B) {
+				var d payload.Document
+				if why := payload.Parse(&d, topic, []byte(raw), payload.Limits{}); why != "" {
+					b.Fatal(why)
+				}
+				var s Scratch
+				st := NewState()
+				b.SetBytes(int64(len(raw)))
+				b.ReportAllocs()
+				for b.Loop() {
+					c.Find(&s, st, &d, Context{Now: 1, Subject: 7})
+				}
+			})
+		}
+		run("message", "fleet/berlin/truck-17/up", benchMessage)
+		for name, x := range samples {
+			run(name, "t", "Report.\n\n"+strings.Repeat(x, 1+(16<<10)/len(x)))
+		}
 	}
 }
