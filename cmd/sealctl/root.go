@@ -123,6 +123,7 @@ Exit codes: 0 fine, 1 failure, 2 wrong usage, 3 verified and found bad.`,
 		newOpen(e),
 		newSpool(e),
 		newVersion(e),
+		newMan(root),
 	)
 	complete(root)
 	return root

@@ -6,6 +6,9 @@ import (
 	"runtime/debug"
 
 	"github.com/spf13/cobra"
+
+	"github.com/sealgate/sealgate/internal/manpage"
+	"github.com/sealgate/sealgate/internal/sbom"
 )
 
 // version is set by the linker for releases: -X main.version=1.2.3.
@@ -19,13 +22,16 @@ type versionInfo struct {
 }
 
 func newVersion(e *env) *cobra.Command {
-	var asJSON bool
+	var asJSON, asSBOM bool
 	c := &cobra.Command{
 		Use:   "version",
 		Short: "Print the version",
 		Args:  want(0, 0, "no arguments"),
 		RunE: func(*cobra.Command, []string) error {
 			v := readVersion()
+			if asSBOM {
+				return sbom.Write(e.stdout, "sealctl", v.Version)
+			}
 			if asJSON {
 				return e.printJSON(v)
 			}
@@ -34,7 +40,19 @@ func newVersion(e *env) *cobra.Command {
 		},
 	}
 	c.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	c.Flags().BoolVar(&asSBOM, "sbom", false, "print what the program is made of (CycloneDX 1.6)")
 	return c
+}
+
+// newMan is for who packages the program.
+func newMan(root *cobra.Command) *cobra.Command {
+	return &cobra.Command{
+		Use:    "man DIR",
+		Short:  "Write the manual pages into DIR",
+		Hidden: true,
+		Args:   want(1, 1, "a directory"),
+		RunE:   func(_ *cobra.Command, args []string) error { return manpage.Write(root, args[0]) },
+	}
 }
 
 func readVersion() versionInfo {
