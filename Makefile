@@ -4,7 +4,8 @@ SHELL := /bin/bash
 GO ?= go
 TOOL := $(GO) tool -modfile=internal/tools/go.mod
 VERSION ?= $(shell git describe --tags --always 2>/dev/null || echo devel)
-LDFLAGS := -s -w -buildid= -X main.version=$(VERSION)
+BUILT ?= $(shell TZ=UTC git log -1 --format=%cd --date=format-local:%Y-%m-%dT%H:%M:%SZ 2>/dev/null)
+LDFLAGS := -s -w -buildid= -X main.version=$(VERSION) -X main.built=$(BUILT)
 TARGETS := linux/amd64 linux/arm64 linux/arm/7 linux/arm/6 linux/riscv64 linux/mipsle
 
 .PHONY: help build test check fmt vet lint race fuzz cross interop vuln licences bench demo monitoring clean
@@ -41,6 +42,12 @@ cross: ## build for every supported board; the size of linux/arm64 is bounded
 interop: ## open our vectors with other libraries, and the fixtures of google/tink/go with ours
 	$(GO) -C crypto/testdata/interop test ./...
 	cd crypto/testdata/interop && npm ci --no-audit --no-fund --ignore-scripts --loglevel=error && node cose.mjs
+
+packages: ## .deb, .rpm, .ipk and .apk of both programs for every board, in dist/
+	GO=$(GO) internal/tools/packages
+
+lifecycle: ## install, run, reload, break, upgrade and purge the .deb in a booted systemd (root)
+	GO=$(GO) internal/tools/lifecycle
 
 vuln: ## known vulnerabilities, with a canary
 	GO=$(GO) internal/tools/vuln
