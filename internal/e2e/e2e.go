@@ -14,6 +14,7 @@
 package e2e
 
 import (
+	"fmt"
 	"math/rand/v2"
 	"net"
 	"os"
@@ -82,15 +83,22 @@ func Random(t T) *rand.Rand {
 }
 
 // FreeAddr returns a loopback address that nobody listens on now, for a program
-// that has to come back at the same address.
+// that has to come back at the same address. The port is below those that the
+// system gives to connections (32768 to 60999 on Linux): one of them may be
+// taken before the program listens.
 func FreeAddr(t T) string {
 	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatalf("find a free port: %v", err)
+	var err error
+	for range 100 {
+		addr := fmt.Sprintf("127.0.0.1:%d", 20_000+rand.IntN(12_000))
+		var ln net.Listener
+		if ln, err = net.Listen("tcp", addr); err == nil {
+			_ = ln.Close()
+			return addr
+		}
 	}
-	defer ln.Close()
-	return ln.Addr().String()
+	t.Fatalf("find a free port: %v", err)
+	return ""
 }
 
 // Until waits for something to become true.
