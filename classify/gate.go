@@ -64,7 +64,7 @@ type list struct {
 	free    uint64       // those without a shape
 	shapes  []shapeWanted
 	open    uint64 // those without a gate
-	plain   uint64 // these, and those that a run in one piece starts
+	plain   uint64 // those that a run in one piece starts: see gate
 	spoken  uint64
 	leading uint64
 	amid    uint64
