@@ -108,7 +108,10 @@ func (s *sender) pass(i int) bool {
 	if h.rec == nil {
 		return true
 	}
-	if !s.c.opt.Spool.Passable(s.index, h.rec) {
+	if ok, err := s.c.opt.Spool.Pass(s.index, h.rec); !ok {
+		if err != nil {
+			s.c.opt.Logger.Error("lane stays at its fence", "uplink", s.u.Name, "error", err)
+		}
 		return false
 	}
 	s.lanes[i].Release(h.pos)

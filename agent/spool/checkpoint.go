@@ -21,9 +21,10 @@ const (
 // A checkpoint file says how far a log is released, in two slots that are
 // written in turn: a torn write leaves the other one.
 type checkpoint struct {
-	mu    sync.Mutex // guards what follows
-	f     file
-	count uint64 // writes so far
+	released uint64     // highest that was written; guarded by mu
+	mu       sync.Mutex // guards what follows
+	f        file
+	count    uint64 // writes so far
 }
 
 // open opens the file or makes an empty one, and returns what it says.
@@ -71,6 +72,8 @@ func readCheckpoint(f io.ReaderAt, keys *keySet, id logID, uplink string) (newes
 func (c *checkpoint) write(l *log, released, durableTo uint64, sync bool) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	released = max(released, c.released) // who writes may have looked a while ago
+	c.released = released
 	h := header{
 		magic: checkpointMagic, log: l.id, first: released + 1, count: c.count + 1,
 		durable: durableTo, uplink: l.uplink,

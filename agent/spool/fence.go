@@ -105,3 +105,22 @@ func (s *Spool) Passable(uplink int, fence *Record) bool {
 	}
 	return true
 }
+
+// Pass says whether a fence is passable, and then notes durably how far the logs
+// it waited for are released: a start that forgot that, and not the fence, would
+// send them again among what lies behind it.
+func (s *Spool) Pass(uplink int, fence *Record) (bool, error) {
+	if !s.Passable(uplink, fence) {
+		return false, nil
+	}
+	for from := range waits(fence.Payload) {
+		l := s.uplinks[uplink].logs[from]
+		l.mu.Lock()
+		acked, durableTo := l.acked, l.durable
+		l.mu.Unlock()
+		if err := l.check.write(l, acked, durableTo, true); err != nil {
+			return false, fmt.Errorf("pass fence: %w", err)
+		}
+	}
+	return true, nil
+}
