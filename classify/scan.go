@@ -299,17 +299,6 @@ func (s *Scratch) tryOne(c *candidate, id DetectorID, from, to int) bool {
 	return ok
 }
 
-// tryAll is try for a run whose length is what the detectors want.
-func (s *Scratch) tryAll(c *candidate, ids []DetectorID, from, to int) bool {
-	hit := false
-	for _, id := range ids {
-		if _, ok := s.startFrom(c, id, from, to); ok {
-			hit = true
-		}
-	}
-	return hit
-}
-
 // startFrom starts a detector on a run and reports what it finds.
 func (s *Scratch) startFrom(c *candidate, id DetectorID, from, to int) (match, bool) {
 	d := &s.owner.detectors[id]

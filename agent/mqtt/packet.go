@@ -283,7 +283,8 @@ func nextProp(b []byte) (id byte, value, rest []byte, ok bool) {
 	case propContentType, 0x08, 0x09, 0x12, 0x15, 0x16, 0x1a, 0x1c, propReasonString:
 		ok = text()
 	case propUser:
-		ok = text() && text()
+		name := text()
+		ok = name && text() // a pair
 		value = nil
 	case 0x0b:
 		_, n := binary.Uvarint(b)

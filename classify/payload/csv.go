@@ -328,7 +328,7 @@ func (csvFormat) Append(dst []byte, d *Document, edits []Edit) ([]byte, error) {
 // write puts a cell in quotes where it had some or needs some.
 func (csvFormat) write(dst []byte, d *Document, i int32, text []byte) ([]byte, error) {
 	raw := d.Value(i)
-	bare := len(text) > 0 && text[0] != ' ' && text[len(text)-1] != ' ' && bytes.IndexAny(text, ",;\t|\"\r\n") < 0
+	bare := len(text) > 0 && text[0] != ' ' && text[len(text)-1] != ' ' && !bytes.ContainsAny(text, ",;\t|\"\r\n")
 	if bare && raw[0] != '"' {
 		for n := 0; n < len(raw) && raw[n] == ' '; n++ {
 			dst = append(dst, ' ')

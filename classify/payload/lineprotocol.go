@@ -261,13 +261,13 @@ func (lineFormat) write(dst []byte, d *Document, i int32, text []byte) ([]byte, 
 	f := &d.Fields[i]
 	switch {
 	case f.Flags&inTag != 0:
-		if len(text) == 0 || text[len(text)-1] == '\\' || bytes.IndexAny(text, "\r\n\t") >= 0 || f.Index == 0 && bytes.IndexByte(text, '=') >= 0 {
+		if len(text) == 0 || text[len(text)-1] == '\\' || bytes.ContainsAny(text, "\r\n\t") || f.Index == 0 && bytes.IndexByte(text, '=') >= 0 {
 			return nil, fmt.Errorf("edit field %d: a tag can't hold this value", i)
 		}
 		return appendBackslashed(dst, text, ",= "), nil
 	case f.Kind == KindNumber && isNumber(text):
 		suffix := d.Raw[f.Text.End:f.Raw.End]
-		if len(suffix) > 0 && bytes.IndexAny(text, ".eE") >= 0 || len(suffix) > 0 && suffix[0] == 'u' && text[0] == '-' {
+		if len(suffix) > 0 && bytes.ContainsAny(text, ".eE") || len(suffix) > 0 && suffix[0] == 'u' && text[0] == '-' {
 			return nil, fmt.Errorf("edit field %d: the number does not fit its type", i)
 		}
 		return append(append(dst, text...), suffix...), nil

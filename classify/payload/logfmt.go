@@ -155,7 +155,7 @@ func (logfmtFormat) Append(dst []byte, d *Document, edits []Edit) ([]byte, error
 // write puts a value in quotes where it had some or needs some.
 func (logfmtFormat) write(dst []byte, d *Document, i int32, text []byte) ([]byte, error) {
 	quoted := d.Fields[i].Raw.Len() > 0 && d.Raw[d.Fields[i].Raw.Start] == '"'
-	if !quoted && bytes.IndexAny(text, " ,;=\"\\\t\r\n") < 0 {
+	if !quoted && !bytes.ContainsAny(text, " ,;=\"\\\t\r\n") {
 		return append(dst, text...), nil
 	}
 	dst = append(dst, '"')

@@ -85,7 +85,7 @@ func TestFailingDisk(t *testing.T) {
 			}
 			tracer.Kill()
 			gateway.Kill() // what it knew is gone: only the disk counts
-			gateway = site.Start(t)
+			site.Start(t)
 			proxy.Cut(0)
 			settled(t, site, recorder)
 			var report Report
