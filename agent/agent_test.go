@@ -454,22 +454,24 @@ func TestSubjectsAreCounted(t *testing.T) {
 	for i := range 20 {
 		publish(t, a, mqtt.Message{Topic: "door", Payload: fmt.Appendf(nil, `{"email":"guest%d@example.org","n":%d}`, i%10, i), QoS: 1})
 	}
-	if got := a.Stats().Uplinks[0].Subjects.All; got != 10 {
-		t.Errorf("counted %d people, want 10", got)
+	// An estimate: two people may look alike.
+	if got := a.Stats().Uplinks[0].Subjects.All; got < 9 || got > 10 {
+		t.Errorf("counted %d people, want about 10", got)
 	}
 	stop(t, a)
 	a = s.start(t)
 	defer stop(t, a)
 	publish(t, a, mqtt.Message{Topic: "door", Payload: []byte(`{"email":"guest3@example.org"}`), QoS: 1}, mqtt.Message{Topic: "door", Payload: []byte(`{"email":"guest77@example.org"}`), QoS: 1})
-	if got := a.Stats().Uplinks[0].Subjects.All; got != 11 {
-		t.Errorf("counted %d people after a restart, want 11", got)
+	got := a.Stats().Uplinks[0].Subjects.All
+	if got < 9 || got > 11 {
+		t.Errorf("counted %d people after a restart, want about 11", got)
 	}
 	resp, err := http.Get("http://" + a.MetricsAddr().String() + "/metrics")
 	check(t, err)
 	defer resp.Body.Close()
 	body, err := io.ReadAll(resp.Body)
 	check(t, err)
-	if want := `sealgate_uplink_subjects{kind="all",uplink="cloud"} 11`; !strings.Contains(string(body), want+"\n") {
+	if want := fmt.Sprintf(`sealgate_uplink_subjects{kind="all",uplink="cloud"} %d`, got); !strings.Contains(string(body), want+"\n") {
 		t.Errorf("metrics lack %s", want)
 	}
 }

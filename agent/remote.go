@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -172,9 +173,32 @@ func (c controlled) Execute(command, argument string) error {
 		return nil
 	case command == signed.RotateKeys:
 		return errors.New("a key other than the data key is rotated at the gateway: sealgate keys rotate " + argument)
-	default:
-		return errors.New("quarantined messages are released at the gateway")
+	case command == signed.ReleaseQuarantine:
+		return c.releaseQuarantine(argument)
 	}
+	return errors.New("the command is not known here")
+}
+
+// releaseQuarantine sends what was quarantined on an uplink, or on all of them.
+// The messages are protected as they were when they were set aside.
+func (c controlled) releaseQuarantine(uplink string) error {
+	opt, _ := spoolOptions(c.cfg)
+	if uplink != "" && !slices.Contains(opt.Uplinks, uplink) {
+		return fmt.Errorf("there is no uplink %q", uplink)
+	}
+	l := localQuarantine{c.spool, opt.Uplinks}
+	all, err := l.list()
+	if err != nil {
+		return err
+	}
+	for _, q := range all {
+		if uplink == "" || q.Uplink == uplink {
+			if err := l.release(q.ID); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // counters is what a status carries of the metrics.

@@ -135,3 +135,27 @@ func TestRemoteControl(t *testing.T) {
 	stop(t, a)
 	stopped = true
 }
+
+// TestRemoteRelease: what an uplink would not take is sent again by command. It
+// is still too large here, so it comes back, which shows that it was tried.
+func TestRemoteRelease(t *testing.T) {
+	s := newSite(t, "")
+	s.cfg = strings.Replace(s.cfg, "    topics: [{", "    takes: {payload: 64}\n    topics: [{", 1)
+	d := newDesk(t, s)
+	a := s.start(t)
+	defer stop(t, a)
+	publish(t, a, mqtt.Message{Topic: "line/1", Payload: []byte(`{"n":"` + strings.Repeat("x", 100) + `"}`), QoS: 1})
+	quarantined := func(n uint64) bool { return a.Stats().Uplinks[0].Quarantined == n }
+	for end := time.Now().Add(10 * time.Second); !quarantined(1) && time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
+	}
+	if !quarantined(1) {
+		t.Fatal("nothing was set aside")
+	}
+	st := d.status(a.Verifier(), func(*signed.GatewayStatus) bool { return true })
+	d.command(signed.ReleaseQuarantine, st)
+	for end := time.Now().Add(10 * time.Second); !quarantined(2) && time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
+	}
+	if !quarantined(2) {
+		t.Error("nothing was released")
+	}
+}

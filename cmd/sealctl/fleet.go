@@ -252,6 +252,7 @@ func newFleetCommand(e *env) *cobra.Command {
   lockdown            nothing leaves any more; what devices publish is kept, protected
   release             ends a lockdown
   rotate-keys         a new data key at once
+  release-quarantine  send what the uplink in --argument would not take before
   report              publish the status now
   resync              fetch every retained document again
 
