@@ -158,6 +158,7 @@ var disguises = []disguise{
 	{"base64 as the payload with a line end", then(in(`{"y":"%s"}`), to64, in("%s\n"))},
 	{"base64 in quotes as the payload", then(in(`{"y":"%s"}`), to64, in(`"%s"`))},
 	{"base64 of gzip", then(in(`{"y":"%s"}`), toGzip, to64, member)},
+	{"base64 of zstd", then(in(`{"y":"%s"}`), zstdded, to64, member)},
 	{"base64 of zlib", then(in(`{"y":"%s"}`), zlibbed, to64, member)},
 	{"base64 of base64 of gzip", then(in(`{"y":"%s"}`), toGzip, to64, to64, member)},
 	{"gzip of base64", then(in(`{"y":"%s"}`), to64, member, toGzip)},
@@ -232,9 +233,15 @@ var disguises = []disguise{
 	{"gzip and more behind", func(v string) string { return toGzip(`{"x":1}`) + v }},
 	{"two members of gzip", func(v string) string { return toGzip(`{"x":1}`) + toGzip(v) }},
 	{"zlib", then(member, zlibbed)},
+	{"zstd of an object", then(member, zstdded)},
+	{"zstd twice", then(member, zstdded, zstdded)},
+	{"two frames of zstd", func(v string) string { return zstdded(`{"x":1}`) + zstdded(v) }},
+	{"a skippable frame behind zstd", func(v string) string {
+		return zstdded(`{"x":1}`) + "\x50\x2a\x4d\x18" + string([]byte{byte(len(v)), 0, 0, 0}) + v
+	}},
 	{"bare deflate", then(member, deflated)},
 	{"a ZIP archive", in("PK\x03\x04\x14\x00\x00\x00\x00\x00%s")},
-	{"zstd", in("\x28\xb5\x2f\xfd\x20\x14\xa1\x00\x00%s")},
+	{"a broken zstd", in("\x28\xb5\x2f\xfd\x20\x14\xa1\x00\x00%s")},
 	{"LZ4", in("\x04\x22\x4d\x18\x64\x40%s")},
 
 	// Other formats.

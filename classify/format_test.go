@@ -6,6 +6,8 @@ import (
 	"io"
 	"testing"
 
+	"github.com/klauspost/compress/zstd"
+
 	"github.com/sealgate/sealgate/classify/payload"
 )
 
@@ -26,6 +28,7 @@ func TestFormats(t *testing.T) {
 		{"webp", "RIFF\x04\x00\x00\x00WEBP", "", ClassMediaImage},
 		{"numpy", "\x93NUMPY\x01\x00", "", ClassAIModel},
 		{"gzip", gzipped(`{"email":"mara@example.org"}`), "/email", ClassContactEmail},
+		{"zstd", zstdded(`{"email":"mara@example.org"}`), "/email", ClassContactEmail},
 	}
 	c, err := New(Options{})
 	if err != nil {
@@ -54,4 +57,12 @@ func gzipped(raw string) string {
 	io.WriteString(w, raw)
 	w.Close()
 	return b.String()
+}
+
+func zstdded(raw string) string {
+	w, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1))
+	if err != nil {
+		panic(err)
+	}
+	return string(w.EncodeAll([]byte(raw), nil))
 }

@@ -97,7 +97,7 @@ func TestCorpusFormats(t *testing.T) {
 		}
 		shapes[shape] = row.ID
 	}
-	for _, name := range strings.Fields("json jsonl cbor msgpack sparkplug xml nmea form lineprotocol logfmt csv text gzip zlib jpeg png gif wav mp4 ogg gguf safetensors tflite numpy") {
+	for _, name := range strings.Fields("json jsonl cbor msgpack sparkplug xml nmea form lineprotocol logfmt csv text gzip zlib zstd jpeg png gif wav mp4 ogg gguf safetensors tflite numpy") {
 		if formats[name] == 0 {
 			t.Errorf("no row is %s; there are %v", name, slices.Sorted(maps.Keys(formats)))
 		}

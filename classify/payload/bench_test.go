@@ -25,6 +25,7 @@ func benchmarkInputs() map[string][]byte {
 	return map[string][]byte{
 		"form":        []byte("id=7&plate=B%2D12+x&lat=52.516275&lon=13.377704&since=2026-01-01T00%3A00%3A00Z"),
 		"gzip":        []byte(gzipped(strings.Repeat(cameraEvent+"\n", 3))),
+		"zstd":        []byte(zstdded(strings.Repeat(cameraEvent+"\n", 3))),
 		"cbor":        []byte("\x94" + strings.Repeat("\xa3eplatehB-AB 123clat\xfbAB\x10\x00\x00\x00\x00\x00esince\x1a\x65\x00\x00\x00", 20)),
 		"camera":      []byte(cameraEvent),
 		"scalar":      []byte("23.5"),

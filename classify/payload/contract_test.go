@@ -56,7 +56,7 @@ func samples() []sample {
 		s = append(s, sample{"form", "plant/1", raw})
 	}
 	for _, raw := range []string{cameraEvent, "ON", "{\"a\":1}\n{\"a\":\"x\"}", cborSamples[1], jpeg} {
-		s = append(s, sample{"gzip", "plant/1", gzipped(raw)}, sample{"zlib", "plant/1", zlibbed(raw)})
+		s = append(s, sample{"gzip", "plant/1", gzipped(raw)}, sample{"zlib", "plant/1", zlibbed(raw)}, sample{"zstd", "plant/1", zstdded(raw)})
 	}
 	for format, raw := range mediaSamples {
 		s = append(s, sample{format, "cam", raw})
@@ -453,7 +453,7 @@ func TestContract(t *testing.T) {
 			t.Errorf("no sample of %s", f)
 		}
 	}
-	for _, f := range []string{"json", "jsonl", "cbor", "msgpack", "sparkplug", "xml", "nmea", "lineprotocol", "logfmt", "csv", "form", "gzip", "zlib", "text", "jpeg", "png", "gguf", "safetensors", "tflite", "empty"} {
+	for _, f := range []string{"json", "jsonl", "cbor", "msgpack", "sparkplug", "xml", "nmea", "lineprotocol", "logfmt", "csv", "form", "gzip", "zlib", "zstd", "text", "jpeg", "png", "gguf", "safetensors", "tflite", "empty"} {
 		if !seen[f] {
 			t.Errorf("no sample of %s", f)
 		}

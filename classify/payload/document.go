@@ -124,7 +124,7 @@ func (d *Document) reset() {
 	if c := cap(d.arena); c > keepBytes && len(d.arena) < c/4 {
 		d.arena = nil
 	}
-	if d.pack.inflate != nil {
+	if d.pack.inside != nil {
 		d.pack.forget()
 	}
 	d.Fields, d.arena, d.members = d.Fields[:0], d.arena[:0], d.members[:0]
@@ -242,8 +242,8 @@ func (d *Document) TopLevelObject() bool {
 }
 
 // FormatName returns "json", "jsonl", "cbor", "sparkplug", "form", "text", the name of a
-// medium ("jpeg", "gguf"), "gzip" or "zlib" whatever is inside, "empty" or
-// "unreadable".
+// medium ("jpeg", "gguf"), "gzip", "zlib" or "zstd" whatever is inside, "empty"
+// or "unreadable".
 func (d *Document) FormatName() string {
 	if d.name == "" {
 		return "unreadable" // nothing was parsed yet

@@ -18,7 +18,8 @@ func seeds() []sample {
 		"{\x00\"\x00", `{"_sg":1}`, strings.Repeat("[", 65), "\xff\xfea\x00", "Stra\xdfe", "a\x00", jpeg[:9], png + "x",
 		`"\ud83d\ude00`, `"\ud800"`, `{"a":[1,{"b":"c"}],"d":{"e":null}} `, "[1]\n[\n2]",
 		"\xa2aa\x01aa\x02", "\xa2\x01\x01a1\x02", "\x9f\xff", "\xbfaa", "\x82\x1c", strings.Repeat("\x81", 70) + "\x01", "\xa1ax\x5f\x41a\x61b\xff",
-		"a=1&a=%61", "a=%C3", gzipped("{"), gzipped(""), gzipped(gzipped("1")), gzipped("{}")[:20], zlibbed("[1]") + "x"} {
+		"a=1&a=%61", "a=%C3", gzipped("{"), gzipped(""), gzipped(gzipped("1")), gzipped("{}")[:20], zlibbed("[1]") + "x",
+		zstdded("{"), zstdded(""), zstdded(zstdded("1")), zstdded("[1]") + "x", zstdded(cameraEvent)[:90], zstdMagic + "\x00\x58\x02\x00\x10 \x03\x00\x10 "} {
 		all = append(all, sample{topic: []string{"", "a/b", "/", "$SYS/ü//x"}[i%4], raw: raw})
 	}
 	return all

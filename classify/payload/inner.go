@@ -543,7 +543,7 @@ func worthDecoding(text []byte, decode func(dst, src []byte) (int, error)) bool 
 		}
 	}
 	return b[0] >= 0x80 && b[0] < 0xC0 || b[0] >= 0xDC && b[0] <= 0xDF || b[0] == 0xD9 ||
-		isGzip(b) || isZlib(b) || recognizeHead(b) || bytes.HasPrefix(b, []byte("\uFEFF")) || beginsUTF16(b)
+		isGzip(b) || isZlib(b) || isZstd(b) || recognizeHead(b) || bytes.HasPrefix(b, []byte("\uFEFF")) || beginsUTF16(b)
 }
 
 // recognizeHead reports whether a medium may begin with b.

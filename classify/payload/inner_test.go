@@ -39,6 +39,7 @@ var innerTests = []struct{ name, raw, fields, path, want string }{
 	{"a data URI", `{"v":"data:application/json;base64,` + b64(innerObject) + `"}`, `={} /v={} /v/plate="B-AB 123" /v/n=[] /v/n/0=1 /v/n/1=2`, "/v/plate",
 		`{"v":"data:application/json;base64,` + b64(`{"plate":"****","n":[1,2]}`) + `"}`},
 	{"text in base64", `{"v":"` + b64("mara@example.org is here") + `"}`, `={} /v="mara@example.org is here"`, "/v", `{"v":"` + b64("****") + `"}`},
+	{"zstd in base64", `{"v":"` + b64(zstdded(innerObject)) + `"}`, `={} /v={} /v/plate="B-AB 123" /v/n=[] /v/n/0=1 /v/n/1=2`, "", ""},
 	{"gzip in base64", `{"v":"` + b64(gzipped(innerObject)) + `"}`, `={} /v={} /v/plate="B-AB 123" /v/n=[] /v/n/0=1 /v/n/1=2`, "", ""},
 	{"twice in base64", `{"v":"` + b64(b64(innerObject)) + `"}`, `={} /v={} /v/plate="B-AB 123" /v/n=[] /v/n/0=1 /v/n/1=2`, "/v/plate",
 		`{"v":"` + b64(b64(`{"plate":"****","n":[1,2]}`)) + `"}`},

@@ -8,11 +8,13 @@ import (
 	"hash/adler32"
 	"hash/crc32"
 	"io"
+
+	"github.com/klauspost/compress/zstd"
 )
 
-// packedFormat is gzip (RFC 1952) or zlib (RFC 1950) around one document of any
-// other format, whose fields become the document's. One member and nothing
-// behind it; a gzip header with a name, a comment or extra data is refused,
+// packedFormat is gzip (RFC 1952), zlib (RFC 1950) or zstd (RFC 8878) around one
+// document of any other format, whose fields become the document's. One member
+// or frame and nothing behind it; a gzip header with a name, a comment or extra data is refused,
 // because nobody looks at those. A bomb is refused at maxRatio, or where the
 // inside grows larger than a payload may be.
 type packedFormat struct{}
@@ -38,6 +40,8 @@ type packing struct {
 	inflate  io.ReadCloser
 	out      bytes.Buffer
 	deflate  *flate.Writer
+	unzstd   *zstd.Decoder
+	zstd     *zstd.Encoder
 }
 
 // forget gives large memory back.
@@ -48,10 +52,10 @@ func (p *packing) forget() {
 	}
 }
 
-// Detect claims gzip by its magic number. A zlib header is two bytes with a
-// weak check that some texts pass, so what may be text is left alone.
+// Detect claims gzip and zstd by their magic numbers. A zlib header is two bytes
+// with a weak check that some texts pass, so what may be text is left alone.
 func (packedFormat) Detect(_ string, raw []byte) bool {
-	return isGzip(raw) || isZlib(raw) && !isText(raw)
+	return isGzip(raw) || isZstd(raw) || isZlib(raw) && !isText(raw)
 }
 
 func isGzip(b []byte) bool { return len(b) >= 3 && b[0] == 0x1F && b[1] == 0x8B && b[2] == 8 }
@@ -66,8 +70,11 @@ func (packedFormat) Parse(d *Document, lim Limits) Reason {
 	if d.pack.received != nil {
 		return ReasonTooDeep // packed twice
 	}
-	raw, name := d.Raw, "zlib"
-	if isGzip(raw) {
+	raw, name, why := d.Raw, "zlib", ReasonNone
+	switch {
+	case isZstd(raw):
+		name, why = "zstd", d.unpackZstd(lim)
+	case isGzip(raw):
 		name = "gzip"
 		if len(raw) < gzipHeader || raw[3]&0xE0 != 0 {
 			return ReasonMalformed
@@ -75,20 +82,26 @@ func (packedFormat) Parse(d *Document, lim Limits) Reason {
 		if raw[3] != 0 {
 			return ReasonUnknown
 		}
+		why = d.unpack(true, lim)
+	default:
+		why = d.unpack(false, lim)
 	}
-	if why := d.unpack(name == "gzip", lim); why != ReasonNone {
+	if why != ReasonNone {
 		return why
 	}
 	if len(d.pack.inside) == 0 {
 		return ReasonUnknown // an empty payload means deletion to a broker; this is none
 	}
 	d.pack.received, d.Raw = raw, d.pack.inside
-	why := d.parsePayload(lim)
+	why = d.parsePayload(lim)
 	d.name = name
 	return why
 }
 
-// unpack decompresses Raw to pack.inside.
+// mostOf is how many bytes may come out of a packed payload of n.
+func mostOf(n int, lim Limits) int { return min(lim.Bytes, max(ratioFreeOf, n*maxRatio)) }
+
+// unpack decompresses gzip or zlib in Raw to pack.inside.
 func (d *Document) unpack(gzip bool, lim Limits) Reason {
 	p, header, trailer := &d.pack, zlibHeader, zlibTrailer
 	if gzip {
@@ -101,7 +114,7 @@ func (d *Document) unpack(gzip bool, lim Limits) Reason {
 	} else if err := p.inflate.(flate.Resetter).Reset(&p.source, nil); err != nil {
 		return ReasonMalformed
 	}
-	most := min(lim.Bytes, max(ratioFreeOf, len(d.Raw)*maxRatio))
+	most := mostOf(len(d.Raw), lim)
 	p.inside = p.inside[:0]
 	for {
 		if len(p.inside) == cap(p.inside) {
@@ -140,7 +153,7 @@ func (packedFormat) Append([]byte, *Document, []Edit) ([]byte, error) {
 }
 
 // appendPacked has the inside's format carry out edits and packs the result
-// again, behind the header that it had.
+// again, of gzip and zlib behind the header that it had.
 func (d *Document) appendPacked(dst []byte, edits []Edit) ([]byte, error) {
 	p := &d.pack
 	var err error
@@ -148,28 +161,42 @@ func (d *Document) appendPacked(dst []byte, edits []Edit) ([]byte, error) {
 		return nil, err
 	}
 	p.out.Reset()
-	if p.deflate == nil {
-		if p.deflate, err = flate.NewWriter(&p.out, flate.DefaultCompression); err != nil {
-			return nil, err
-		}
+	if isZstd(p.received) {
+		err = p.packZstd()
 	} else {
-		p.deflate.Reset(&p.out)
+		err = p.packDeflate()
 	}
-	if _, err = p.deflate.Write(p.edited); err != nil {
-		return nil, err
-	}
-	if err = p.deflate.Close(); err != nil {
+	if err != nil {
 		return nil, err
 	}
 	// Who asks has memory and disk in mind that follow the payload's size.
 	if p.out.Len() > 2*len(p.received)+1024 || len(p.edited) > max(ratioFreeOf, p.out.Len()*maxRatio) {
 		return nil, errors.New("edit packed: the result grows too much, or packs too well")
 	}
-	if isGzip(p.received) {
+	switch {
+	case isZstd(p.received):
+		return append(dst, p.out.Bytes()...), nil
+	case isGzip(p.received):
 		dst = append(append(dst, p.received[:gzipHeader]...), p.out.Bytes()...)
 		dst = binary.LittleEndian.AppendUint32(dst, crc32.ChecksumIEEE(p.edited))
 		return binary.LittleEndian.AppendUint32(dst, uint32(len(p.edited))), nil
 	}
 	dst = append(append(dst, p.received[:zlibHeader]...), p.out.Bytes()...)
 	return binary.BigEndian.AppendUint32(dst, adler32.Checksum(p.edited)), nil
+}
+
+// packDeflate writes edited to out.
+func (p *packing) packDeflate() error {
+	if p.deflate == nil {
+		var err error
+		if p.deflate, err = flate.NewWriter(&p.out, flate.DefaultCompression); err != nil {
+			return err
+		}
+	} else {
+		p.deflate.Reset(&p.out)
+	}
+	if _, err := p.deflate.Write(p.edited); err != nil {
+		return err
+	}
+	return p.deflate.Close()
 }

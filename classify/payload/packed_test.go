@@ -7,6 +7,8 @@ import (
 	"io"
 	"strings"
 	"testing"
+
+	"github.com/klauspost/compress/zstd"
 )
 
 func gzipped(raw string) string {
@@ -25,14 +27,26 @@ func zlibbed(raw string) string {
 	return b.String()
 }
 
-// unpacked reads with the standard library what Append packed.
+// zstdded has the size of the inside in the header and a checksum at the end.
+func zstdded(raw string) string {
+	w, err := zstd.NewWriter(nil)
+	if err != nil {
+		panic(err)
+	}
+	return string(w.EncodeAll([]byte(raw), nil))
+}
+
+// unpacked reads with other readers than ours what Append packed.
 func unpacked(t *testing.T, raw []byte) string {
 	t.Helper()
 	var r io.Reader
 	var err error
-	if isGzip(raw) {
+	switch {
+	case isGzip(raw):
 		r, err = gzip.NewReader(bytes.NewReader(raw))
-	} else {
+	case isZstd(raw):
+		r, err = zstd.NewReader(bytes.NewReader(raw))
+	default:
 		r, err = zlib.NewReader(bytes.NewReader(raw))
 	}
 	if err != nil {
@@ -47,7 +61,7 @@ func unpacked(t *testing.T, raw []byte) string {
 
 func TestPacked(t *testing.T) {
 	const inner = `{"plate":"B\u002d12","n":[1,2]}`
-	for _, pack := range []func(string) string{gzipped, zlibbed} {
+	for _, pack := range []func(string) string{gzipped, zlibbed, zstdded} {
 		raw := []byte(pack(inner))
 		d := mustParse(t, "a/b", raw)
 		if got := render(d); got != `topic:0=a topic:1=b ={} /plate="B-12" /n=[] /n/0=1 /n/1=2` {
@@ -67,7 +81,7 @@ func TestPacked(t *testing.T) {
 		if got := unpacked(t, out[1:]); got != `{"plate":"B-**","n":[2]}` {
 			t.Errorf("edited to %s", got)
 		}
-		if d.FormatName() != "gzip" && d.FormatName() != "zlib" {
+		if !strings.Contains("gzip zlib zstd", d.FormatName()) {
 			t.Errorf("called %s", d.FormatName())
 		}
 	}
@@ -86,7 +100,9 @@ func TestPackedUnreadable(t *testing.T) {
 		w.Close()
 		return b.String()
 	}
-	good := gzipped(`{"a":1}`)
+	good, zgood := gzipped(`{"a":1}`), zstdded(`{"a":1}`)
+	frame := func(header, blocks string) string { return zstdMagic + header + blocks }
+	skipped := "\x50\x2A\x4D\x18\x01\x00\x00\x00x"
 	tests := []struct {
 		name, raw string
 		why       Reason
@@ -108,6 +124,34 @@ func TestPackedUnreadable(t *testing.T) {
 		{"extra", named(func(h *gzip.Header) { h.Extra = []byte("x") }), ReasonUnknown},
 		{"zlib trailing", zlibbed("{}") + "x", ReasonTrailing},
 		{"zlib checksum", zlibbed("{}")[:9] + "\x00", ReasonMalformed},
+		{"zstd bomb", zstdded(strings.Repeat(" ", 1<<20)), ReasonTooLarge},
+		{"zstd bomb without a size", frame("\x00\x58", strings.Repeat("\x02\x00\x10 ", 99)+"\x03\x00\x10 "), ReasonTooLarge},
+		{"zstd large", zstdded("\"" + proseOf(1<<20) + "\""), ReasonTooLarge},
+		{"zstd that says it is huge", frame("\xe0\xff\xff\xff\xff\xff\xff\xff\xff", "\x11\x00\x00{}"), ReasonMalformed},
+		{"zstd that says too little", frame("\x20\x01", "\x11\x00\x00{}"), ReasonMalformed},
+		{"zstd that says too much", frame("\x20\x03", "\x11\x00\x00{}"), ReasonMalformed},
+		{"zstd window", frame("\x00\x69", "\x11\x00\x00{}"), ReasonTooLarge},
+		{"zstd largest window", frame("\x00\x68", "\x11\x00\x00{}"), ReasonNone},
+		{"zstd reserved bit", frame("\x28\x02", "\x11\x00\x00{}"), ReasonMalformed},
+		{"zstd reserved block", frame("\x20\x02", "\x17\x00\x00{}"), ReasonMalformed},
+		{"zstd block too large", frame("\x00\x58", "\x0b\x00\x10 "), ReasonMalformed},
+		{"zstd block of nothing", frame("\x00\x58", "\x15\x00\x00\x00\x00"), ReasonUnknown},
+		{"zstd dictionary", frame("\x21\x07\x02", "\x11\x00\x00{}"), ReasonUnknown},
+		{"zstd no last block", frame("\x20\x02", "\x10\x00\x00{}"), ReasonMalformed},
+		{"zstd magic only", zgood[:4], ReasonMalformed},
+		{"zstd no header", zgood[:5], ReasonMalformed},
+		{"zstd header only", zgood[:7], ReasonMalformed},
+		{"zstd cut", zgood[:len(zgood)-1], ReasonMalformed},
+		{"zstd without its checksum", zgood[:len(zgood)-4], ReasonMalformed},
+		{"zstd checksum", zgood[:len(zgood)-4] + "\x00\x00\x00\x00", ReasonMalformed},
+		{"zstd trailing", zgood + "x", ReasonTrailing},
+		{"zstd two frames", zgood + zgood, ReasonTrailing},
+		{"zstd a skippable frame behind", zgood + skipped, ReasonTrailing},
+		{"zstd a skippable frame before", skipped + zgood, ReasonUnknown},
+		{"zstd nothing inside", zstdded(""), ReasonUnknown},
+		{"zstd twice", zstdded(zgood), ReasonTooDeep},
+		{"gzip in zstd", zstdded(good), ReasonTooDeep},
+		{"zstd inside", zstdded(`{"a":}`), ReasonMalformed},
 		{"text like zlib", "x^ and so on", ReasonNone},
 	}
 	for _, tt := range tests {
@@ -139,5 +183,54 @@ func TestPackedGrowth(t *testing.T) {
 	d := mustParse(t, "", []byte(gzipped(`["`+strings.Repeat("a", 2000)+`"]`)))
 	if _, err := d.Append(nil, []Edit{{Field: field(t, d, "/0"), Kind: EditString, WholeText: true, Value: []byte(proseOf(20000))}}); err == nil {
 		t.Error("a result of many times the size, and no error")
+	}
+}
+
+// What the reference implementation writes: with a window and no size from a
+// pipe, without a checksum, at the highest level.
+func TestZstdReference(t *testing.T) {
+	for _, raw := range []string{
+		"(\xb5/\xfd\x04X\x9d\x01\x00D\x02[{\x22plate\x22:\x22B-AB 1234\x22,\x22n\x22:0},12345}]\x05\x00 \x14\x10\x1e\x08\x19\x08E\xbfL'\xd2]\x90\xeb",
+		"(\xb5/\xfd\x00X\x9d\x01\x00D\x02[{\x22plate\x22:\x22B-AB 1234\x22,\x22n\x22:0},12345}]\x05\x00 \x14\x10\x1e\x08\x19\x08E\xbfL'",
+		"(\xb5/\xfd\x00h\x9d\x01\x00D\x02[{\x22plate\x22:\x22B-AB 1234\x22,\x22n\x22:0},12345}]\x05\x00 \x14\x10\x1e\x08\x19\x08E\xbfL'",
+		"(\xb5/\xfd$\xa9\x9d\x01\x00D\x02[{\x22plate\x22:\x22B-AB 1234\x22,\x22n\x22:0},12345}]\x05\x00 \x14\x10\x1e\x08\x19\x08E\xbfL'\xd2]\x90\xeb",
+	} {
+		d := mustParse(t, "", []byte(raw))
+		if plate := d.Find("/0/plate"); d.FormatName() != "zstd" || plate < 0 || string(d.Text(plate)) != "B-AB 1234" {
+			t.Errorf("%q: read as %s, %s", raw, d.FormatName(), d.Raw)
+		}
+	}
+}
+
+// The same edit of the same payload gives the same bytes, whatever a document
+// packed before.
+func TestZstdDeterministic(t *testing.T) {
+	edit := func(d *Document, raw string) string {
+		if why := Parse(d, "", []byte(raw), Limits{}); why != ReasonNone {
+			t.Fatal(why)
+		}
+		out, err := d.Append(nil, []Edit{{Field: d.Find("/plate"), Kind: EditString, WholeText: true, Value: []byte("***")}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(out)
+	}
+	large := zstdded(`{"plate":"B-AB 1234","note":"` + proseOf(300_000) + `"}`)
+	small := zstdded(`{"plate":"B-AB 1234","note":"` + proseOf(3000) + `"}`)
+	var d Document
+	want := [2]string{edit(new(Document), small), edit(new(Document), large)}
+	for n := range 6 {
+		if got := edit(&d, []string{small, large}[n%2]); got != want[n%2] {
+			t.Errorf("message %d differs after others", n)
+		}
+	}
+}
+
+// A document that is read into again needs no new memory for what it unpacks.
+func TestZstdMemory(t *testing.T) {
+	raw := []byte(zstdded(strings.Repeat(cameraEvent+"\n", 3)))
+	var d Document
+	if n := testing.AllocsPerRun(100, func() { Parse(&d, "site/gate", raw, Limits{}) }); n > 0 {
+		t.Errorf("%v allocations", n)
 	}
 }

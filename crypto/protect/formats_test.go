@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/klauspost/compress/zstd"
+
 	"github.com/sealgate/sealgate/classify/payload"
 )
 
@@ -19,6 +21,9 @@ var formatCases = []struct{ name, topic, raw, classes, format, want string }{
 	{"msgpack removed", "gps/1", "\x82\xaadriverName\xa4Mara\xa1n\x07", "person.name: remove", "msgpack", "\x81\xa1n\x07"},
 	{"cbor", "gps/1", "\xa2\x6adriverName\x64Mara\x61n\x07", "person.name: {mask: {keep: 0}}", "cbor", "\xa2\x6adriverName\x64****\x61n\x07"},
 	{"form", "gps/1", "email=mara%40example.org&n=7", "contact.email: {mask: {keep: 0}}", "form", "email=****************&n=7"},
+	{"zstd", "cam/1", zstdded(`{"plate":"B-AB 1234","n":7}`), "id.vehicle_plate: {mask: {keep: 2}}", "zstd", zstdded(`{"plate":"*******34","n":7}`)},
+	{"zstd removed", "cam/1", zstdded(`{"plate":"B-AB 1234","n":7}`), "id.vehicle_plate: remove", "zstd", zstdded(`{"n":7}`)},
+	{"zstd encrypted", "cam/1", zstdded(`{"plate":"B-AB 1234","n":7}`), "id.vehicle_plate: encrypt", "zstd", ""},
 	{"base64 in json", "cam/1", `{"v":"` + b64(`{"plate":"B-AB 1234","n":7}`) + `"}`, "id.vehicle_plate: {mask: {keep: 2}}", "json", `{"v":"` + b64(`{"plate":"*******34","n":7}`) + `"}`},
 	{"a string of json", "cam/1", `{"v":"{\"plate\":\"B-AB 1234\",\"n\":7}"}`, "id.vehicle_plate: remove", "json", `{"v":"{\"n\":7}"}`},
 	{"base64 of text", "cam/1", `{"v":"` + b64("write to mara@example.org soon") + `"}`, "contact.email: {mask: {keep: 0}}", "json", `{"v":"` + b64("write to **************** soon") + `"}`},
@@ -50,6 +55,14 @@ var formatCases = []struct{ name, topic, raw, classes, format, want string }{
 
 // jpegScan is the rest of a JPEG without a picture.
 const jpegScan = "\xff\xda\x00\x03cd\xff\x00e\xff\xd9"
+
+func zstdded(s string) string {
+	w, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1))
+	if err != nil {
+		panic(err)
+	}
+	return string(w.EncodeAll([]byte(s), nil))
+}
 
 func b64(s string) string { return base64.StdEncoding.EncodeToString([]byte(s)) }
 

@@ -88,7 +88,7 @@ func (p *parties) checkOutput(o *envelope.Opener, v *policy.Verdict, d *policy.D
 		p.Errorf("grade %s is not signed", d.Grade)
 	}
 	if out.Outcome == OutcomeSealed {
-		if !bytes.Equal(opened.Payload, doc.Raw) {
+		if !bytes.Equal(opened.Payload, doc.Received()) {
 			p.Errorf("opened %q", opened.Payload)
 		}
 		rest := doc.Topic
@@ -100,7 +100,7 @@ func (p *parties) checkOutput(o *envelope.Opener, v *policy.Verdict, d *policy.D
 		}
 		return
 	}
-	if lossless(d) && !bytes.Equal(opened.Payload, doc.Raw) {
+	if lossless(d) && !bytes.Equal(opened.Payload, doc.Received()) {
 		p.Errorf("opened %q, want %q", opened.Payload, doc.Raw)
 	}
 }
