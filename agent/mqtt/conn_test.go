@@ -42,15 +42,17 @@ func (p *peer) dial(context.Context, string, string) (net.Conn, error) {
 	p.mu.Lock()
 	p.conn = theirs
 	p.mu.Unlock()
-	go p.serve(theirs)
+	go p.serve(theirs, p.version)
 	return ours, nil
 }
 
-func (p *peer) serve(c net.Conn) {
+// serve answers on one connection, which keeps its version: the next one of the
+// test may have another.
+func (p *peer) serve(c net.Conn, version byte) {
 	defer c.Close()
 	r := bufio.NewReaderSize(c, 64<<10)
 	for {
-		pk, err := p.read(r)
+		pk, err := p.read(r, version)
 		if err != nil {
 			return
 		}
@@ -58,7 +60,7 @@ func (p *peer) serve(c net.Conn) {
 		case *packets.ConnectPacket:
 			p.connect <- pk
 			connack := []byte{0x20, 2, 0, p.refuse}
-			if p.version == 5 {
+			if version == 5 {
 				connack = []byte{0x20, 3, 0, p.refuse, 0}
 			}
 			if p.connack != nil {
@@ -97,8 +99,8 @@ func (p *peer) serve(c net.Conn) {
 }
 
 // read reads one packet; of MQTT 5, what 3.1.1 has of it.
-func (p *peer) read(r *bufio.Reader) (packets.ControlPacket, error) {
-	if p.version < 5 {
+func (p *peer) read(r *bufio.Reader, version byte) (packets.ControlPacket, error) {
+	if version < 5 {
 		return packets.ReadPacket(r)
 	}
 	if first, err := r.Peek(1); err == nil && first[0] == firstDisconnect {

@@ -95,7 +95,7 @@ func (p *peer) take(c net.Conn) {
 	p.mu.Lock()
 	p.conn = c
 	p.mu.Unlock()
-	p.serve(c)
+	p.serve(c, p.version)
 }
 
 // startProxy is an HTTP proxy that wants a password, and counts connections.

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"sync/atomic"
 	"time"
 
 	"github.com/gorilla/websocket"
@@ -40,11 +41,12 @@ func openWebSocket(ctx context.Context, c net.Conn, u *url.URL, header http.Head
 }
 
 // A webConn is a WebSocket as a stream of bytes: messages have no meaning in
-// MQTT over WebSockets. One goroutine reads and one writes.
+// MQTT over WebSockets. One goroutine reads and one writes; any sets deadlines.
 type webConn struct {
 	net.Conn // deadlines and addresses
 	ws       *websocket.Conn
-	in       io.Reader // of the message in hand
+	in       io.Reader                 // of the message in hand
+	until    atomic.Pointer[time.Time] // deadline of writes
 }
 
 func (w *webConn) Read(p []byte) (int, error) {
@@ -74,6 +76,11 @@ func (w *webConn) Read(p []byte) (int, error) {
 }
 
 func (w *webConn) Write(p []byte) (int, error) {
+	// The library sets its own deadline before each write, and may be told only
+	// by who writes.
+	if t := w.until.Load(); t != nil {
+		_ = w.ws.SetWriteDeadline(*t) // never fails
+	}
 	if err := w.ws.WriteMessage(websocket.BinaryMessage, p); err != nil {
 		return 0, err
 	}
@@ -85,7 +92,8 @@ func (w *webConn) Close() error {
 	return w.ws.Close()
 }
 
-// SetWriteDeadline is kept by the WebSocket itself.
+// SetWriteDeadline holds for the write under way and for those that follow.
 func (w *webConn) SetWriteDeadline(t time.Time) error {
-	return errors.Join(w.ws.SetWriteDeadline(t), w.Conn.SetWriteDeadline(t))
+	w.until.Store(&t)
+	return w.Conn.SetWriteDeadline(t)
 }

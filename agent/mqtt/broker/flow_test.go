@@ -78,7 +78,11 @@ func TestLocalNeverWaits(t *testing.T) {
 	other, _ := connect(t, addr, 4, hello{id: "o"})
 	other.publish("local/x", "2", 1, 1, 0)
 	other.want(4, 1, 0)
-	if topic, _, _, _ := reader.message(); topic != "local/x" {
+	topic, _, _, _ := reader.message()
+	if topic == "a" { // once more, as the retained message of its subscription: which of the two comes first is open
+		topic, _, _, _ = reader.message()
+	}
+	if topic != "local/x" {
 		t.Errorf("got %q", topic)
 	}
 	late, _ := connect(t, addr, 4, hello{id: "l"})
