@@ -14,9 +14,9 @@ import (
 
 // packedFormat is gzip (RFC 1952), zlib (RFC 1950) or zstd (RFC 8878) around one
 // document of any other format, whose fields become the document's. One member
-// or frame and nothing behind it; a gzip header with a name, a comment or extra data is refused,
-// because nobody looks at those. A bomb is refused at maxRatio, or where the
-// inside grows larger than a payload may be.
+// or frame and nothing behind it; a gzip header with a name, a comment or extra
+// data is refused, because nobody looks at those. A bomb is refused at maxRatio,
+// or where the inside grows larger than a payload may be.
 type packedFormat struct{}
 
 const (
