@@ -8,8 +8,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// clockSynchronized asks the kernel (adjtimex(2)), which a time service tells.
-func clockSynchronized() bool {
+// ClockSynchronized asks the kernel (adjtimex(2)), which a time service tells.
+func ClockSynchronized() bool {
 	state, err := unix.Adjtimex(&unix.Timex{})
 	return err == nil && state != unix.TIME_ERROR
 }

@@ -4,8 +4,8 @@ package agent
 
 import "time"
 
-// clockSynchronized can't be told here.
-func clockSynchronized() bool { return false }
+// ClockSynchronized can't be told here.
+func ClockSynchronized() bool { return false }
 
 // bootClock can't be told here: no time is ever carried on.
 func bootClock() time.Duration { return 0 }

@@ -226,3 +226,19 @@ func readCAs(path string) (*x509.CertPool, error) {
 	}
 	return pool, nil
 }
+
+// Reach connects to an uplink's broker as the gateway does, and goes again. Its
+// client id has "-doctor" behind it, so that a running gateway keeps its
+// session. A refusal by the broker is a [*mqtt.ConnectError].
+func Reach(ctx context.Context, cfg *config.Uplink) error {
+	opt, err := new(Agent).dialOptions(cfg)
+	if err != nil {
+		return err
+	}
+	opt.ClientID += "-doctor"
+	c, err := mqtt.Dial(ctx, opt)
+	if err != nil {
+		return err
+	}
+	return c.Close()
+}

@@ -43,7 +43,7 @@ func (a *Agent) openControl() error {
 		Dir: filepath.Join(a.cfg.State, "control"), Site: a.cfg.Site, Gateway: a.cfg.Gateway, Group: a.cfg.Control.Group,
 		Root: root, Version: a.opt.Build.Version, Built: a.opt.Build.Built, Boot: a.boot,
 		Key: key, Signer: a.keyring.Signer(), Recipients: control.Floor(a.floor), Host: controlled{a},
-		Clock: control.Clock{Wall: time.Now, Boot: bootClock, BootID: bootID(), Synchronized: clockSynchronized},
+		Clock: control.Clock{Wall: time.Now, Boot: bootClock, BootID: bootID(), Synchronized: ClockSynchronized},
 		Changed: func() {
 			select {
 			case a.statusDue <- struct{}{}:

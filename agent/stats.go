@@ -29,7 +29,7 @@ func (a *Agent) Stats() telemetry.Stats {
 	}
 	a.mu.Unlock()
 	s.Custody = a.custody
-	s.ClockSynchronized = clockSynchronized()
+	s.ClockSynchronized = ClockSynchronized()
 	if a.sealed != nil {
 		a.sealedStats(&s)
 		return s
