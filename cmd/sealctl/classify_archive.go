@@ -22,7 +22,7 @@ const (
 
 var (
 	errBomb    = fmt.Errorf("it unpacks to more than %d times its size: it looks like an archive bomb", maxRatio)
-	errHuge    = fmt.Errorf("it unpacks to more than %s", byteSize(maxUnpacked))
+	errHuge    = fmt.Errorf("it unpacks to more than %s", byteSize(int64(maxUnpacked)))
 	errMembers = fmt.Errorf("it has more than %s members", thousands(maxMembers))
 	errLocked  = errors.New("it is encrypted; unpack it with its password first")
 )

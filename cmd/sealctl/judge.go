@@ -128,7 +128,7 @@ func readFile(path string, limit int64) ([]byte, error) {
 		return nil, err
 	}
 	if int64(len(b)) > limit {
-		return nil, fmt.Errorf("%s is larger than %s", path, byteSize(int(limit)))
+		return nil, fmt.Errorf("%s is larger than %s", path, byteSize(limit))
 	}
 	return b, nil
 }

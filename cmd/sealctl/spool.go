@@ -182,7 +182,7 @@ func (e *env) spoolList(f *spoolFlags, dir string, keys []*crypto.SecretKey) err
 			damaged.style = loud
 		}
 		t.add(cell{l.Uplink, bold}, cell{l.Log, plain}, cell{thousands(int(l.Waiting)), plain}, cell{thousands(int(l.Records)), plain},
-			cell{byteSize(int(l.Bytes)), plain}, cell{thousands(l.Segments), plain}, damaged)
+			cell{byteSize(l.Bytes), plain}, cell{thousands(l.Segments), plain}, damaged)
 	}
 	t.write(e.stdout, e, 0)
 	return nil

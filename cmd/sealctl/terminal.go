@@ -298,10 +298,11 @@ func thousands(n int) string {
 }
 
 // byteSize writes a size for people.
-func byteSize(n int) string {
+func byteSize[T int | int64](bytes T) string {
+	n := int64(bytes)
 	switch {
 	case n < 10<<10:
-		return plural(n, "byte", "bytes")
+		return plural(int(n), "byte", "bytes")
 	case n < 10<<20:
 		return fmt.Sprintf("%d KiB", n>>10)
 	}
