@@ -180,8 +180,8 @@ func (g *Gate) admitRecipients(raw []byte) (Code, error) {
 		return CodeSignature, err
 	}
 	t := g.state.target(signed.RoleRecipients)
-	now, _ := g.clock.now()
-	expect := signed.Expect{Site: g.opt.Site, Floor: t.Version, Now: now}
+	now, firm := g.clock.now()
+	expect := signed.Expect{Site: g.opt.Site, Floor: t.Version, Now: now, Bound: !firm}
 	known := unhexHash(t.Hash, &expect.Hash)
 	if !known {
 		expect.Floor = 0 // a floor that a trust root set names no hash

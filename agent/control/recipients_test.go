@@ -109,3 +109,15 @@ func hashOfPolicy(s *site, version uint64) []byte {
 	p := must(signed.ParsePolicy(must(s.policy(version, tighter).Marshal())))
 	return p.Hash[:]
 }
+
+// TestRecipientsWithoutAClock: a gateway that only knows a bound of the time takes
+// recipients all the same; one that knows the time takes none from the future.
+func TestRecipientsWithoutAClock(t *testing.T) {
+	s := newSite(t)
+	s.wall = s.wall.AddDate(0, 6, 0)
+	later := s.bundle(1, [32]byte{})
+	s.wall = s.wall.AddDate(0, -6, 0)
+	s.offer("recipients", later, CodeFuture)
+	s.sync = false
+	s.offer("recipients", later, CodeApplied)
+}

@@ -35,29 +35,38 @@ the registry signed (sealctl registry), whatever the broker delivers.`,
 	return c
 }
 
-// fleet makes the table of the gateways in the registry.
-func (d *desk) fleet(o fleet.Options) (*fleet.Fleet, error) {
+// registry reads the site's registry of gateways, and its envelope.
+func (d *desk) registry() (*signed.Registry, []byte, error) {
 	root, err := d.root()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	role, err := root.Role(signed.RoleRegistry)
 	if err != nil {
-		return nil, fmt.Errorf("%w: sealctl registry add makes the registry", err)
+		return nil, nil, fmt.Errorf("%w: sealctl registry add makes the registry", err)
 	}
 	path := filepath.Join(d.dir, registryFile)
 	raw, err := readFile(path, signed.MaxRegistryEnvelope)
 	if err != nil {
-		return nil, fmt.Errorf("read registry of gateways: %w; sealctl registry add makes one", err)
+		return nil, nil, fmt.Errorf("read registry of gateways: %w; sealctl registry add makes one", err)
 	}
 	reg, err := signed.VerifyRegistry(raw, role)
 	if err != nil {
-		return nil, bad(fmt.Errorf("check %s: %w", path, err))
+		return nil, nil, bad(fmt.Errorf("check %s: %w", path, err))
 	}
 	if reg.Site != root.Site {
-		return nil, bad(fmt.Errorf("check %s: it is for the site %q, the trust root is for %q", path, reg.Site, root.Site))
+		return nil, nil, bad(fmt.Errorf("check %s: it is for the site %q, the trust root is for %q", path, reg.Site, root.Site))
 	}
-	o.Site, o.Keys = root.Site, map[string][]*crypto.Verifier{}
+	return reg, raw, nil
+}
+
+// fleet makes the table of the gateways in the registry.
+func (d *desk) fleet(o fleet.Options) (*fleet.Fleet, error) {
+	reg, _, err := d.registry()
+	if err != nil {
+		return nil, err
+	}
+	o.Site, o.Keys = reg.Site, map[string][]*crypto.Verifier{}
 	mine, err := partition(d.part)
 	if err != nil {
 		return nil, err

@@ -42,11 +42,12 @@ stands in the trust root, a file that the gateway's administrator installs.
   sealctl keys rotate   gives an audience a new key; the old one retires
   sealctl keys revoke   never seals to a key again
   sealctl keys domain   shares a pseudonym domain among gateways
+  sealctl keys push     publishes it to gateways that are controlled remotely
   sealctl keys verify   checks a bundle as a gateway does`,
 		Args: cobra.ArbitraryArgs,
 		RunE: group,
 	}
-	c.AddCommand(newKeysInit(e), newKeysCreate(e), newKeysImport(e), newKeysList(e), newKeysExport(e), newKeysBundle(e), newKeysRotate(e), newKeysRevoke(e), newKeysDomain(e), newKeysVerify(e))
+	c.AddCommand(newKeysInit(e), newKeysCreate(e), newKeysImport(e), newKeysList(e), newKeysExport(e), newKeysBundle(e), newKeysRotate(e), newKeysRevoke(e), newKeysDomain(e), newKeysVerify(e), newKeysPush(e))
 	return c
 }
 

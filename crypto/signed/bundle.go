@@ -68,6 +68,7 @@ type Expect struct {
 	Floor uint64   // the version accepted before; 0: none
 	Hash  [32]byte // the Hash accepted at Floor; not looked at if Floor is 0
 	Now   time.Time
+	Bound bool // Now is no later than the time, and may be long before it: not_before is not looked at
 }
 
 // OpenBundle verifies a signed bundle and accepts it only if it is for this
@@ -97,7 +98,7 @@ func (e *Expect) accepts(site string, version uint64, hash, previous [32]byte, f
 		e.Floor != 0 && version == e.Floor && hash != e.Hash,
 		e.Floor != 0 && version == e.Floor+1 && previous != e.Hash:
 		return ErrRollback
-	case e.Now.Before(from):
+	case !e.Bound && e.Now.Before(from):
 		return ErrNotYet
 	case !e.Now.Before(until):
 		return ErrExpired

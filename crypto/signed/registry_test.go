@@ -77,14 +77,14 @@ func TestRegistry(t *testing.T) {
 		expect Expect
 		want   error
 	}{
-		"the next":            {second, Expect{"plant-1", 1, got.Hash, r.NotBefore}, nil},
-		"the same":            {raw, Expect{"plant-1", 1, got.Hash, r.NotBefore}, nil},
-		"another at the same": {raw, Expect{"plant-1", 1, [32]byte{1}, r.NotBefore}, ErrRollback},
-		"older":               {raw, Expect{"plant-1", 2, got.Hash, r.NotBefore}, ErrRollback},
-		"of another past":     {second, Expect{"plant-1", 1, [32]byte{1}, r.NotBefore}, ErrRollback},
-		"another site":        {raw, Expect{"plant-2", 0, [32]byte{}, r.NotBefore}, ErrTarget},
-		"early":               {raw, Expect{"plant-1", 0, [32]byte{}, r.NotBefore.Add(-time.Second)}, ErrNotYet},
-		"expired":             {raw, Expect{"plant-1", 0, [32]byte{}, r.NotAfter}, ErrExpired},
+		"the next":            {second, Expect{Site: "plant-1", Floor: 1, Hash: got.Hash, Now: r.NotBefore}, nil},
+		"the same":            {raw, Expect{Site: "plant-1", Floor: 1, Hash: got.Hash, Now: r.NotBefore}, nil},
+		"another at the same": {raw, Expect{Site: "plant-1", Floor: 1, Hash: [32]byte{1}, Now: r.NotBefore}, ErrRollback},
+		"older":               {raw, Expect{Site: "plant-1", Floor: 2, Hash: got.Hash, Now: r.NotBefore}, ErrRollback},
+		"of another past":     {second, Expect{Site: "plant-1", Floor: 1, Hash: [32]byte{1}, Now: r.NotBefore}, ErrRollback},
+		"another site":        {raw, Expect{Site: "plant-2", Floor: 0, Hash: [32]byte{}, Now: r.NotBefore}, ErrTarget},
+		"early":               {raw, Expect{Site: "plant-1", Floor: 0, Hash: [32]byte{}, Now: r.NotBefore.Add(-time.Second)}, ErrNotYet},
+		"expired":             {raw, Expect{Site: "plant-1", Floor: 0, Hash: [32]byte{}, Now: r.NotAfter}, ErrExpired},
 		"changed":             {[]byte(strings.Replace(string(raw), `"sig":"`, `"sig":"A`, 1)), expect, ErrThreshold},
 		"a bundle":            {mustSign(t, BundleType, operator), expect, ErrType},
 	} {

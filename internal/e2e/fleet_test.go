@@ -188,6 +188,12 @@ func TestFleet(t *testing.T) {
 	o.do("policy", "sign", "late-30.json", "--signer", privates[0], "--signer", privates[1])
 	o.refused("policy", "verify", "late-30.json")
 
+	// Recipients travel the same way.
+	o.do("keys", "bundle")
+	o.do("keys", "push", "--broker", url)
+	o.until("the next recipients are in force", url, func(r fleetRow) bool { return r.Status.Targets[2].Effective.Version == 2 })
+	sealed("line/5b", false)
+
 	// Lockdown: nothing leaves, nothing is lost, not even over a restart.
 	o.do("fleet", "command", "lockdown", "gw-1", "--broker", url)
 	o.until("locked down", url, func(r fleetRow) bool { return r.Status.Mode == "lockdown" })

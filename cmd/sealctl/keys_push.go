@@ -1,0 +1,62 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"github.com/sealgate/sealgate/crypto/signed"
+)
+
+func newKeysPush(e *env) *cobra.Command {
+	var d desk
+	c := &cobra.Command{
+		Use:   "push",
+		Short: "Publish the recipients bundle, and the registry of gateways",
+		Long: `Push checks DIR/recipients.bundle, and DIR/gateways.registry where there is one,
+against DIR/root.json, and publishes them retained. Gateways with control.uplink
+take the bundle from there at once; those without get it as a file.`,
+		Example: "  sealctl keys push --broker mqtts://broker.example.com:8883",
+		Args:    want(0, 0, "no arguments"),
+		RunE: func(c *cobra.Command, _ []string) error {
+			path := filepath.Join(d.dir, bundleFile)
+			b, _, err := readBundle(path, filepath.Join(d.dir, rootFile))
+			if err != nil {
+				return err
+			}
+			raw, err := readFile(path, signed.MaxEnvelope)
+			if err != nil {
+				return err
+			}
+			conn, err := d.connect(c.Context())
+			if err != nil {
+				return err
+			}
+			defer conn.Close()
+			where := topic(b.Site, "recipients")
+			if err := publish(c.Context(), conn, where, true, raw); err != nil {
+				return err
+			}
+			fmt.Fprintf(e.stdout, "recipients version %d published on %s\n", b.Version, where)
+			reg, raw, err := d.registry()
+			if errors.Is(err, fs.ErrNotExist) {
+				return nil
+			}
+			if err != nil {
+				return err
+			}
+			where = topic(b.Site, "registry")
+			if err := publish(c.Context(), conn, where, true, raw); err != nil {
+				return err
+			}
+			fmt.Fprintf(e.stdout, "registry version %d published on %s\n", reg.Version, where)
+			return nil
+		},
+	}
+	d.registerKeys(c.Flags())
+	d.registerBroker(c.Flags())
+	return c
+}
