@@ -406,7 +406,7 @@ func TestNoAllocations(t *testing.T) {
 		raw := []byte(s.raw)
 		parse := func() { Parse(&d, s.topic, raw, Limits{}) }
 		parse()
-		if n := testing.AllocsPerRun(20, parse); n != 0 {
+		if n := testing.AllocsPerRun(20, parse); n != 0 && !(raced && isZstd(raw)) {
 			t.Errorf("parse %.40q: %v allocations", s.raw, n)
 		}
 	}
