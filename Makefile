@@ -8,7 +8,7 @@ BUILT ?= $(shell TZ=UTC git log -1 --format=%cd --date=format-local:%Y-%m-%dT%H:
 LDFLAGS := -s -w -buildid= -X main.version=$(VERSION) -X main.built=$(BUILT)
 TARGETS := linux/amd64 linux/arm64 linux/arm/7 linux/arm/6 linux/riscv64 linux/mipsle
 
-.PHONY: help build test check fmt vet lint race fuzz cross interop vuln licences bench demo monitoring clean
+.PHONY: help build test check fmt vet lint race fuzz cross smoke interop packages lifecycle vuln licences bench demo monitoring clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -38,6 +38,9 @@ fuzz: ## each fuzz target for FUZZTIME (3s)
 
 cross: ## build for every supported board; the size of linux/arm64 is bounded
 	GO=$(GO) TARGETS="$(TARGETS)" LDFLAGS='$(LDFLAGS)' internal/tools/cross
+
+smoke: ## run both programs of every board under an emulator: a message sealed and opened, size and idle memory bounded
+	GO=$(GO) TARGETS="$(TARGETS)" LDFLAGS='$(LDFLAGS)' internal/tools/smoke
 
 interop: ## open our vectors with other libraries, and the fixtures of google/tink/go with ours
 	$(GO) -C crypto/testdata/interop test ./...
