@@ -13,37 +13,77 @@ import (
 
 const (
 	latencyRate    = 1_000 // messages a second, of all devices
-	latencyFor     = 10 * time.Second
+	latencyFor     = 5 * time.Second
 	latencyDevices = 50
 )
 
+// A spread is where half and where 99 of 100 samples lie.
+type spread struct{ p50, p99 time.Duration }
+
+func spreadOf(d []time.Duration) spread {
+	if len(d) == 0 {
+		return spread{}
+	}
+	slices.Sort(d)
+	return spread{d[len(d)/2], d[len(d)*99/100]}
+}
+
+// A delay is what one round of latency says.
+type delay struct {
+	message spread // from a device to a subscriber at the cloud
+	sync    spread // of a file of our own on the same disk, at the same time
+}
+
 // latency measures how long a message takes from its device to a subscriber at
 // the cloud, at a rate far below what any contender can do, and how much of that
-// is added to publishing at the cloud's broker itself.
+// is added to publishing at the cloud's broker itself. Beside each it measures
+// what the disk takes for an fdatasync, without which the gateway acknowledges
+// and sends nothing.
 func latency(t *stage, o options) {
-	fmt.Printf("\n## latency at %d messages/s of %d devices; added: to publishing at the cloud's broker directly\n\n", latencyRate, latencyDevices)
+	fmt.Printf("\n## latency at %d messages/s of %d devices, median of %d rounds; added: to publishing at the cloud's broker directly\n\n", latencyRate, latencyDevices, o.rounds)
+	cs := []contender{{"directly", "direct", messages[0], func(_ *stage, _ options, cloud string) way { return way{addr: cloud} }}}
+	for _, c := range contenders() {
+		if o.only == "" || o.only == c.short || c.short == "bridge" {
+			cs = append(cs, c)
+		}
+	}
+	all := make([][]delay, len(cs))
+	for range o.rounds {
+		for i, c := range cs {
+			if installed(c) {
+				all[i] = append(all[i], t.delays(o, c))
+			}
+		}
+	}
 	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(w, "\tp50\tp99\tadded p50\tadded p99\t")
-	direct := contender{"directly", "direct", messages[0], func(_ *stage, _ options, cloud string) way { return way{addr: cloud} }}
-	var base [2]time.Duration
-	for i, c := range append([]contender{direct}, contenders()...) {
-		if c.message.name != messages[0].name { // what changes on the way has no number to be known by
+	fmt.Fprintln(w, "\tp50\tp99\tadded p50\tadded p99\tfdatasync p50\tp99\t")
+	var base spread
+	for i, ds := range all {
+		if len(ds) == 0 {
 			continue
 		}
-		p := t.latencies(o, c)
+		m := medianSpread(ds, func(d delay) spread { return d.message })
+		disk := medianSpread(ds, func(d delay) spread { return d.sync })
 		if i == 0 {
-			base = p
+			base = m
 		}
 		us := func(d time.Duration) time.Duration { return d.Round(10 * time.Microsecond) }
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t\n", c.name, us(p[0]), us(p[1]), us(p[0]-base[0]), us(p[1]-base[1]))
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t\n", cs[i].name, us(m.p50), us(m.p99), us(m.p50-base.p50), us(m.p99-base.p99), us(disk.p50), us(disk.p99))
 	}
 	if err := w.Flush(); err != nil {
 		t.Fatalf("print: %v", err)
 	}
 }
 
-// latencies returns the median and the 99th percentile.
-func (t *stage) latencies(o options, c contender) [2]time.Duration {
+func medianSpread(ds []delay, of func(delay) spread) spread {
+	return spread{
+		mid(ds, func(d delay) time.Duration { return of(d).p50 }),
+		mid(ds, func(d delay) time.Duration { return of(d).p99 }),
+	}
+}
+
+// delays runs one round of one contender.
+func (t *stage) delays(o options, c contender) (d delay) {
 	defer t.clean()
 	total := int(latencyFor.Seconds()) * latencyRate
 	sent, took := make([]time.Time, total), make([]time.Duration, total)
@@ -66,6 +106,7 @@ func (t *stage) latencies(o options, c contender) [2]time.Duration {
 	} else {
 		warmUp(t, way.addr, warm)
 	}
+	disk := newDisk(t)
 	var all sync.WaitGroup
 	begun := time.Now()
 	for d := range latencyDevices {
@@ -98,10 +139,14 @@ func (t *stage) latencies(o options, c contender) [2]time.Duration {
 	case <-time.After(time.Minute):
 		t.Fatalf("not everything arrived through %s: %s", c.name, way.log())
 	}
+	d.sync = spreadOf(disk.stop(t))
 	mu.Lock()
 	defer mu.Unlock()
-	slices.Sort(took)
-	return [2]time.Duration{took[total/2], took[total*99/100]}
+	if slices.Contains(took, 0) {
+		t.Fatalf("messages through %s have lost their numbers", c.name)
+	}
+	d.message = spreadOf(took)
+	return d
 }
 
 func warmUpDirect(t *stage, addr string, warm <-chan struct{}) {

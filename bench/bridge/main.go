@@ -7,8 +7,9 @@
 // it does depends on the message: a harmless one passes, personal data is made
 // pseudonymous or encrypted, a secret is encrypted and the message signed.
 //
-//	go -C bench run ./bridge                 # throughput
-//	go -C bench run ./bridge -all            # and latency, a backlog, one core, no AES instructions
+//	go -C bench run ./bridge                                # throughput
+//	go -C bench run ./bridge -parts all                     # and latency, a backlog, one core, no AES instructions
+//	go -C bench run ./bridge -parts latency -only personal
 //	go -C bench run ./bridge -only harmless -devices 50
 //
 // The figures are for one machine; the ratios travel better.
@@ -20,40 +21,33 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"slices"
 	"strconv"
+	"strings"
 )
 
 type options struct {
 	messages, rounds, window, devices, backlog int
-	only, svg                                  string
-	all                                        bool
+	only, svg, parts                           string
 }
+
+// parts are what can be measured, in this order.
+var parts = []string{"throughput", "latency", "backlog", "one-core", "no-aes"}
 
 func main() {
 	var o options
 	flag.IntVar(&o.messages, "n", 20_000, "messages in a round")
 	flag.IntVar(&o.rounds, "rounds", 3, "rounds of each; the median is printed")
 	flag.IntVar(&o.window, "window", 100, "messages under way: of all devices, and of the uplink")
-	flag.StringVar(&o.only, "only", "", "measure only this: bridge, passthrough, harmless, personal, secret, paho or nodered")
+	flag.StringVar(&o.parts, "parts", parts[0], "what to measure: "+strings.Join(parts, ", ")+", or all; several with commas between")
+	flag.StringVar(&o.only, "only", "", "measure only this, and the bridge's latency: bridge, passthrough, harmless, personal, secret, paho or nodered")
 	flag.IntVar(&o.devices, "devices", 0, "measure only with so many devices (default 1 and 50)")
 	flag.StringVar(&o.svg, "svg", "", "write a plot to this file")
-	flag.BoolVar(&o.all, "all", false, "measure latency, a backlog, one core and no AES instructions, too")
 	flag.IntVar(&o.backlog, "backlog", 1_000_000, "messages of the backlog")
 	flag.Parse()
-	t := &stage{}
-	err := t.run(func() {
-		fmt.Printf("%s, %d cores, %s\n\n", runtime.Version(), runtime.NumCPU(), runtime.GOARCH)
-		results := throughput(t, o)
-		if o.svg != "" {
-			plot(t, o.svg, results)
-		}
-		if o.all {
-			latency(t, o)
-			backlog(t, o)
-		}
-	})
-	if err == nil && o.all {
-		err = again(o)
+	wanted, err := o.wanted()
+	if err == nil {
+		err = run(o, wanted)
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "bridge:", err)
@@ -61,27 +55,71 @@ func main() {
 	}
 }
 
-// again runs this program on one core, and without the processor's AES
-// instructions. Everything of a run is on that core: devices, gateway, cloud.
-func again(o options) error {
+// wanted are the parts to measure.
+func (o options) wanted() (map[string]bool, error) {
+	names := parts
+	if o.parts != "all" {
+		names = strings.Split(o.parts, ",")
+	}
+	set := map[string]bool{}
+	for _, name := range names {
+		if !slices.Contains(parts, name) {
+			return nil, fmt.Errorf("part %q: want %s, or all", name, strings.Join(parts, ", "))
+		}
+		set[name] = true
+	}
+	return set, nil
+}
+
+func run(o options, wanted map[string]bool) error {
+	fmt.Printf("%s, %d cores, %s, load %s\n", runtime.Version(), runtime.NumCPU(), runtime.GOARCH, load())
+	t := &stage{}
+	err := t.run(func() {
+		if wanted["throughput"] {
+			results := throughput(t, o)
+			if o.svg != "" {
+				plot(t, o.svg, results)
+			}
+		}
+		if wanted["latency"] {
+			latency(t, o)
+		}
+		if wanted["backlog"] {
+			backlog(t, o)
+		}
+	})
+	if err == nil && wanted["one-core"] {
+		err = again(o, "one core for everything (taskset -c 0)", "", "taskset", "-c", "0")
+	}
+	if err == nil && wanted["no-aes"] {
+		err = again(o, "without AES instructions (GODEBUG=cpu.aes=off)", "GODEBUG=cpu.aes=off", "env")
+	}
+	return err
+}
+
+// load says what else the machine does: figures of a busy one are no figures.
+func load() string {
+	raw, err := os.ReadFile("/proc/loadavg")
+	if err != nil {
+		return "not known"
+	}
+	one, _, _ := strings.Cut(string(raw), " ")
+	return one
+}
+
+// again runs this program's throughput part with 50 devices under a command that
+// changes the machine for everything: devices, gateway, cloud.
+func again(o options, title, env string, command ...string) error {
 	self, err := os.Executable()
 	if err != nil {
 		return err
 	}
-	args := []string{"-n", strconv.Itoa(o.messages), "-rounds", strconv.Itoa(o.rounds), "-devices", "50"}
-	for _, run := range []struct {
-		title string
-		cmd   *exec.Cmd
-		env   string
-	}{
-		{"one core for everything (taskset -c 0)", exec.Command("taskset", append([]string{"-c", "0", self}, args...)...), ""},
-		{"without AES instructions (GODEBUG=cpu.aes=off, personal data)", exec.Command(self, append(args, "-only", "personal")...), "GODEBUG=cpu.aes=off"},
-	} {
-		fmt.Printf("\n## %s\n\n", run.title)
-		run.cmd.Stdout, run.cmd.Stderr, run.cmd.Env = os.Stdout, os.Stderr, append(os.Environ(), run.env)
-		if err := run.cmd.Run(); err != nil {
-			return fmt.Errorf("%s: %w", run.title, err)
-		}
+	args := append(command[1:], self, "-n", strconv.Itoa(o.messages), "-rounds", strconv.Itoa(o.rounds), "-devices", "50", "-only", o.only)
+	cmd := exec.Command(command[0], args...)
+	cmd.Stdout, cmd.Stderr, cmd.Env = os.Stdout, os.Stderr, append(os.Environ(), env)
+	fmt.Printf("\n# %s\n\n", title)
+	if err := cmd.Run(); err != nil {
+		return fmt.Errorf("%s: %w", title, err)
 	}
 	return nil
 }

@@ -30,7 +30,7 @@ type result struct {
 }
 
 func throughput(t *stage, o options) (results []result) {
-	fmt.Printf("%d messages of %d bytes a round, QoS 1, %d under way, median of %d rounds; in brackets: to the bridge\n\n", o.messages, size, o.window, o.rounds)
+	fmt.Printf("\n## throughput: %d messages of %d bytes a round, QoS 1, %d under way, median of %d rounds; in brackets: to the bridge\n\n", o.messages, size, o.window, o.rounds)
 	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(w, "\tdevices\tmessages/s\tacknowledged/s\tCPU/message\tcloud's CPU\tRSS idle\tRSS peak\t")
 	for _, devices := range []int{1, 50} {
@@ -100,7 +100,7 @@ func median(fs []figure) figure {
 	}
 }
 
-func mid[N int64 | float64 | time.Duration](fs []figure, of func(figure) N) N {
+func mid[F any, N int64 | float64 | time.Duration](fs []F, of func(F) N) N {
 	var vs []N
 	for _, f := range fs {
 		vs = append(vs, of(f))
