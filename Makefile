@@ -61,7 +61,7 @@ licences: ## licences of what is linked into the programs
 bench: ## benchmarks beside the code, the gateway beside a plain bridge, paho and Node-RED, judging beside other scanners
 	$(GO) test -run '^$$' -bench . -benchmem ./...
 	! command -v npm >/dev/null || npm --prefix bench/nodered ci --no-audit --no-fund --ignore-scripts --loglevel=error
-	$(GO) -C bench run ./bridge -all -svg ../docs/performance.svg
+	$(GO) -C bench run ./bridge -parts all -svg ../docs/performance.svg
 	$(GO) -C bench run ./classify
 
 demo: ## the main job, on embedded brokers
