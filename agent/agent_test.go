@@ -94,7 +94,7 @@ func newSite(t *testing.T, extra string) *site {
 
 	operator, err := crypto.GenerateSigner()
 	check(t, err)
-	bundle := &signed.Bundle{Site: "plant", Version: 1, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour)}
+	bundle := &signed.Bundle{Chain: signed.Chain{Site: "plant", Version: 1, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour)}}
 	for _, audience := range []string{"ops", signed.Recovery} {
 		k, err := crypto.GenerateRecipientKey(crypto.KEMX25519)
 		check(t, err)

@@ -186,8 +186,8 @@ func (k *Keeper) anchor(keys *crypto.Keyring, kind string) error {
 	return f.write(&s)
 }
 
-// AcceptState makes the state directory as it is the newest one.
-func (k *Keeper) AcceptState(ctx context.Context) (*KeysInfo, error) {
+// locked opens the keys under the lock, and does something with them.
+func (k *Keeper) locked(ctx context.Context, do func(*custody.Ring, *KeysInfo, *crypto.Keyring) (*KeysInfo, error)) (*KeysInfo, error) {
 	release, err := k.lock()
 	if err != nil {
 		return nil, err
@@ -201,35 +201,31 @@ func (k *Keeper) AcceptState(ctx context.Context) (*KeysInfo, error) {
 	if err != nil {
 		return nil, err
 	}
-	return info, k.anchor(keys, info.Custody)
+	return do(ring, info, keys)
+}
+
+// AcceptState makes the state directory as it is the newest one.
+func (k *Keeper) AcceptState(ctx context.Context) (*KeysInfo, error) {
+	return k.locked(ctx, func(_ *custody.Ring, info *KeysInfo, keys *crypto.Keyring) (*KeysInfo, error) {
+		return info, k.anchor(keys, info.Custody)
+	})
 }
 
 // Rotate makes a new generation of the key for a purpose; "kek" is a fresh KEK
 // in the custody that there is.
 func (k *Keeper) Rotate(ctx context.Context, purpose string) (*KeysInfo, error) {
-	release, err := k.lock()
-	if err != nil {
-		return nil, err
-	}
-	defer release()
-	ring, err := Ring(k.Config, k.Machine)
-	if err != nil {
-		return nil, err
-	}
-	info, keys, err := k.describe(ctx, ring)
-	if err != nil {
-		return nil, err
-	}
-	if purpose == "kek" {
-		err = ring.Move(ctx, info.Custody)
-	} else {
-		err = keys.Rotate(purpose, k.Now())
-	}
-	if err != nil {
-		return nil, err
-	}
-	info, _, err = k.describe(ctx, ring)
-	return info, err
+	return k.locked(ctx, func(ring *custody.Ring, info *KeysInfo, keys *crypto.Keyring) (_ *KeysInfo, err error) {
+		if purpose == "kek" {
+			err = ring.Move(ctx, info.Custody)
+		} else {
+			err = keys.Rotate(purpose, k.Now())
+		}
+		if err != nil {
+			return nil, err
+		}
+		info, _, err = k.describe(ctx, ring)
+		return info, err
+	})
 }
 
 // Show describes the keys, and changes nothing while the gateway runs. Without

@@ -77,7 +77,7 @@ func (w strictWalk) array(elem reflect.Type, depth int) error {
 
 func (w strictWalk) object(t reflect.Type, depth int) error {
 	fields := make(map[string]reflect.Type, t.NumField())
-	for f := range t.Fields() {
+	for _, f := range reflect.VisibleFields(t) { // those of embedded structs too
 		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
 		if name != "" {
 			fields[name] = f.Type

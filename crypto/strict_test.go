@@ -6,7 +6,12 @@ import (
 	"testing"
 )
 
+type strictBase struct {
+	ID string `json:"id"`
+}
+
 type strictDoc struct {
+	strictBase
 	Name  string        `json:"name"`
 	Count uint32        `json:"count"`
 	Bytes []byte        `json:"bytes"`
@@ -21,11 +26,11 @@ type strictInner struct {
 
 func TestUnmarshalStrict(t *testing.T) {
 	var got strictDoc
-	good := ` {"name":"a","count":3,"bytes":"AQI=","list":[{"x":"1"},{}],"inner":{"x":"y"}} `
+	good := ` {"id":"b","name":"a","count":3,"bytes":"AQI=","list":[{"x":"1"},{}],"inner":{"x":"y"}} `
 	if err := UnmarshalStrict([]byte(good), &got); err != nil {
 		t.Fatal(err)
 	}
-	want := strictDoc{Name: "a", Count: 3, Bytes: []byte{1, 2}, List: []strictInner{{"1"}, {}}, Inner: &strictInner{"y"}}
+	want := strictDoc{strictBase: strictBase{"b"}, Name: "a", Count: 3, Bytes: []byte{1, 2}, List: []strictInner{{"1"}, {}}, Inner: &strictInner{"y"}}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v", got)
 	}
@@ -40,6 +45,8 @@ func TestUnmarshalStrict(t *testing.T) {
 		"unknown":            `{"nam":"a"}`,
 		"twice":              `{"name":"a","name":"b"}`,
 		"twice, escaped":     `{"name":"a","n\u0061me":"b"}`,
+		"twice, embedded":    `{"id":"a","id":"b"}`,
+		"embedded by name":   `{"strictBase":{"id":"a"}}`,
 		"twice inside":       `{"inner":{"x":"a","x":"b"}}`,
 		"unknown in list":    `{"list":[{"y":"a"}]}`,
 		"object for string":  `{"name":{}}`,

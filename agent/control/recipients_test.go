@@ -13,8 +13,8 @@ import (
 func (s *site) bundle(version uint64, previous [32]byte, entries ...signed.Entry) []byte {
 	s.t.Helper()
 	recovery := signed.Entry{Audience: signed.Recovery, Status: signed.Active, Recipient: newRecipient(s.t)}
-	b := &signed.Bundle{Site: "plant-7", Version: version, Previous: previous, NotBefore: s.wall.Add(-time.Hour), NotAfter: s.wall.Add(90 * 24 * time.Hour),
-		Entries: append(entries, recovery)}
+	c := signed.Chain{Site: "plant-7", Version: version, Previous: previous, NotBefore: s.wall.Add(-time.Hour), NotAfter: s.wall.Add(90 * 24 * time.Hour)}
+	b := &signed.Bundle{Chain: c, Entries: append(entries, recovery)}
 	return must(signed.SignBundle(b, s.keys[signed.RoleRecipients]...))
 }
 

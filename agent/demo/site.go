@@ -109,7 +109,7 @@ func layOut(dir, cloudAddr string) (*consumer, error) {
 		return nil, err
 	}
 	c := &consumer{}
-	bundle := &signed.Bundle{Site: siteName, Version: 1, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().AddDate(1, 0, 0)}
+	bundle := &signed.Bundle{Chain: signed.Chain{Site: siteName, Version: 1, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().AddDate(1, 0, 0)}}
 	for _, name := range []string{audience, signed.Recovery} {
 		key, err := crypto.GenerateRecipientKey(crypto.KEMX25519)
 		if err != nil {

@@ -92,6 +92,30 @@ func shortName(prefix string) (string, error) {
 }
 
 // publish sends one message and waits until the broker has it.
+// post is a document to be published.
+type post struct {
+	topic  string // where its gateways look
+	said   string // what the operator is told once the broker has it
+	retain bool
+	raw    []byte
+}
+
+// publish connects, and publishes documents in their order.
+func (d *desk) publish(ctx context.Context, e *env, posts ...post) error {
+	conn, err := d.connect(ctx)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	for _, p := range posts {
+		if err := publish(ctx, conn, p.topic, p.retain, p.raw); err != nil {
+			return err
+		}
+		fmt.Fprintln(e.stdout, p.said)
+	}
+	return nil
+}
+
 func publish(ctx context.Context, conn mqtt.Conn, topic string, retain bool, raw []byte) error {
 	acked := make(chan mqtt.Ack, 1)
 	m := &mqtt.Message{Topic: topic, Payload: raw, QoS: 1, Retain: retain}

@@ -400,16 +400,8 @@ func (e *env) publishCommand(ctx context.Context, d *desk, raw []byte) error {
 			return bad(fmt.Errorf("a command to all needs %d distinct signers: write it with --out, and have each sign it: %w", signed.FleetSigners, err))
 		}
 	}
-	conn, err := d.connect(ctx)
-	if err != nil {
-		return err
-	}
-	defer conn.Close()
-	if err := publish(ctx, conn, where, false, raw); err != nil {
-		return err
-	}
-	fmt.Fprintf(e.stdout, "%s sent to %s\n", cmd.Command, strings.Replace(cmd.Target, signed.Fleet, "all", 1))
-	return nil
+	said := fmt.Sprintf("%s sent to %s", cmd.Command, strings.Replace(cmd.Target, signed.Fleet, "all", 1))
+	return d.publish(ctx, e, post{where, said, false, raw})
 }
 
 func newFleetNow(e *env) *cobra.Command {

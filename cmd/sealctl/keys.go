@@ -141,7 +141,7 @@ func (e *env) initKeys(dir, site string, audiences []string, kem crypto.KEM, day
 	if err != nil {
 		return fmt.Errorf("make trust root: %w", err)
 	}
-	b := &signed.Bundle{Site: site, Version: 1}
+	b := &signed.Bundle{Chain: signed.Chain{Site: site, Version: 1}}
 	if err := validFor(b, now, days); err != nil {
 		return err
 	}

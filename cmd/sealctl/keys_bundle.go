@@ -118,7 +118,7 @@ func (e *env) signNext(o *bundleOptions, change func(*signed.Bundle) error) erro
 	if err != nil {
 		return err
 	}
-	b := &signed.Bundle{Site: old.Site, Version: old.Version + 1, Previous: old.Hash, Entries: slices.Clone(old.Entries)}
+	b := &signed.Bundle{Chain: signed.Chain{Site: old.Site, Version: old.Version + 1, Previous: old.Hash}, Entries: slices.Clone(old.Entries)}
 	if err := validFor(b, time.Now().UTC().Truncate(time.Second), o.days); err != nil {
 		return err
 	}

@@ -31,29 +31,16 @@ take the bundle from there at once; those without get it as a file.`,
 			if err != nil {
 				return err
 			}
-			conn, err := d.connect(c.Context())
-			if err != nil {
-				return err
-			}
-			defer conn.Close()
 			where := topic(b.Site, "recipients")
-			if err := publish(c.Context(), conn, where, true, raw); err != nil {
+			posts := []post{{where, fmt.Sprintf("recipients version %d published on %s", b.Version, where), true, raw}}
+			switch reg, raw, err := d.registry(); {
+			case err == nil:
+				where := topic(b.Site, "registry")
+				posts = append(posts, post{where, fmt.Sprintf("registry version %d published on %s", reg.Version, where), true, raw})
+			case !errors.Is(err, fs.ErrNotExist):
 				return err
 			}
-			fmt.Fprintf(e.stdout, "recipients version %d published on %s\n", b.Version, where)
-			reg, raw, err := d.registry()
-			if errors.Is(err, fs.ErrNotExist) {
-				return nil
-			}
-			if err != nil {
-				return err
-			}
-			where = topic(b.Site, "registry")
-			if err := publish(c.Context(), conn, where, true, raw); err != nil {
-				return err
-			}
-			fmt.Fprintf(e.stdout, "registry version %d published on %s\n", reg.Version, where)
-			return nil
+			return d.publish(c.Context(), e, posts...)
 		},
 	}
 	d.registerKeys(c.Flags())

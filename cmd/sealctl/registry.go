@@ -183,7 +183,7 @@ func (e *env) changeRegistry(o *bundleOptions, change func(*signed.Registry) err
 	if err != nil {
 		return err
 	}
-	next := &signed.Registry{Site: root.Site, Version: 1}
+	next := &signed.Registry{Chain: signed.Chain{Site: root.Site, Version: 1}}
 	raw, err := readFile(path, signed.MaxRegistryEnvelope)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):

@@ -30,7 +30,7 @@ func TestTrustedRegistry(t *testing.T) {
 	check(os.WriteFile(filepath.Join(dir, rootFile), raw, 0o600))
 	path, floor := filepath.Join(dir, registryFile), filepath.Join(dir, "floor")
 	r := &signed.Registry{
-		Site: "plant", Version: 1, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+		Chain:    signed.Chain{Site: "plant", Version: 1, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour)},
 		Gateways: []signed.Gateway{{Name: "gw-1", Keys: []signed.GatewayKey{{Status: signed.Active, Verifier: gateway.Verifier()}}}},
 	}
 	written := time.Now()

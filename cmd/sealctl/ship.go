@@ -342,17 +342,8 @@ check it once more; sealctl fleet status shows what they made of it.`,
 			if x.policy == nil {
 				return usageError("%s is no policy: sealctl root push and sealctl fleet command publish others", args[0])
 			}
-			conn, err := d.connect(c.Context())
-			if err != nil {
-				return err
-			}
-			defer conn.Close()
 			where := topic(x.policy.Site, "cfg/"+x.Target)
-			if err := publish(c.Context(), conn, where, true, raw); err != nil {
-				return err
-			}
-			fmt.Fprintf(e.stdout, "published on %s\n", where)
-			return nil
+			return d.publish(c.Context(), e, post{where, "published on " + where, true, raw})
 		},
 	}
 	d.registerKeys(c.Flags())

@@ -197,17 +197,8 @@ func newRootPush(e *env) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			conn, err := d.connect(c.Context())
-			if err != nil {
-				return err
-			}
-			defer conn.Close()
 			where := topic(r.Site, "root/"+strconv.FormatUint(next.Version, 10))
-			if err := publish(c.Context(), conn, where, true, raw); err != nil {
-				return err
-			}
-			fmt.Fprintf(e.stdout, "published on %s\n", where)
-			return nil
+			return d.publish(c.Context(), e, post{where, "published on " + where, true, raw})
 		},
 	}
 	d.registerKeys(c.Flags())

@@ -1,9 +1,7 @@
 package signed
 
 import (
-	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"fmt"
 	"slices"
 	"time"
@@ -53,22 +51,8 @@ type Entry struct {
 
 // Bundle says to whom a site's gateways may seal.
 type Bundle struct {
-	Site      string
-	Version   uint64   // from 1, rising by 1
-	Previous  [32]byte // Hash of the version before; zero in version 1
-	NotBefore time.Time
-	NotAfter  time.Time
-	Entries   []Entry
-	Hash      [32]byte // SHA-256 of the signed bytes; set by ParseBundle and OpenBundle
-}
-
-// Expect is what a gateway knows before it looks at a bundle.
-type Expect struct {
-	Site  string
-	Floor uint64   // the version accepted before; 0: none
-	Hash  [32]byte // the Hash accepted at Floor; not looked at if Floor is 0
-	Now   time.Time
-	Bound bool // Now is no later than the time, and may be long before it: not_before is not looked at
+	Chain
+	Entries []Entry
 }
 
 // OpenBundle verifies a signed bundle and accepts it only if it is for this
@@ -83,27 +67,10 @@ func OpenBundle(raw []byte, role *Role, e Expect) (*Bundle, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := e.accepts(b.Site, b.Version, b.Hash, b.Previous, b.NotBefore, b.NotAfter); err != nil {
+	if err := e.accepts(&b.Chain); err != nil {
 		return nil, err
 	}
 	return b, nil
-}
-
-// accepts checks a document of a chain of versions.
-func (e *Expect) accepts(site string, version uint64, hash, previous [32]byte, from, until time.Time) error {
-	switch {
-	case site != e.Site:
-		return ErrTarget
-	case version < e.Floor,
-		e.Floor != 0 && version == e.Floor && hash != e.Hash,
-		e.Floor != 0 && version == e.Floor+1 && previous != e.Hash:
-		return ErrRollback
-	case !e.Bound && e.Now.Before(from):
-		return ErrNotYet
-	case !e.Now.Before(until):
-		return ErrExpired
-	}
-	return nil
 }
 
 // ParseBundle reads the verified bytes of a bundle.
@@ -115,35 +82,20 @@ func ParseBundle(verified []byte) (*Bundle, error) {
 	if err := decode(verified, &w); err != nil {
 		return nil, err
 	}
-	b, err := w.bundle()
-	if err != nil {
-		return nil, err
-	}
-	b.Hash = sha256.Sum256(verified)
-	return b, nil
+	return w.bundle(verified)
 }
 
 // SignBundle checks a bundle and signs it. Its Hash is not looked at.
 func SignBundle(b *Bundle, signers ...*crypto.Signer) ([]byte, error) {
-	w := wireBundle{
-		Schema: bundleSchema, Site: b.Site, Version: b.Version,
-		NotBefore: b.NotBefore.UTC().Format(time.RFC3339), NotAfter: b.NotAfter.UTC().Format(time.RFC3339),
-		Entries: make([]wireEntry, 0, len(b.Entries)),
-	}
-	if b.Previous != [32]byte{} {
-		w.Previous = hex.EncodeToString(b.Previous[:])
-	}
+	w := wireBundle{wireChain: b.wire(bundleSchema), Entries: make([]wireEntry, 0, len(b.Entries))}
 	for _, e := range b.Entries {
 		w.Entries = append(w.Entries, wireEntry{
 			RID: e.Recipient.RID().String(), Audience: e.Audience, KEM: e.Recipient.KEM().String(),
 			Public: e.Recipient.Public(), Status: e.Status,
 		})
 	}
-	body, err := json.Marshal(w)
+	body, err := marshal(w, func(b []byte) error { _, err := ParseBundle(b); return err })
 	if err != nil {
-		return nil, fmt.Errorf("encode bundle: %w", err)
-	}
-	if _, err := ParseBundle(body); err != nil {
 		return nil, err
 	}
 	return Sign(BundleType, body, signers...)
@@ -183,13 +135,8 @@ func (b *Bundle) Audiences() (names []string) {
 
 // wireBundle is the JSON form; docs/formats.md describes it.
 type wireBundle struct {
-	Schema    string      `json:"schema"`
-	Site      string      `json:"site"`
-	Version   uint64      `json:"version"`
-	Previous  string      `json:"previous"` // hex of 32 bytes; empty in version 1
-	NotBefore string      `json:"not_before"`
-	NotAfter  string      `json:"not_after"`
-	Entries   []wireEntry `json:"entries"`
+	wireChain
+	Entries []wireEntry `json:"entries"`
 }
 
 type wireEntry struct {
@@ -204,33 +151,15 @@ func content(format string, args ...any) error {
 	return fmt.Errorf("%w: %s", ErrContent, fmt.Sprintf(format, args...))
 }
 
-func (w *wireBundle) bundle() (*Bundle, error) {
-	switch {
-	case w.Schema != bundleSchema:
-		return nil, content("schema is not %s", bundleSchema)
-	case !validName(w.Site):
-		return nil, content("site is not a name")
-	case w.Version == 0:
-		return nil, content("version is 0")
-	case (w.Version == 1) != (w.Previous == ""):
-		return nil, content("every version but the first names the hash of the previous one")
-	case len(w.Entries) > maxEntries:
+func (w *wireBundle) bundle(verified []byte) (*Bundle, error) {
+	c, err := w.chain(bundleSchema, verified)
+	if err != nil {
+		return nil, err
+	}
+	if len(w.Entries) > maxEntries {
 		return nil, content("more than %d entries", maxEntries)
 	}
-	b := &Bundle{Site: w.Site, Version: w.Version, Entries: make([]Entry, 0, len(w.Entries))}
-	if w.Previous != "" && !unhex(b.Previous[:], w.Previous) {
-		return nil, content("previous is not a hash")
-	}
-	var err error
-	if b.NotBefore, err = instant(w.NotBefore); err != nil {
-		return nil, err
-	}
-	if b.NotAfter, err = instant(w.NotAfter); err != nil {
-		return nil, err
-	}
-	if !b.NotBefore.Before(b.NotAfter) {
-		return nil, content("not_after is not later than not_before")
-	}
+	b := &Bundle{Chain: c, Entries: make([]Entry, 0, len(w.Entries))}
 	seen := make(map[crypto.RID]bool, len(w.Entries))
 	recovery := false
 	for i := range w.Entries {

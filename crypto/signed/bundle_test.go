@@ -28,7 +28,7 @@ func newEntry(t testing.TB, audience string, status Status, kem crypto.KEM) Entr
 func newBundle(t testing.TB) *Bundle {
 	t.Helper()
 	return &Bundle{
-		Site: "plant-1", Version: 1, NotBefore: day, NotAfter: day.AddDate(0, 6, 0),
+		Chain: Chain{Site: "plant-1", Version: 1, NotBefore: day, NotAfter: day.AddDate(0, 6, 0)},
 		Entries: []Entry{
 			newEntry(t, "ops", Active, crypto.KEMX25519),
 			newEntry(t, "ops", Pending, crypto.KEMX25519),
@@ -311,7 +311,8 @@ func TestBundleVector(t *testing.T) {
 		}
 		return Entry{Audience: audience, Status: status, Recipient: k.Recipient()}
 	}
-	b := &Bundle{Site: "plant-1", Version: 2, Previous: [32]byte(rising(0x80)), NotBefore: day, NotAfter: day.AddDate(0, 6, 0), Entries: []Entry{
+	c := Chain{Site: "plant-1", Version: 2, Previous: [32]byte(rising(0x80)), NotBefore: day, NotAfter: day.AddDate(0, 6, 0)}
+	b := &Bundle{Chain: c, Entries: []Entry{
 		entry("ops", Retiring, crypto.KEMX25519, 0), entry("ops", Active, crypto.KEMP256, 1), entry(Recovery, Active, crypto.KEMXWing, 2),
 	}}
 	got, err := SignBundle(b, signers...)

@@ -183,7 +183,7 @@ func validity(issuedAt, notAfter string) (issued, ends time.Time, err error) {
 		return issued, ends, err
 	}
 	if !issued.Before(ends) {
-		return issued, ends, content("not_after is not later than issued_at")
+		return issued, ends, content("not_after is not later than the beginning")
 	}
 	return issued, ends, nil
 }

@@ -35,13 +35,8 @@ const (
 // Registry says which keys the gateways of a site sign with: all that an opener
 // needs to know about origin, and the only thing it believes.
 type Registry struct {
-	Site      string
-	Version   uint64   // from 1, rising by 1
-	Previous  [32]byte // Hash of the version before; zero in version 1
-	NotBefore time.Time
-	NotAfter  time.Time
-	Gateways  []Gateway
-	Hash      [32]byte // SHA-256 of the signed bytes; set by ParseRegistry and OpenRegistry
+	Chain
+	Gateways []Gateway
 }
 
 // Gateway is one enrolled gateway.
@@ -70,7 +65,7 @@ func OpenRegistry(raw []byte, role *Role, e Expect) (*Registry, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := e.accepts(r.Site, r.Version, r.Hash, r.Previous, r.NotBefore, r.NotAfter); err != nil {
+	if err := e.accepts(&r.Chain); err != nil {
 		return nil, err
 	}
 	return r, nil
@@ -95,23 +90,12 @@ func ParseRegistry(verified []byte) (*Registry, error) {
 	if err := decode(verified, &w); err != nil {
 		return nil, err
 	}
-	r, err := w.registry()
-	if err != nil {
-		return nil, err
-	}
-	r.Hash = sha256.Sum256(verified)
-	return r, nil
+	return w.registry(verified)
 }
 
 // SignRegistry checks a registry and signs it. Its Hash is not looked at.
 func SignRegistry(r *Registry, signers ...*crypto.Signer) ([]byte, error) {
-	w := wireRegistry{
-		Schema: registrySchema, Site: r.Site, Version: r.Version,
-		NotBefore: stamp(r.NotBefore), NotAfter: stamp(r.NotAfter), Gateways: make([]wireGateway, 0, len(r.Gateways)),
-	}
-	if r.Previous != [32]byte{} {
-		w.Previous = hex.EncodeToString(r.Previous[:])
-	}
+	w := wireRegistry{wireChain: r.wire(registrySchema), Gateways: make([]wireGateway, 0, len(r.Gateways))}
 	for _, g := range r.Gateways {
 		x := wireGateway{Name: g.Name, Keys: make([]wireGatewayKey, 0, len(g.Keys))}
 		if g.KEM != nil {
@@ -148,13 +132,8 @@ func (r *Registry) Verifiers(gateway string) (keys []*crypto.Verifier) {
 
 // wireRegistry is the JSON form; docs/formats-keys.md describes it.
 type wireRegistry struct {
-	Schema    string        `json:"schema"`
-	Site      string        `json:"site"`
-	Version   uint64        `json:"version"`
-	Previous  string        `json:"previous"` // hex of 32 bytes; empty in version 1
-	NotBefore string        `json:"not_before"`
-	NotAfter  string        `json:"not_after"`
-	Gateways  []wireGateway `json:"gateways"` // ascending by name
+	wireChain
+	Gateways []wireGateway `json:"gateways"` // ascending by name
 }
 
 type wireGateway struct {
@@ -169,27 +148,15 @@ type wireGatewayKey struct {
 	Status Status `json:"status"`
 }
 
-func (w *wireRegistry) registry() (*Registry, error) {
-	switch {
-	case w.Schema != registrySchema:
-		return nil, content("schema is not %s", registrySchema)
-	case !validName(w.Site):
-		return nil, content("site is not a name")
-	case w.Version == 0:
-		return nil, content("version is 0")
-	case (w.Version == 1) != (w.Previous == ""):
-		return nil, content("every version but the first names the hash of the previous one")
-	case len(w.Gateways) > maxGateways:
-		return nil, content("more than %d gateways", maxGateways)
-	}
-	r := &Registry{Site: w.Site, Version: w.Version, Gateways: make([]Gateway, 0, len(w.Gateways))}
-	if w.Previous != "" && !unhex(r.Previous[:], w.Previous) {
-		return nil, content("previous is not a hash")
-	}
-	var err error
-	if r.NotBefore, r.NotAfter, err = validity(w.NotBefore, w.NotAfter); err != nil {
+func (w *wireRegistry) registry(verified []byte) (*Registry, error) {
+	c, err := w.chain(registrySchema, verified)
+	if err != nil {
 		return nil, err
 	}
+	if len(w.Gateways) > maxGateways {
+		return nil, content("more than %d gateways", maxGateways)
+	}
+	r := &Registry{Chain: c, Gateways: make([]Gateway, 0, len(w.Gateways))}
 	owner := map[crypto.KeyID]bool{}
 	for i := range w.Gateways {
 		g, err := w.Gateways[i].gateway(owner)

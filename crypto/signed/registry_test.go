@@ -15,7 +15,7 @@ import (
 func newRegistryFor(t testing.TB, gateways ...string) (*Registry, map[string]*crypto.Signer) {
 	t.Helper()
 	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
-	r := &Registry{Site: "plant-1", Version: 1, NotBefore: now, NotAfter: now.AddDate(1, 0, 0)}
+	r := &Registry{Chain: Chain{Site: "plant-1", Version: 1, NotBefore: now, NotAfter: now.AddDate(1, 0, 0)}}
 	keys := map[string]*crypto.Signer{}
 	for _, name := range gateways {
 		s, err := crypto.GenerateSigner()

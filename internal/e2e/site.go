@@ -50,7 +50,7 @@ func NewSite(t T, cloud string) *Site {
 	}
 	operator, err := crypto.GenerateSigner()
 	check(t, err)
-	bundle := &signed.Bundle{Site: "plant", Version: 1, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour)}
+	bundle := &signed.Bundle{Chain: signed.Chain{Site: "plant", Version: 1, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour)}}
 	for _, audience := range []string{"ops", signed.Recovery} {
 		k, err := crypto.GenerateRecipientKey(crypto.KEMX25519)
 		check(t, err)
