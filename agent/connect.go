@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"net/url"
 	"os"
@@ -241,4 +242,33 @@ func Reach(ctx context.Context, cfg *config.Uplink) error {
 		return err
 	}
 	return c.Close()
+}
+
+// Knock connects to an uplink's broker, not by a proxy, as far as the TLS
+// handshake, without certificate or login, and goes again. A broker that wants a
+// certificate has answered.
+func Knock(ctx context.Context, cfg *config.Uplink) error {
+	at, err := url.Parse(cfg.URL)
+	if err != nil {
+		return errors.New("url can't be parsed")
+	}
+	opt, err := clientTLS(cfg.URL, cfg.TLS)
+	if err != nil {
+		return err
+	}
+	c, err := new(net.Dialer).DialContext(ctx, "tcp", at.Host)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	if opt == nil {
+		return nil
+	}
+	known := false
+	opt.Certificates = nil
+	opt.VerifyConnection = func(tls.ConnectionState) error { known = true; return nil }
+	if err := tls.Client(c, opt).HandshakeContext(ctx); err != nil && !known {
+		return err
+	}
+	return nil
 }

@@ -17,3 +17,8 @@ var Agent []byte
 //
 //go:embed policy.yaml
 var Policy []byte
+
+// Packaged is agent.yaml as the packages install it: nobody has edited it yet.
+//
+//go:embed packaging/agent.yaml
+var Packaged []byte

@@ -46,6 +46,15 @@ type Options struct {
 	Now     func() time.Time
 }
 
+func (o *Options) defaults() {
+	if o.Timeout <= 0 {
+		o.Timeout = 10 * time.Second
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+}
+
 // visit is one run of the checks.
 type visit struct {
 	opt     Options
@@ -66,12 +75,7 @@ func (v *visit) skip(check, format string, args ...any) { v.say(check, Skip, "",
 // Run does every check in order. Without a valid configuration, those of the
 // machine alone.
 func Run(ctx context.Context, opt Options) []Result {
-	if opt.Timeout <= 0 {
-		opt.Timeout = 10 * time.Second
-	}
-	if opt.Now == nil {
-		opt.Now = time.Now
-	}
+	opt.defaults()
 	v := &visit{opt: opt, now: opt.Now()}
 	machine := []func(*visit, context.Context){(*visit).clock, (*visit).random, (*visit).kernel, (*visit).memory, (*visit).unit}
 	site := []func(*visit, context.Context){

@@ -22,6 +22,8 @@ import (
 	"testing"
 	"time"
 	"unicode/utf8"
+
+	"github.com/sealgate/sealgate/agent/config"
 )
 
 // answer is a broker that answers each CONNECT with a code, and tells the packet.
@@ -314,5 +316,38 @@ func TestPrint(t *testing.T) {
 	}
 	if want := "ok    clock                 synchronized\n"; !strings.HasPrefix(b.String(), want) || !strings.HasSuffix(b.String(), "\n1 ok, 0 warnings, 1 failures, 0 skipped\n") {
 		t.Errorf("printed:\n%s", b.String())
+	}
+}
+
+// TestLook: without login nobody is asked for a password; a name that nobody
+// knows, a closed port and a stranger's certificate are told apart.
+func TestLook(t *testing.T) {
+	dir, now := t.TempDir(), time.Now()
+	cert, key := certificate(t, dir, now.Add(-time.Hour), now.Add(time.Hour))
+	pair, err := tls.LoadX509KeyPair(cert, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := tls.NewListener(listen(t), &tls.Config{Certificates: []tls.Certificate{pair}, ClientAuth: tls.RequireAnyClientCert})
+	answer(t, l, 0)
+	at := "mqtts://" + l.Addr().String()
+	for _, x := range []struct {
+		name  string
+		u     config.Uplink
+		login bool
+		level Level
+		do    string
+	}{
+		{"wants a certificate", config.Uplink{URL: at, TLS: &config.ClientTLS{CA: cert}}, false, OK, ""},
+		{"stranger", config.Uplink{URL: at}, false, Fail, "tls.ca"},
+		{"closed", config.Uplink{URL: "mqtt://" + closedPort(t)}, false, Fail, "nothing listens"},
+		{"closed to a login", config.Uplink{URL: "mqtt://" + closedPort(t), ClientID: "x"}, true, Fail, "nothing listens"},
+		{"no name", config.Uplink{URL: "mqtt://gateway.invalid:1883"}, false, Fail, "look at the name"},
+	} {
+		results, err := Look(t.Context(), &x.u, x.login, 5*time.Second)
+		last := results[len(results)-1]
+		if (err == nil) != (x.level == OK) || last.Level != x.level || !strings.Contains(last.Do, x.do) {
+			t.Errorf("%s: %+v, %v", x.name, last, err)
+		}
 	}
 }

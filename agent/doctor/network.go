@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/url"
 	"syscall"
+	"time"
 
 	"github.com/sealgate/sealgate/agent"
 	"github.com/sealgate/sealgate/agent/config"
@@ -57,14 +58,31 @@ func (v *visit) uplinks(ctx context.Context) {
 			v.skip("uplink "+u.Name, "not dialled offline")
 			continue
 		}
-		if v.resolves(ctx, u) {
-			v.reaches(ctx, u)
+		if v.resolves(ctx, u) == nil {
+			_ = v.reaches(ctx, u) // told
 		}
 	}
 }
 
+// Look resolves an uplink's name and connects to its broker: with login as the
+// gateway does, without it as far as the TLS handshake. The error is what stood
+// in the way. timeout is that of each step; 0: 10 s.
+func Look(ctx context.Context, u *config.Uplink, login bool, timeout time.Duration) ([]Result, error) {
+	v := &visit{opt: Options{Timeout: timeout}}
+	v.opt.defaults()
+	err := v.resolves(ctx, u)
+	switch {
+	case err != nil:
+	case login:
+		err = v.reaches(ctx, u)
+	default:
+		err = v.connects(ctx, u)
+	}
+	return v.results, err
+}
+
 // resolves looks up whom the gateway dials: the proxy, where there is one.
-func (v *visit) resolves(ctx context.Context, u *config.Uplink) bool {
+func (v *visit) resolves(ctx context.Context, u *config.Uplink) error {
 	name, at := "DNS "+u.Name, u.URL
 	if u.Proxy != nil {
 		at = u.Proxy.URL
@@ -72,33 +90,52 @@ func (v *visit) resolves(ctx context.Context, u *config.Uplink) bool {
 	parsed, err := url.Parse(at)
 	if err != nil {
 		v.say(name, Fail, "correct its url in agent.yaml", "the url can't be parsed")
-		return false
+		return err
 	}
 	host := parsed.Hostname()
 	if net.ParseIP(host) != nil {
 		v.skip(name, "the address is a number")
-		return true
+		return nil
 	}
 	ctx, cancel := v.until(ctx)
 	defer cancel()
 	found, err := net.DefaultResolver.LookupHost(ctx, host)
 	if err != nil {
 		v.say(name, Fail, "look at the name, and at the name server (/etc/resolv.conf)", "%v", err)
-		return false
+		return err
 	}
 	v.fine(name, "%s: %d addresses", host, len(found))
-	return true
+	return nil
 }
 
-func (v *visit) reaches(ctx context.Context, u *config.Uplink) {
-	name := "uplink " + u.Name
+func (v *visit) reaches(ctx context.Context, u *config.Uplink) error {
 	ctx, cancel := v.until(ctx)
 	defer cancel()
 	err := agent.Reach(ctx, u)
 	if err == nil {
-		v.fine(name, "the broker accepts this gateway")
-		return
+		v.fine("uplink "+u.Name, "the broker accepts this gateway")
+		return nil
 	}
+	v.blame(ctx, u, err)
+	return err
+}
+
+// connects stops before anybody logs in.
+func (v *visit) connects(ctx context.Context, u *config.Uplink) error {
+	ctx, cancel := v.until(ctx)
+	defer cancel()
+	err := agent.Knock(ctx, u)
+	if err == nil {
+		v.fine("uplink "+u.Name, "it can be reached")
+		return nil
+	}
+	v.blame(ctx, u, err)
+	return err
+}
+
+// blame says what to do about an error of a connection.
+func (v *visit) blame(ctx context.Context, u *config.Uplink, err error) {
+	name := "uplink " + u.Name
 	level, do := Fail, "look at the network, the firewall and the broker"
 	var refused *mqtt.ConnectError
 	var verify *tls.CertificateVerificationError

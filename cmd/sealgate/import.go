@@ -8,13 +8,13 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/sealgate/sealgate/agent"
 	"github.com/sealgate/sealgate/agent/config"
+	"github.com/sealgate/sealgate/agent/setup"
 )
 
 func importCommand() *cobra.Command {
@@ -29,8 +29,9 @@ directory. The gateway then publishes what the bridges did, under the same
 topics, and observes: no byte is changed until a route is enforced.
 
 What can't be mapped, or works in another way, is listed on standard error with
-its line. Passwords go into files that only their owner can read. Nothing that
-exists is overwritten without --force. mosquitto's own files stay as they are.`,
+its line. Passwords go into files that only their owner, and a service that owns
+the directory by its group, can read. Nothing that you wrote is replaced without
+--force, and then it is kept beside. mosquitto's own files stay as they are.`,
 		Example: "  sealgate import /etc/mosquitto/mosquitto.conf --out /etc/sealgate",
 		Args:    arguments(1, "one mosquitto.conf"),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -49,12 +50,9 @@ exists is overwritten without --force. mosquitto's own files stay as they are.`,
 			if err != nil {
 				return err
 			}
-			written, err := writeFiles(out, im.Files, force)
-			if errors.Is(err, fs.ErrExist) {
-				return hinted{err, "choose another --out, or say --force to overwrite"}
-			}
+			written, err := setup.Write(out, im.Files, setup.WriteOptions{Force: force, Now: time.Now()})
 			if err != nil {
-				return err
+				return replaceHint(err)
 			}
 			if asJSON {
 				if im.Remarks == nil {
@@ -67,7 +65,7 @@ exists is overwritten without --force. mosquitto's own files stay as they are.`,
 					return fmt.Errorf("write output: %w", err)
 				}
 			} else {
-				fmt.Fprintln(cmd.OutOrStdout(), strings.Join(written, "\n"))
+				printWritten(cmd, written)
 				printRemarks(cmd.ErrOrStderr(), im.Remarks)
 			}
 			return checkImported(cmd.ErrOrStderr(), filepath.Join(out, "agent.yaml"))
@@ -75,46 +73,18 @@ exists is overwritten without --force. mosquitto's own files stay as they are.`,
 	}
 	c.Flags().StringVarP(&out, "out", "o", "/etc/sealgate", "`directory` to write to")
 	c.Flags().StringVar(&profile, "profile", "generic", "legal setting that grades data: generic, eu, cn or automotive")
-	c.Flags().BoolVar(&force, "force", false, "overwrite files that exist")
+	c.Flags().BoolVar(&force, "force", false, "replace files that exist, and keep them beside the new ones")
 	c.Flags().BoolVar(&asJSON, "json", false, "print files and remarks as JSON")
 	return c
 }
 
-// writeFiles writes all or, where one exists already, none.
-func writeFiles(dir string, files []config.ImportedFile, force bool) (written []string, err error) {
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return nil, fmt.Errorf("create %s: %w", dir, err)
-	}
-	for _, f := range files {
-		path := filepath.Join(dir, f.Name)
-		written = append(written, path)
-		if _, err := os.Lstat(path); err == nil && !force {
-			return nil, fmt.Errorf("write %s: %w", path, fs.ErrExist)
+func printWritten(cmd *cobra.Command, written []setup.Written) {
+	for _, w := range written {
+		fmt.Fprintln(cmd.OutOrStdout(), w.Path)
+		if w.Backup != "" {
+			fmt.Fprintf(cmd.ErrOrStderr(), "what was there is kept: %s\n", w.Backup)
 		}
 	}
-	for i, f := range files {
-		if err := replaceFile(written[i], f); err != nil {
-			return nil, fmt.Errorf("write %s: %w", written[i], err)
-		}
-	}
-	return written, nil
-}
-
-// replaceFile never leaves half a file, nor one that more may read than should.
-func replaceFile(path string, f config.ImportedFile) error {
-	tmp, err := os.CreateTemp(filepath.Dir(path), ".import-*") // 0600
-	if err != nil {
-		return err
-	}
-	_, err = tmp.Write(f.Data)
-	err = errors.Join(err, tmp.Chmod(f.Mode), tmp.Sync(), tmp.Close())
-	if err == nil {
-		err = os.Rename(tmp.Name(), path)
-	}
-	if err != nil {
-		return errors.Join(err, os.Remove(tmp.Name()))
-	}
-	return nil
 }
 
 func printRemarks(w io.Writer, remarks []config.Remark) {

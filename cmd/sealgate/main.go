@@ -54,7 +54,7 @@ protected result until the cloud has acknowledged it, and shows what left.`,
 	root.SetOut(env.stdout)
 	root.SetErr(env.stderr)
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	root.AddCommand(runCommand(env), checkCommand(), doctorCommand(), importCommand(), demoCommand(env), statusCommand(), quarantineCommand(), keysCommand(), backupCommand(), restoreCommand(), enrollCommand(), revealCommand(), versionCommand(), manCommand(root))
+	root.AddCommand(runCommand(env), checkCommand(), doctorCommand(), setupCommand(env), importCommand(), demoCommand(env), statusCommand(), quarantineCommand(), keysCommand(), backupCommand(), restoreCommand(), enrollCommand(), revealCommand(), versionCommand(), manCommand(root))
 	for _, c := range root.Commands() {
 		c.Args = usageArgs(c.Args)
 	}

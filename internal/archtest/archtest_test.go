@@ -40,6 +40,7 @@ var allowed = map[string][]string{
 	"agent":                 {"classify/...", "crypto/...", "agent/...", "internal/durable"},
 	"agent/demo":            {"classify/...", "crypto/...", "agent/...", "internal/durable", "configs"},
 	"agent/doctor":          {"classify/...", "crypto/...", "agent/...", "internal/durable", "configs"},
+	"agent/setup":           {"agent/...", "internal/durable", "configs"},
 	"configs":               {},
 	"cmd/sealgate":          {"internal/manpage", "internal/sbom", "agent/...", "configs"},
 	"cmd/sealctl":           {"internal/manpage", "internal/sbom", "classify/...", "crypto/...", "agent/spool", "agent/mqtt", "agent/config", "agent/control/...", "configs", "internal/durable"},

@@ -402,3 +402,17 @@ func TestTLS(t *testing.T) {
 		t.Error("user names from certificates without TLS: no error")
 	}
 }
+
+func TestNewUser(t *testing.T) {
+	line, password, err := NewUser("device-1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	u, err := ParseUsers([]byte(line + "\n"))
+	if err != nil || !u.Verify("device-1", []byte(password)) || u.Verify("device-1", []byte(password+"x")) || len(password) < 20 {
+		t.Errorf("%v, %d users, password of %d", err, u.Len(), len(password))
+	}
+	if _, _, err := NewUser("a:b"); err == nil {
+		t.Error("a colon ends a name")
+	}
+}

@@ -3,6 +3,7 @@ package broker
 import (
 	"bytes"
 	"crypto/pbkdf2"
+	"crypto/rand"
 	"crypto/sha512"
 	"crypto/subtle"
 	"encoding/base64"
@@ -165,4 +166,17 @@ func (p password) matches(pass []byte) bool {
 		}
 	}
 	return subtle.ConstantTimeCompare(sum, p.hash) == 1
+}
+
+// NewUser makes a line of a password file, with a random password of 128 bits.
+func NewUser(name string) (line, password string, err error) {
+	if name == "" || strings.ContainsAny(name, ":\n") {
+		return "", "", errors.New("a user name has no colon, and is not empty")
+	}
+	password = rand.Text()
+	hash, err := bcrypt.GenerateFromPassword([]byte(password), bcrypt.DefaultCost)
+	if err != nil {
+		return "", "", fmt.Errorf("hash password: %w", err)
+	}
+	return name + ":" + string(hash), password, nil
 }
