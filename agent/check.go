@@ -116,6 +116,9 @@ func Check(cfg *config.Config, now time.Time) (notes []string, err error) {
 			}
 		}
 	}
+	if _, err := openWeb(cfg, nil); err != nil && cfg.Metrics.Listen != "off" {
+		errs = append(errs, err)
+	}
 	opt, need := spoolOptions(cfg)
 	if largest, err := spool.Largest(opt); err != nil {
 		errs = append(errs, err)

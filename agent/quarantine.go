@@ -45,11 +45,7 @@ func OpenQuarantine(ctx context.Context, cfg *config.Config, machine []byte) (*Q
 	c, err := net.Dial("unix", cfg.Socket)
 	if err == nil {
 		_ = c.Close()
-		client := &http.Client{Transport: &http.Transport{
-			DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-				return new(net.Dialer).DialContext(ctx, "unix", cfg.Socket)
-			},
-		}}
+		client := AtSocket(cfg.Socket)
 		return &Quarantine{ctx, client, func() error { client.CloseIdleConnections(); return nil }}, nil
 	}
 	if !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, syscall.ECONNREFUSED) {
@@ -152,30 +148,6 @@ func (l localQuarantine) release(id string) error {
 
 func (l localQuarantine) drop(id string) error {
 	return l.find(id, func(i int, q spool.Quarantined) error { return l.spool.Discard(i, q.Pos) })
-}
-
-// startSocket listens for what the administrator's commands ask. Only who owns
-// the state directory can open it.
-func (a *Agent) startSocket() error {
-	path := a.cfg.Socket
-	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) { // of a run that was killed: the state is ours alone
-		return fmt.Errorf("open control socket: %w", err)
-	}
-	ln, err := net.Listen("unix", path)
-	if err == nil {
-		if err = os.Chmod(path, 0o600); err != nil {
-			_ = ln.Close()
-		}
-	}
-	if err != nil {
-		a.log.Warn("control socket can't be opened: `sealgate quarantine` works only while the gateway is stopped", "error", err)
-		return nil
-	}
-	opt, _ := spoolOptions(a.cfg)
-	s := &http.Server{Handler: localQuarantine{a.spool, opt.Uplinks}.handler(), ReadHeaderTimeout: 10 * time.Second}
-	go func() { _ = s.Serve(ln) }() // ends with Shutdown
-	a.lifecycle.add("control socket", s.Shutdown)
-	return nil
 }
 
 // handler serves it over HTTP.

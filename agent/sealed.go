@@ -52,6 +52,9 @@ func (a *Agent) startSealed(why error) error {
 			return err
 		}
 	}
+	if err := a.startSocket(); err != nil {
+		return err
+	}
 	if err := a.startHTTP(); err != nil {
 		return err
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/sealgate/sealgate/agent/mqtt"
 	"github.com/sealgate/sealgate/agent/mqtt/broker"
 	"github.com/sealgate/sealgate/agent/spool"
+	"github.com/sealgate/sealgate/agent/telemetry"
 	"github.com/sealgate/sealgate/crypto"
 	"github.com/sealgate/sealgate/internal/durable"
 )
@@ -222,13 +223,37 @@ func (a *Agent) startHTTP() error {
 	if a.cfg.Metrics.Listen == "off" {
 		return nil
 	}
+	web, err := openWeb(a.cfg, a.webChanged)
+	if err != nil {
+		return fmt.Errorf("open metrics listener: %w", err)
+	}
 	ln, err := net.Listen("tcp", a.cfg.Metrics.Listen)
 	if err != nil {
 		return fmt.Errorf("open metrics listener: %w", err)
 	}
-	a.http = a.metrics.Serve(ln, a.Stats, a.log)
+	a.http = a.metrics.Serve(ln, a.Stats, web, a.log)
 	a.lifecycle.add("metrics", a.http.Close)
 	return nil
+}
+
+// openWeb reads who may ask at the metrics listener; nil is everybody on
+// loopback.
+func openWeb(cfg *config.Config, report func(error)) (*telemetry.Web, error) {
+	if cfg.Metrics.WebConfig == "" {
+		return nil, nil
+	}
+	return telemetry.OpenWeb(cfg.Metrics.WebConfig, !cfg.Metrics.OnLoopback(), report)
+}
+
+// webChanged hears of a change of the web configuration or its certificates.
+func (a *Agent) webChanged(err error) {
+	const id = "web-config"
+	if err != nil {
+		a.raise(id, "the metrics listener's new web configuration can't be used; the one before stays: "+err.Error(), "correct what it names; it is read again by itself")
+		return
+	}
+	a.clear(id)
+	a.log.Info("the metrics listener's web configuration was read again")
 }
 
 // startClock looks once a minute, and when the recipients end, whether the time

@@ -73,9 +73,11 @@ func (c *Config) check(d *strictyaml.Document) {
 		d.Errorf("keys.shared_domains", "keys.trust_root is needed: it says whose signature on a shared domain is valid")
 	}
 	c.checkGuard(d)
-	if c.Metrics.Listen != "off" {
-		if host, _, err := net.SplitHostPort(c.Metrics.Listen); err != nil || !loopback(host) {
-			d.Errorf("metrics.listen", "metrics.listen must be host:port on loopback, or \"off\"")
+	if m := c.Metrics; m.Listen != "off" {
+		if _, _, err := net.SplitHostPort(m.Listen); err != nil {
+			d.Errorf("metrics.listen", "metrics.listen must be host:port, or \"off\"")
+		} else if !m.OnLoopback() && m.WebConfig == "" {
+			d.Errorf("metrics.listen", "metrics.listen must be on loopback, or web_config must name a file with TLS and users")
 		}
 	}
 	oneOf(d, "log.level", c.Log.Level, "debug", "info", "warn", "error")

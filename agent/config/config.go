@@ -12,6 +12,7 @@ package config
 
 import (
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -264,10 +265,20 @@ func (x *Detector) custom() classify.Custom {
 	}
 }
 
-// Metrics is the listener for Prometheus and health checks.
+// Metrics is the listener for Prometheus, people and health checks.
 type Metrics struct {
-	// Listen is host:port on loopback, or "off". Default: 127.0.0.1:9464.
+	// Listen is host:port, or "off". Anything but loopback needs WebConfig with
+	// TLS, and with users or certificates of clients. Default: 127.0.0.1:9464.
 	Listen string `yaml:"listen"`
+	// WebConfig is a web configuration file as Prometheus exporters take it: see
+	// [Web]. Default: none, and everybody on loopback is answered, in clear.
+	WebConfig string `yaml:"web_config"`
+}
+
+// OnLoopback reports whether the listener is reached from this machine only.
+func (m *Metrics) OnLoopback() bool {
+	host, _, err := net.SplitHostPort(m.Listen)
+	return err == nil && loopback(host)
 }
 
 // Log is what goes to standard error.
@@ -384,7 +395,7 @@ func (c *Config) defaults(dir string) {
 
 // paths are the settings that name a file or directory.
 func (c *Config) paths() []*string {
-	ps := []*string{&c.State, &c.Socket, &c.Policy, &c.Keys.Directory, &c.Keys.Recipients, &c.Keys.TrustRoot, &c.Spool.Directory}
+	ps := []*string{&c.State, &c.Socket, &c.Policy, &c.Keys.Directory, &c.Keys.Recipients, &c.Keys.TrustRoot, &c.Spool.Directory, &c.Metrics.WebConfig}
 	ps = append(ps, c.Custody.paths()...)
 	if b := c.Ingress.Broker; b != nil {
 		ps = append(ps, &b.Users, &b.ACL)

@@ -188,6 +188,26 @@ func TestUplinkIsSilent(t *testing.T) {
 	has(t, Run(t.Context(), opt), "uplink city", Fail, "")
 }
 
+// TestWebConfiguration: what guards the metrics listener is looked at, too.
+func TestWebConfiguration(t *testing.T) {
+	dir, now := t.TempDir(), time.Now()
+	cert, key := certificate(t, dir, now.Add(-time.Hour), now.Add(24*time.Hour))
+	write(t, filepath.Join(dir, "web.yml"), "tls_server_config: {cert_file: "+cert+", key_file: "+key+"}\n", 0o644)
+	opt := site(t, dir, `url: "mqtt://`+closedPort(t)+`"`, volatile)
+	raw, err := os.ReadFile(opt.Path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, opt.Path, strings.Replace(string(raw), `listen: "off"`, `listen: "`+closedPort(t)+`", web_config: web.yml`, 1), 0o600)
+	opt.Offline = true
+	got := Run(t.Context(), opt)
+	has(t, got, "configuration", OK, "valid")
+	has(t, got, "certificate metrics", OK, "valid until")
+	has(t, got, "secret files", Fail, "web.yml has mode 0644")
+	write(t, key, "", 0o600)
+	has(t, Run(t.Context(), opt), "configuration", Fail, "load server certificate")
+}
+
 func TestExpiredCertificates(t *testing.T) {
 	dir, now := t.TempDir(), time.Now()
 	cert, key := certificate(t, dir, now.Add(-48*time.Hour), now.Add(-24*time.Hour))

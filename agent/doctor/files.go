@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/sealgate/sealgate/agent"
+	"github.com/sealgate/sealgate/agent/config"
 	"github.com/sealgate/sealgate/crypto/custody"
 	"github.com/sealgate/sealgate/crypto/signed"
 )
@@ -47,6 +48,10 @@ func (v *visit) secrets(context.Context) {
 				files = append(files, l.TLS.Key)
 			}
 		}
+	}
+	files = append(files, c.Metrics.WebConfig)
+	if w := v.web(); w != nil {
+		files = append(files, w.KeyFile)
 	}
 	files = append(files, c.Custody.TPM.AuthFile, c.Custody.Vault.TokenFile)
 	if a := c.Custody.Vault.AppRole; a != nil {
@@ -101,7 +106,24 @@ func (v *visit) certificates(context.Context) {
 			}
 		}
 	}
+	if w := v.web(); w != nil {
+		v.dates("certificate metrics", w.CertFile, false)
+		v.dates("CA metrics", w.ClientCAFile, true)
+	}
 	v.dates("CA vault", v.cfg.Custody.Vault.CA, true)
+}
+
+// web is the TLS of the metrics listener, nil for none; what is wrong with its
+// file the check of the configuration says.
+func (v *visit) web() *config.WebTLS {
+	if v.cfg.Metrics.WebConfig == "" {
+		return nil
+	}
+	w, err := config.LoadWeb(v.cfg.Metrics.WebConfig)
+	if err != nil {
+		return nil
+	}
+	return w.TLS
 }
 
 // dates looks at the first certificate of a chain, or, of authorities, at each:

@@ -72,7 +72,7 @@ func TestPage(t *testing.T) {
 	now := time.Now()
 	m, stats := busy(t, now)
 	w := httptest.NewRecorder()
-	m.handler(stats).ServeHTTP(w, httptest.NewRequest("GET", "http://127.0.0.1/", nil))
+	m.handler(stats, nil).ServeHTTP(w, httptest.NewRequest("GET", "http://127.0.0.1/", nil))
 	body := w.Body.String()
 	for _, want := range []string{
 		"gw-0042", "route &lt;everything else&gt; observes", "then set its mode to enforce",
@@ -133,7 +133,7 @@ func TestFlows(t *testing.T) {
 // requests.
 func TestListenerRefuses(t *testing.T) {
 	m, stats := busy(t, time.Now())
-	h := m.handler(stats)
+	h := m.handler(stats, nil)
 	for _, c := range []struct {
 		method, url string
 		want        int
@@ -188,7 +188,7 @@ func TestListenerTimeout(t *testing.T) {
 
 func FuzzListener(f *testing.F) {
 	m, stats := busy(f, time.Now())
-	h := m.handler(stats)
+	h := m.handler(stats, nil)
 	f.Add("GET", "/", "127.0.0.1", "*/*")
 	f.Add("POST", "/metrics", "evil.example", "application/openmetrics-text")
 	f.Add("GET", "/metrics", "[::1]:1", "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited")

@@ -22,13 +22,14 @@ type Server struct {
 }
 
 // Serve starts to answer on ln: the status page, /metrics, /-/healthy, /-/ready
-// and /api/v1/status. Close ends it.
-func (m *Metrics) Serve(ln net.Listener, stats func() Stats, log *slog.Logger) *Server {
+// and /api/v1/status. web says to whom and how; nil is to everybody who asks by
+// address, in clear. Close ends it.
+func (m *Metrics) Serve(ln net.Listener, stats func() Stats, web *Web, log *slog.Logger) *Server {
 	s := &Server{
-		ln:   ln,
+		ln:   bound(ln, maxConnections),
 		done: make(chan error, 1),
 		http: &http.Server{
-			Handler:           m.handler(stats),
+			Handler:           m.handler(stats, web),
 			ReadHeaderTimeout: 5 * time.Second,
 			ReadTimeout:       10 * time.Second,
 			WriteTimeout:      15 * time.Second,
@@ -37,12 +38,21 @@ func (m *Metrics) Serve(ln net.Listener, stats func() Stats, log *slog.Logger) *
 			ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 		},
 	}
-	go func() { s.done <- s.http.Serve(ln) }()
+	serve := s.http.Serve
+	if web != nil {
+		if s.http.TLSConfig = web.serverTLS(); s.http.TLSConfig != nil {
+			s.http.Protocols = new(http.Protocols)
+			s.http.Protocols.SetHTTP1(true)
+			s.http.Protocols.SetHTTP2(web.current().http2)
+			serve = func(ln net.Listener) error { return s.http.ServeTLS(ln, "", "") }
+		}
+	}
+	go func() { s.done <- serve(s.ln) }()
 	return s
 }
 
 // handler answers GET and HEAD on the paths that there are, and nothing else.
-func (m *Metrics) handler(stats func() Stats) http.Handler {
+func (m *Metrics) handler(stats func() Stats, web *Web) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(m.reg, promhttp.HandlerOpts{
 		EnableOpenMetrics:   true,
@@ -64,13 +74,18 @@ func (m *Metrics) handler(stats func() Stats) http.Handler {
 		}
 		fmt.Fprintln(w, "ready")
 	})
-	mux.HandleFunc("GET /api/v1/status", func(w http.ResponseWriter, _ *http.Request) {
+	mux.Handle("GET /api/v1/status", m.StatusHandler(stats))
+	return headers(web.guard(mux))
+}
+
+// StatusHandler answers with Stats and what leaves, as JSON.
+func (m *Metrics) StatusHandler(stats func() Stats) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
 		enc := json.NewEncoder(w)
 		enc.SetIndent("", "  ")
 		_ = enc.Encode(m.leaving(stats(), time.Now())) // the peer is gone: nobody to tell
 	})
-	return headers(mux)
 }
 
 // headers sets what every answer carries: nothing here is ever cached, framed
@@ -82,17 +97,14 @@ func headers(h http.Handler) http.Handler {
 		w.Header().Set("X-Content-Type-Options", "nosniff")
 		w.Header().Set("Referrer-Policy", "no-referrer")
 		w.Header().Set("X-Frame-Options", "DENY")
-		if !local(r.Host) {
-			http.Error(w, "ask by address or as localhost", http.StatusMisdirectedRequest)
-			return
-		}
 		h.ServeHTTP(w, r)
 	})
 }
 
 // local reports whether a Host header names an address or this machine. A
 // foreign name that was made to resolve to loopback is how a web page would
-// read this one through the browser of someone on the gateway.
+// read this one through the browser of someone on the gateway. Where TLS or
+// passwords guard the listener, it has neither the name nor the password.
 func local(host string) bool {
 	if name, _, err := net.SplitHostPort(host); err == nil {
 		host = name

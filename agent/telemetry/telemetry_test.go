@@ -41,7 +41,7 @@ func serve(t *testing.T, m *Metrics, stats func() Stats) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := m.Serve(ln, stats, slog.New(slog.DiscardHandler))
+	s := m.Serve(ln, stats, nil, slog.New(slog.DiscardHandler))
 	t.Cleanup(func() {
 		if err := s.Close(context.Background()); err != nil {
 			t.Error(err)

@@ -19,7 +19,6 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
-	"github.com/sealgate/sealgate/agent/config"
 	"github.com/sealgate/sealgate/agent/telemetry"
 )
 
@@ -27,35 +26,31 @@ import (
 const statusBytes = 1 << 20
 
 func statusCommand() *cobra.Command {
-	var base, path string
+	var from source
 	var asJSON, watch bool
 	c := &cobra.Command{
 		Use:   "status",
 		Short: "show how the running gateway is",
-		Long: `Ask the running gateway how it is, at its metrics listener: alarms first, then
-policy, uplinks, what waits, and what was counted since the start.
+		Long: `Ask the running gateway how it is: alarms first, then policy, uplinks, what
+waits, and what was counted since the start.
+
+It is asked at its control socket, which the gateway's own user and root can
+open; else at its metrics listener, where that answers without a password. With
+--url another gateway's listener is asked.
 
 With --watch it is asked every two seconds, until Ctrl-C: on a terminal the page is
-drawn anew, elsewhere, and with --json, one follows the other.
-
-The address is taken from the configuration, or given with --url.`,
-		Example: "  sealgate status\n  sealgate status --watch\n  sealgate status --url http://127.0.0.1:9464 --json",
-		Args:    arguments(0, "no argument"),
+drawn anew, elsewhere, and with --json, one follows the other.`,
+		Example: `  sealgate status
+  sealgate status --watch
+  sealgate status --url https://gw-0042:9464 --ca ca.pem --user ops --password-file ops.secret --json`,
+		Args: arguments(0, "no argument"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if base != "" && cmd.Flags().Changed("config") {
-				return usageError{errors.New("say --config or --url, not both")}
+			from.given = cmd.Flags().Changed
+			base, client, err := from.open()
+			if err != nil {
+				return err
 			}
-			if base == "" {
-				cfg, err := config.Load(path)
-				if err != nil {
-					return hinted{err, "say --config FILE, or --url http://HOST:PORT of the gateway's metrics listener"}
-				}
-				if cfg.Metrics.Listen == "off" {
-					return hinted{errors.New("metrics.listen is off: the gateway can't be asked"), "set metrics.listen to a loopback address, and restart"}
-				}
-				base = "http://" + cfg.Metrics.Listen
-			}
-			v := &statusView{base: base, json: asJSON, again: watch, w: cmd.OutOrStdout()}
+			v := &statusView{base: base, client: client, json: asJSON, again: watch, w: cmd.OutOrStdout()}
 			if err := v.show(cmd.Context()); err != nil {
 				return hinted{err, "is it running? its log is in: journalctl -u sealgate"}
 			}
@@ -65,8 +60,7 @@ The address is taken from the configuration, or given with --url.`,
 			return nil
 		},
 	}
-	c.Flags().StringVarP(&path, "config", "c", defaultConfig, "configuration `file`")
-	c.Flags().StringVar(&base, "url", "", "`URL` of the gateway's metrics listener")
+	from.flags(c.Flags())
 	c.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	c.Flags().BoolVarP(&watch, "watch", "w", false, "ask again and again")
 	return c
@@ -74,17 +68,18 @@ The address is taken from the configuration, or given with --url.`,
 
 // A statusView asks a gateway how it is and shows it.
 type statusView struct {
-	base  string
-	json  bool
-	again bool // it is asked again and again
-	w     io.Writer
-	shown bool             // something
-	last  *telemetry.Stats // what it answered last, for rates
-	then  time.Time
+	base   string
+	client *http.Client
+	json   bool
+	again  bool // it is asked again and again
+	w      io.Writer
+	shown  bool             // something
+	last   *telemetry.Stats // what it answered last, for rates
+	then   time.Time
 }
 
 func (v *statusView) show(ctx context.Context) error {
-	raw, err := askStatus(ctx, v.base)
+	raw, err := v.ask(ctx)
 	if err != nil {
 		return err
 	}
@@ -176,18 +171,21 @@ func printRates(w io.Writer, a, b *telemetry.Stats, d time.Duration) {
 	fmt.Fprintln(w)
 }
 
-func askStatus(ctx context.Context, base string) ([]byte, error) {
+func (v *statusView) ask(ctx context.Context) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, strings.TrimSuffix(base, "/")+"/api/v1/status", nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, strings.TrimSuffix(v.base, "/")+"/api/v1/status", nil)
 	if err != nil {
 		return nil, fmt.Errorf("ask the gateway: %w", err)
 	}
-	resp, err := http.DefaultClient.Do(req)
+	resp, err := v.client.Do(req)
 	if err != nil {
 		return nil, fmt.Errorf("ask the gateway: %w", err)
 	}
 	defer resp.Body.Close()
+	if resp.StatusCode == http.StatusUnauthorized {
+		return nil, fmt.Errorf("ask the gateway: %s wants a name and a password: --user and --password-file", req.URL)
+	}
 	if resp.StatusCode != http.StatusOK {
 		return nil, fmt.Errorf("ask the gateway: %s answered %s", req.URL, resp.Status)
 	}

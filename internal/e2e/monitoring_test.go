@@ -34,15 +34,7 @@ var mayBeEmpty = map[string]string{
 // valid, and none comes back empty.
 func TestDashboards(t *testing.T) {
 	Need(t, "mosquitto")
-	for _, p := range []string{"prometheus", "promtool"} {
-		if _, err := find(p); err != nil {
-			const how = "%s is not installed: apt-get install prometheus"
-			if Full() {
-				t.Fatalf(how, p)
-			}
-			t.Skipf(how, p)
-		}
-	}
+	needPrometheus(t)
 	exprs := dashboardExpressions(t)
 	checkAsRules(t, exprs)
 
@@ -84,6 +76,19 @@ func TestDashboards(t *testing.T) {
 				continue
 			}
 			Until(t, "an answer to "+e, 30*time.Second, func() bool { return query(t, prom, e) > 0 })
+		}
+	}
+}
+
+func needPrometheus(t *testing.T) {
+	t.Helper()
+	for _, p := range []string{"prometheus", "promtool", "curl"} {
+		if _, err := find(p); err != nil {
+			const how = "%s is not installed: apt-get install prometheus curl"
+			if Full() {
+				t.Fatalf(how, p)
+			}
+			t.Skipf(how, p)
 		}
 	}
 }
@@ -144,10 +149,17 @@ func checkAsRules(t *testing.T, exprs []string) {
 // returns its URL.
 func startPrometheus(t *testing.T, target string, flags ...string) string {
 	t.Helper()
+	return startPrometheusWith(t, fmt.Sprintf("static_configs: [{targets: [%q]}]", target), flags...)
+}
+
+// startPrometheusWith is startPrometheus with further settings of the scrape, a
+// line each.
+func startPrometheusWith(t *testing.T, scrape string, flags ...string) string {
+	t.Helper()
 	dir, addr := t.TempDir(), FreeAddr(t)
 	rules, err := filepath.Abs("../../configs/prometheus/sealgate.rules.yml")
 	check(t, err)
-	conf := fmt.Sprintf("global: {scrape_interval: 500ms, scrape_timeout: 500ms, evaluation_interval: 1s}\nrule_files: [%q]\nscrape_configs:\n  - job_name: sealgate\n    static_configs: [{targets: [%q]}]\n", rules, target)
+	conf := fmt.Sprintf("global: {scrape_interval: 500ms, scrape_timeout: 500ms, evaluation_interval: 1s}\nrule_files: [%q]\nscrape_configs:\n  - job_name: sealgate\n%s\n", rules, indent(scrape))
 	check(t, os.WriteFile(filepath.Join(dir, "prometheus.yml"), []byte(conf), 0o600))
 	path, err := find("prometheus")
 	check(t, err)
