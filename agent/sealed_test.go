@@ -119,7 +119,7 @@ func TestSealed(t *testing.T) {
 		}
 	}
 	check(t, filepath.WalkDir(s.dir, func(path string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() {
+		if err != nil || !d.Type().IsRegular() {
 			return err
 		}
 		raw, err := os.ReadFile(path)
