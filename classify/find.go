@@ -88,7 +88,7 @@ func (s *Scratch) begin(c *Classifier, d *payload.Document) {
 	s.owner, s.plan, s.doc = c, c.plan, d
 	s.findings = s.findings[:0]
 	s.pairs, s.grouped = s.pairs[:0], s.grouped[:0]
-	s.mem.begin(c)
+	s.mem.begin(c, d)
 	s.work, s.maxWork = 0, maxWork+maxWorkPerByte*len(d.Raw)
 	s.nearby.turns = 0
 	s.cand = candidate{dict: c.dict, names: &s.mem.names, childAge: c.limits.ChildAge}
@@ -118,70 +118,103 @@ func (s *Scratch) read() {
 		if f.Kind == payload.KindTopic {
 			continue
 		}
-		if f.Parent < 0 {
-			if f.Kind.Leaf() {
-				s.paths[i] = s.topic.last // the last topic level is a scalar's key
-				s.noteGroup(i)
+		id := int32(rootPath)
+		if f.Place != 0 {
+			id = s.mem.places[f.Place]
+		}
+		if id == rootPath {
+			var ok bool
+			if id, ok = s.pathOf(int32(i), f); !ok {
+				continue
 			}
-			continue
 		}
-		up := s.paths[f.Parent]
-		if f.Key.Len() == 0 {
-			s.paths[i] = up // an element of an array is what the array is
-			s.noteGroup(i)
-			continue
-		}
-		key := d.Name(int32(i))
-		if digitsOnly(key) {
-			s.paths[i] = up // so is a member with a number for a key
-			s.noteGroup(i)
-			if len(key) >= minDigits {
-				if m, by := s.owner.inKey(s, key); m.confidence > 0 {
-					s.reportKey(int32(i), m, by)
-				}
-			}
-			continue
-		}
-		id := s.mem.child(s, f.PathHash, up, key)
 		s.paths[i] = id
-		p := &s.mem.paths[id]
-		if p.grouped {
-			s.grouped = append(s.grouped, int32(i))
-		}
-		if p.keyTells {
-			s.reportKey(int32(i), p.inKey, p.inKeyBy)
-		}
-		if f.Kind == payload.KindString && p.head.meets(labelSenses) {
-			s.labelled(f.Parent, d.Text(int32(i)))
-			p = &s.mem.paths[id] // labelled may have moved it
-		}
-		if !p.about.empty() {
-			s.siblings[f.Parent] = s.siblings[f.Parent].union(p.about)
-			s.spoken = s.spoken.union(p.about)
-			// {"type": "person", "name": …}: a label says what its object is.
-			if f.Kind == payload.KindString && p.head.has(senseType) {
-				if t := d.Text(int32(i)); len(t) <= 24 {
-					label := s.meaningOf(t)
-					if label.has(senseFace) || label.has(sensePerson) {
-						label = label.with(senseLabelled)
-					}
-					s.siblings[f.Parent] = s.siblings[f.Parent].union(label)
-					s.spoken = s.spoken.union(label)
-				}
-			}
+		if p := &s.mem.paths[id]; p.tells != 0 {
+			s.told(int32(i), f, p)
 		}
 	}
 }
 
-// meaningOf is what a label speaks of, remembered like a key.
+// pathOf returns the path of a field that is a member of an object. What any
+// other field is comes from what it stands in: pathOf notes that, and reports
+// false.
+func (s *Scratch) pathOf(i int32, f *payload.Field) (id int32, member bool) {
+	if f.Parent < 0 {
+		if f.Kind.Leaf() {
+			s.paths[i] = s.topic.last // the last topic level is a scalar's key
+			s.noteGroup(i)
+		}
+		return 0, false
+	}
+	up := s.paths[f.Parent]
+	if f.Key.Len() == 0 {
+		s.paths[i] = up // an element of an array is what the array is
+		s.noteGroup(i)
+		return 0, false
+	}
+	key := s.doc.Name(i)
+	if digitsOnly(key) {
+		s.paths[i] = up // so is a member with a number for a key
+		s.noteGroup(i)
+		if len(key) >= minDigits {
+			if m, by := s.owner.inKey(s, key); m.confidence > 0 {
+				s.reportKey(i, m, by)
+			}
+		}
+		return 0, false
+	}
+	id = s.mem.child(s, f.PathHash, up, key)
+	if f.Place != 0 {
+		s.mem.places[f.Place] = id
+	}
+	return id, true
+}
+
+// told notes what the key of field i tells.
+func (s *Scratch) told(i int32, f *payload.Field, p *path) {
+	if p.tells&tellsGroup != 0 {
+		s.grouped = append(s.grouped, i)
+	}
+	if p.tells&tellsKey != 0 {
+		s.reportKey(i, p.inKey, p.inKeyBy)
+	}
+	if p.tells&tellsAbout != 0 {
+		s.speak(f.Parent, p.about)
+	}
+	if f.Kind != payload.KindString {
+		return
+	}
+	if p.tells&tellsType != 0 {
+		// {"type": "person", "name": …}: a label says what its object is.
+		if t := s.doc.Text(i); len(t) <= 24 {
+			label := s.meaningOf(t)
+			if label.has(senseFace) || label.has(sensePerson) {
+				label = label.with(senseLabelled)
+			}
+			s.speak(f.Parent, label)
+		}
+	}
+	if p.tells&tellsLabel != 0 {
+		s.labelled(f.Parent, s.doc.Text(i))
+	}
+}
+
+// speak notes what a member of a container speaks of.
+func (s *Scratch) speak(container int32, about senses) {
+	s.siblings[container] = s.siblings[container].union(about)
+	s.spoken = s.spoken.union(about)
+}
+
+// meaningOf is what a label speaks of.
 func (s *Scratch) meaningOf(text []byte) senses {
-	return s.mem.paths[s.mem.child(s, maphash.Bytes(s.mem.seed, text), -1, text)].about
+	folded, _ := s.keyFolder.fold(text)
+	return s.mem.names.meaning(folded).about
 }
 
 // noteGroup notes a field that detectors on groups want to see.
-func (s *Scratch) noteGroup(i int) {
-	if s.mem.paths[s.paths[i]].grouped {
-		s.grouped = append(s.grouped, int32(i))
+func (s *Scratch) noteGroup(i int32) {
+	if s.mem.paths[s.paths[i]].tells&tellsGroup != 0 {
+		s.grouped = append(s.grouped, i)
 	}
 }
 
@@ -194,10 +227,20 @@ func (s *Scratch) labelled(container int32, text []byte) {
 	if len(text) < 2 || len(text) > 40 {
 		return
 	}
-	id := s.mem.child(s, maphash.Bytes(s.mem.seed, text), s.paths[container], text)
-	if p := &s.mem.paths[id]; (!p.head.empty() || p.said != 0) && !p.head.has(senseName) {
-		s.label[container], s.labels = id, true
+	// Most of these texts name nothing, and each message brings another one:
+	// they are not worth a path.
+	folded, _ := s.keyFolder.fold(text)
+	m, up, said := s.mem.names.meaning(folded), &s.mem.paths[s.paths[container]], uint64(0)
+	if s.owner.custom != nil {
+		said = s.owner.custom.mask(folded)
 	}
+	if m.transparent {
+		m.head, said = up.head, said|up.said
+	}
+	if m.head.empty() && said == 0 || m.head.has(senseName) {
+		return
+	}
+	s.label[container], s.labels = s.mem.child(s, maphash.Bytes(s.mem.seed, text), s.paths[container], text), true
 }
 
 // relabel gives values the path that a label beside them names.
@@ -207,7 +250,7 @@ func (s *Scratch) relabel() {
 		f := &d.Fields[i]
 		if f.Parent >= 0 && f.Kind.Leaf() && s.label[f.Parent] != 0 && f.Key.Len() > 0 && s.mem.paths[s.paths[i]].transparent {
 			s.paths[i] = s.label[f.Parent]
-			s.noteGroup(i)
+			s.noteGroup(int32(i))
 			s.siblings[f.Parent] = s.siblings[f.Parent].union(s.mem.paths[s.paths[i]].about)
 			s.spoken = s.spoken.union(s.mem.paths[s.paths[i]].about)
 		}

@@ -22,8 +22,7 @@ type path struct {
 	hash      uint64
 	parent    int32  // the container's path, an index into memory.paths
 	key, size uint32 // the key's bytes, in memory.keys
-	grouped   bool   // a detector on groups wants to see the field
-	keyTells  bool   // inKey is set
+	tells     tells
 	meaning
 	detectors []DetectorID // started by the key, on leaves
 	known     known        // the last value
@@ -37,6 +36,17 @@ type path struct {
 	saidAbove uint64 // and those that a container says
 	names     uint64 // and those whose keywords are what the key names
 }
+
+// tells is what a key has to tell before any value is looked at.
+type tells uint8
+
+const (
+	tellsGroup tells = 1 << iota // to detectors on groups, which want to see the field
+	tellsKey                     // inKey is set
+	tellsAbout                   // what its neighbours are about
+	tellsType                    // its value says what its object is
+	tellsLabel                   // its value names the value beside it
+)
 
 // known is a value, what stood around it, and what was found in it: nothing, or
 // one thing. Devices repeat most of their strings; no text is kept, and a hash
@@ -77,6 +87,9 @@ type memory struct {
 	full   bool  // forget at the next document
 	next   int32 // the path looked up last
 	names  names
+
+	places []int32 // by Field.Place: the path, or rootPath where it is not known yet
+	epoch  uint64  // that these hold in
 }
 
 // whereabouts are the meanings of topic levels whose values say where somebody
@@ -91,6 +104,7 @@ func (m *memory) reset(c *Classifier) {
 		m.seed = maphash.MakeSeed()
 	}
 	m.owner, m.full, m.next = c, false, 0
+	m.places = m.places[:0]
 	m.names = names{dict: c.dict}
 	if m.slots == nil {
 		m.slots = make([]int32, pathSlots)
@@ -106,9 +120,16 @@ func (m *memory) reset(c *Classifier) {
 }
 
 // begin prepares for one document.
-func (m *memory) begin(c *Classifier) {
+func (m *memory) begin(c *Classifier, d *payload.Document) {
 	if m.owner != c || m.full {
 		m.reset(c)
+	}
+	epoch, n := d.Places()
+	if epoch != m.epoch {
+		m.places, m.epoch = m.places[:0], epoch
+	}
+	for len(m.places) < n {
+		m.places = append(m.places, rootPath)
 	}
 }
 
@@ -163,7 +184,18 @@ func (m *memory) add(s *Scratch, hash uint64, parent int32, key []byte) int32 {
 		}
 	}
 	p.all = p.above.union(p.about)
-	p.grouped = p.head.meets(m.owner.plan.groupsFor)
+	if p.head.meets(m.owner.plan.groupsFor) {
+		p.tells |= tellsGroup
+	}
+	if !p.about.empty() {
+		p.tells |= tellsAbout
+	}
+	if p.head.has(senseType) && !p.about.empty() {
+		p.tells |= tellsType
+	}
+	if p.head.meets(labelSenses) {
+		p.tells |= tellsLabel
+	}
 	for i := range m.owner.detectors {
 		d := &m.owner.detectors[i]
 		if m.owner.senses[i].meets(p.head) {
@@ -177,7 +209,9 @@ func (m *memory) add(s *Scratch, hash uint64, parent int32, key []byte) int32 {
 	}
 	m.paths = append(m.paths, p)
 	p.inKey, p.inKeyBy = m.owner.inKey(s, key)
-	p.keyTells = p.inKey.confidence > 0
+	if p.inKey.confidence > 0 {
+		p.tells |= tellsKey
+	}
 	m.paths[id] = p
 	return id
 }

@@ -521,7 +521,7 @@ func (d *Document) addMember(self int32, index uint32, key Span, flags FieldFlag
 
 // checkMember returns false if field's key stands in the set already.
 func (d *Document) checkMember(keys *keySet, field int32) bool {
-	return d.addKey(keys, hashKey(d.Key(field)), field)
+	return d.addKey(keys, hashKey(d.Key(field)), field, noPlace)
 }
 
 // appendCBORHead appends a head; info is that of the head it replaces, whose

@@ -38,6 +38,7 @@ type Document struct {
 	sparkplug Sparkplug
 	columns   []column // of tables that are being read
 
+	keys    keyMemory
 	members []member // the duplicate check's memory, see duplicates.go
 	slots   []int32
 }

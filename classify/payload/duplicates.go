@@ -15,15 +15,32 @@ type member struct {
 // looked up in a table when the object ends. Hashes are keyed, so a sender
 // can't choose keys that make this slow, and equal hashes are not enough: the
 // keys themselves are compared.
+//
+// Where keys come in the order in which they were remembered, as those of
+// devices do, they are different by that, and not compared.
 type keySet struct {
 	base   int
-	filter uint64
+	filter uint64 // of the keys, where they are not sorted
+	sorted bool   // each key so far has a place, and one behind that of the key before
+	last   int32  // the last place
 }
 
 const few = 32
 
-// addKey returns false if field's key stands in the set already.
-func (d *Document) addKey(s *keySet, hash uint64, field int32) bool {
+// addKey returns false if field's key, which is remembered in place, stands in
+// the set already.
+func (d *Document) addKey(s *keySet, hash uint64, field, place int32) bool {
+	if s.sorted && place > s.last {
+		s.last = place
+		d.members = append(d.members, member{hash, field})
+		return true
+	}
+	if s.sorted {
+		s.sorted = false
+		for _, m := range d.members[s.base:] {
+			s.filter |= 1 << (m.hash >> 58)
+		}
+	}
 	bit := uint64(1) << (hash >> 58)
 	if s.filter&bit != 0 && len(d.members)-s.base < few {
 		for _, m := range d.members[s.base:] {
@@ -42,7 +59,7 @@ func (d *Document) addKey(s *keySet, hash uint64, field int32) bool {
 func (d *Document) closeKeys(s *keySet) bool {
 	members := d.members[s.base:]
 	d.members = d.members[:s.base]
-	return len(members) <= few || d.allDifferent(members)
+	return s.sorted || len(members) <= few || d.allDifferent(members)
 }
 
 // allDifferent puts members into a table with open addressing, at most half

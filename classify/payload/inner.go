@@ -339,7 +339,7 @@ func (d *Document) wrap(in *inner, self int32) {
 		if g.Kind.Leaf() {
 			g.Text = d.putBytes(string(text))
 		}
-		g.Raw, g.Flags = f.Raw, KeyArena|TextArena|Wrapped
+		g.Raw, g.Flags, g.Place = f.Raw, KeyArena|TextArena|Wrapped, 0
 		switch {
 		case !writable:
 			g.Accepts = 0

@@ -99,7 +99,10 @@ func (jsonFormat) Parse(d *Document, lim Limits) Reason {
 	r := jsonReader{d: d, raw: d.Raw, lim: lim}
 
 	i := skipSpace(d.Raw, 0)
-	end := r.document(i, -1, 0, rootHash)
+	if d.level == 0 { // what stands in a string is another document each time
+		d.keys.begin()
+	}
+	end := r.document(i, -1, 0, rootHash, d.keys.root())
 	if end < 0 {
 		if beginsUTF16(d.Raw) {
 			return ReasonEncoding
@@ -126,13 +129,14 @@ func (r *jsonReader) lines() Reason {
 	d.Fields = append(d.Fields, Field{
 		Parent: -1, Raw: Span{0, uint32(len(d.Raw))}, PathHash: rootHash, Kind: KindLines,
 	})
-	i := skipSpace(d.Raw, 0)
+	i, hash := skipSpace(d.Raw, 0), stepHash(rootHash, indexHash)
+	place := d.keys.elements(d.keys.root(), hash)
 	for line := uint32(0); i < len(d.Raw); line++ {
 		if c := d.Raw[i]; c != '{' && c != '[' {
 			return ReasonTrailing
 		}
 		f := len(d.Fields)
-		end := r.document(i, d.Root, line, stepHash(rootHash, indexHash))
+		end := r.document(i, d.Root, line, hash, place)
 		if end < 0 {
 			return r.why
 		}
@@ -167,7 +171,7 @@ func checkJSON(raw []byte, depth int) Reason {
 	d := Document{Raw: raw}
 	r := jsonReader{d: &d, raw: raw, lim: Limits{}.withDefaults()}
 	r.lim.Depth = depth
-	end := r.document(skipSpace(raw, 0), -1, 0, rootHash)
+	end := r.document(skipSpace(raw, 0), -1, 0, rootHash, noPlace)
 	switch {
 	case end < 0:
 		return r.why
@@ -211,21 +215,22 @@ func skipSpace(b []byte, i int) int {
 	return i
 }
 
-// document reads a value that is not a member of an object.
-func (r *jsonReader) document(i int, parent int32, index uint32, hash uint64) int {
+// document reads a value that is not a member of an object. Its members' keys
+// are remembered in place.
+func (r *jsonReader) document(i int, parent int32, index uint32, hash uint64, place int32) int {
 	self := int32(len(r.d.Fields))
 	if int(self) >= r.lim.Fields {
 		return r.fail(ReasonTooMany)
 	}
 	f := r.d.add()
 	f.Parent, f.Index, f.PathHash = parent, index, hash
-	return r.value(i, self)
+	return r.value(i, f, self, place)
 }
 
-// value reads the value of the field self, whose place in the document is known.
-func (r *jsonReader) value(i int, self int32) int {
+// value reads the value of the field self, f, whose place in the document is
+// known.
+func (r *jsonReader) value(i int, f *Field, self, place int32) int {
 	start := i
-	f := &r.d.Fields[self]
 	switch c := at(r.raw, i); c {
 	case '"':
 		var flag FieldFlags
@@ -251,10 +256,10 @@ func (r *jsonReader) value(i int, self int32) int {
 		r.depth++
 		if c == '{' {
 			f.Kind = KindObject
-			i = r.object(i+1, self, hash)
+			i = r.object(i+1, self, hash, place)
 		} else {
 			f.Kind = KindArray
-			i = r.array(i+1, self, hash)
+			i = r.array(i+1, self, hash, place)
 		}
 		r.depth--
 		if i >= 0 {
@@ -275,55 +280,87 @@ func (r *jsonReader) value(i int, self int32) int {
 }
 
 // object reads members from behind the opening brace.
-func (r *jsonReader) object(i int, self int32, hash uint64) int {
-	d := r.d
-	keys := keySet{base: len(d.members)}
-	i = skipSpace(r.raw, i)
-	if at(r.raw, i) == '}' {
+func (r *jsonReader) object(i int, self int32, hash uint64, container int32) int {
+	d, raw := r.d, r.raw
+	i = skipSpace(raw, i)
+	if at(raw, i) == '}' {
 		return i + 1
 	}
+	keys := keySet{base: len(d.members), sorted: container != noPlace}
+	before, next := int32(noPlace), int32(noPlace) // the places of the member before, and of the expected one
+	if container != noPlace {
+		next = d.keys.places[container].first
+	}
 	for index := uint32(0); ; index++ {
-		if at(r.raw, i) != '"' {
+		if at(raw, i) != '"' {
 			return r.fail(ReasonMalformed)
 		}
-		key, flags, behind := r.text(i+1, &d.arena)
-		if behind < 0 {
-			return behind
-		}
-		i = skipSpace(r.raw, behind)
-		if at(r.raw, i) != ':' {
-			return r.fail(ReasonMalformed)
-		}
-		i = skipSpace(r.raw, i+1)
-
-		name := r.raw
-		if flags != 0 {
-			name = d.arena
-		}
-		name = name[key.Start:key.End]
-		if string(name) == reservedKey {
-			d.Reserved = true
-		}
-		h := hashKey(name)
-
-		field := int32(len(d.Fields))
-		if int(field) >= r.lim.Fields {
+		field := len(d.Fields)
+		if field >= r.lim.Fields {
 			return r.fail(ReasonTooMany)
 		}
 		f := d.add()
-		f.Parent, f.Index, f.Key, f.Flags = self, index, key, flags
-		f.PathHash = stepHash(hash, keyStep(name, h))
-		if !d.addKey(&keys, h, field) {
-			return r.fail(ReasonDuplicate)
+		f.Parent, f.Index = self, index
+		var place int32 // where its members are remembered
+		end := -1
+		if keys.sorted && next > keys.last {
+			end = d.keys.expect(next, raw, i+1)
 		}
-
-		if i = r.value(i, field); i < 0 {
+		if end > 0 {
+			p := &d.keys.places[next]
+			f.Key = Span{uint32(i + 1), uint32(end)}
+			f.PathHash, f.Place = p.path, next
+			d.members = append(d.members, member{p.hash, int32(field)})
+			keys.last, place, before, next, i = next, next, next, p.next, end+1
+		} else {
+			key, flags, behind := r.text(i+1, &d.arena)
+			if behind < 0 {
+				return behind
+			}
+			i = behind
+			name := raw
+			if flags != 0 {
+				name = d.arena
+			}
+			name = name[key.Start:key.End]
+			h := hashKey(name)
+			step := keyStep(name, h)
+			f.Key, f.Flags, f.PathHash = key, flags, stepHash(hash, step)
+			switch {
+			case string(name) == reservedKey:
+				d.Reserved = true
+			case step != h: // numbers as keys are too many to remember
+				place = d.keys.elements(container, f.PathHash)
+			case flags == 0:
+				place = d.keys.member(container, before, h, f.PathHash, name)
+				if f.Place, before, next = place, place, noPlace; place != noPlace {
+					next = d.keys.places[place].next
+				}
+			}
+			if !d.addKey(&keys, h, int32(field), f.Place) {
+				return r.fail(ReasonDuplicate)
+			}
+		}
+		if at(raw, i) <= ' ' {
+			i = skipSpace(raw, i)
+		}
+		if at(raw, i) != ':' {
+			return r.fail(ReasonMalformed)
+		}
+		if i++; at(raw, i) <= ' ' {
+			i = skipSpace(raw, i)
+		}
+		if i = r.value(i, f, int32(field), place); i < 0 {
 			return i
 		}
-		i = skipSpace(r.raw, i)
-		switch at(r.raw, i) {
+		if at(raw, i) <= ' ' {
+			i = skipSpace(raw, i)
+		}
+		switch at(raw, i) {
 		case ',':
-			i = skipSpace(r.raw, i+1)
+			if i++; at(raw, i) <= ' ' {
+				i = skipSpace(raw, i)
+			}
 		case '}':
 			if !d.closeKeys(&keys) {
 				return r.fail(ReasonDuplicate)
@@ -339,14 +376,18 @@ func (r *jsonReader) object(i int, self int32, hash uint64) int {
 const reservedKey = "_sg"
 
 // array reads elements from behind the opening bracket.
-func (r *jsonReader) array(i int, self int32, hash uint64) int {
+func (r *jsonReader) array(i int, self int32, hash uint64, container int32) int {
 	hash = stepHash(hash, indexHash)
+	element := int32(noPlace)
 	i = skipSpace(r.raw, i)
 	if at(r.raw, i) == ']' {
 		return i + 1
 	}
 	for index := uint32(0); ; index++ {
-		if i = r.document(i, self, index, hash); i < 0 {
+		if c := at(r.raw, i); element == noPlace && (c == '{' || c == '[') {
+			element = r.d.keys.elements(container, hash)
+		}
+		if i = r.document(i, self, index, hash, element); i < 0 {
 			return i
 		}
 		i = skipSpace(r.raw, i)
@@ -378,34 +419,33 @@ func (r *jsonReader) number(i int) int {
 	if at(b, i) == '-' {
 		i++
 	}
-	if at(b, i) == '0' {
-		i++
-	} else if i = r.digits(i); i < 0 {
-		return i
+	from := i
+	if i = digitsEnd(b, i); i == from || i > from+1 && b[from] == '0' {
+		return r.fail(ReasonMalformed)
 	}
 	if at(b, i) == '.' {
-		if i = r.digits(i + 1); i < 0 {
-			return i
+		from = i + 1
+		if i = digitsEnd(b, from); i == from {
+			return r.fail(ReasonMalformed)
 		}
 	}
-	if c := at(b, i); c == 'e' || c == 'E' {
+	if at(b, i)|0x20 == 'e' {
 		i++
-		if c = at(b, i); c == '+' || c == '-' {
+		if c := at(b, i); c == '+' || c == '-' {
 			i++
 		}
-		return r.digits(i)
+		from = i
+		if i = digitsEnd(b, from); i == from {
+			return r.fail(ReasonMalformed)
+		}
 	}
 	return i
 }
 
-// digits reads one or more.
-func (r *jsonReader) digits(i int) int {
-	start := i
-	for uint(i) < uint(len(r.raw)) && r.raw[i]-'0' <= 9 {
+// digitsEnd returns where the digits that begin at b[i] end.
+func digitsEnd(b []byte, i int) int {
+	for uint(i) < uint(len(b)) && b[i]-'0' <= 9 {
 		i++
-	}
-	if i == start {
-		return r.fail(ReasonMalformed)
 	}
 	return i
 }

@@ -138,6 +138,7 @@ type Field struct {
 	Kind     Kind     //
 	Accepts  EditMask // which edits the format can carry out here; else the message is sealed
 	Flags    FieldFlags
+	Place    int32 // stands for the path up to here, or 0: the same in each document with the same epoch (see Document.Places)
 }
 
 // FieldFlags qualify a Field.

@@ -1,6 +1,7 @@
 package policy_test
 
 import (
+	"fmt"
 	"testing"
 
 	"github.com/sealgate/sealgate/classify"
@@ -36,6 +37,49 @@ func BenchmarkJudge(b *testing.B) {
 	b.SetBytes(int64(len(benchMessage)))
 	b.ReportAllocs()
 	for b.Loop() {
+		if v := p.Judge(&s, st, p.Route(in.Topic), in); len(v.Decisions) != 1 {
+			b.Fatal("no decision")
+		}
+	}
+}
+
+// changing are messages of one device whose identifiers, readings and notes
+// differ; renew gives one an identifier that no message had.
+func changing() [][]byte {
+	ms := make([][]byte, 64)
+	for i := range ms {
+		ms[i] = fmt.Appendf(nil, `{"messageId":"%08x-%02d","type":"telemetry","deviceInfo":{"devEui":"70b3d57ed0041a2b","model":"TR-40","firmware":"2.14.%d","online":true},`+
+			`"ts":%d,"location":{"latitude":52.52%04d,"longitude":13.40%04d,"altitude":34.5,"accuracy":4.2},`+
+			`"readings":{"temperature":21.%d,"humidity":48,"pressure":1013.2,"battery":3.61,"rssi":-%d,"snr":7.5,"state":"moving","alarm":null},`+
+			`"driver":{"firstName":"Katrin","lastName":"Vogt","shift":"early"},"counters":[17,4,%d,0],"note":"door %d opened at dock"}`,
+			0, i, i%10, 1718000123456+i*977, i*37, i*53, i%10, 50+i%40, 2291+i, i)
+	}
+	return ms
+}
+
+func renew(m []byte, n uint32) {
+	const digits = "0123456789abcdef"
+	id := m[len(`{"messageId":"`):][:8]
+	n *= 0x9E3779B1
+	for i := range id {
+		id[i] = digits[n>>28]
+		n <<= 4
+	}
+}
+
+// BenchmarkJudgeChanging is BenchmarkJudge with other values in each message.
+func BenchmarkJudgeChanging(b *testing.B) {
+	p, err := policy.Compile([]byte(benchPolicy), vocabulary(), policy.Guard{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	var s policy.Scratch
+	st, ms := classify.NewState(), changing()
+	b.SetBytes(int64(len(ms[0])))
+	b.ReportAllocs()
+	for n := int64(0); b.Loop(); n++ {
+		in := policy.Input{Topic: benchTopic, Payload: ms[n%64], Now: n, Subject: 7}
+		renew(in.Payload, uint32(n))
 		if v := p.Judge(&s, st, p.Route(in.Topic), in); len(v.Decisions) != 1 {
 			b.Fatal("no decision")
 		}

@@ -11,7 +11,7 @@ import (
 	"github.com/sealgate/sealgate/crypto/protect"
 )
 
-func compile(t *testing.T, src string, g policy.Guard) *policy.Policy {
+func compile(t testing.TB, src string, g policy.Guard) *policy.Policy {
 	t.Helper()
 	p, err := policy.Compile([]byte(src), vocabulary(), g)
 	if err != nil {
