@@ -19,7 +19,7 @@ type cborFormat struct{}
 // What may be done to a CBOR item. The root stays what it is: a document of
 // another kind would not be told from other bytes.
 const (
-	binContainer EditMask = 1<<EditNumber | 1<<EditRemove
+	binContainer EditMask = 1<<EditNumber | 1<<EditRemove | 1<<EditToken
 	binLeaf      EditMask = binContainer | 1<<EditString
 )
 

@@ -22,10 +22,13 @@ type patch struct {
 // items are removed from are written anew too.
 func (cborFormat) Append(dst []byte, d *Document, edits []Edit) ([]byte, error) {
 	from, done := len(dst), uint32(0)
-	for _, p := range patches(d, edits, cborBody) {
+	ps, err := patches(d, edits, cborBody)
+	if err != nil {
+		return nil, err
+	}
+	for _, p := range ps {
 		dst = append(dst, d.Raw[done:p.Start]...)
 		done = p.End
-		var err error
 		switch {
 		case p.within:
 			major, info, arg, _ := cborHead(d.Raw, int(p.Start))
@@ -34,6 +37,13 @@ func (cborFormat) Append(dst []byte, d *Document, edits []Edit) ([]byte, error) 
 				continue
 			}
 			dst = appendCBORHead(dst, major, uint64(p.left), spareWidth(info, arg))
+		case p.edits[0].Kind == EditToken:
+			at, e := len(dst), p.edits[0]
+			if p.Span != d.Fields[e.Field].Raw {
+				dst = append(dst, senmlStringLabel)
+			}
+			dst = append(appendCBORHead(dst, cborText, uint64(len(e.Value)), 0), e.Value...)
+			d.placed(e.Field, p.Span, at, dst)
 		case p.edits[0].Kind == EditString:
 			dst, err = appendCBORText(dst, d, p.edits)
 		case p.edits[0].Kind == EditNumber:
@@ -52,7 +62,7 @@ func (cborFormat) Append(dst []byte, d *Document, edits []Edit) ([]byte, error) 
 
 // patches turns edits into patches in the order of the payload. body returns
 // where a container's head begins (behind tags) and ends.
-func patches(d *Document, edits []Edit, body func([]byte, int) (int, int)) []patch {
+func patches(d *Document, edits []Edit, body func([]byte, int) (int, int)) ([]patch, error) {
 	var ps []patch
 	heads := map[int32]int{} // where the patch of a container's head is
 	for len(edits) > 0 {
@@ -62,6 +72,12 @@ func patches(d *Document, edits []Edit, body func([]byte, int) (int, int)) []pat
 		}
 		field := edits[0].Field
 		p := patch{Span: d.Fields[field].Raw, edits: edits[:n]}
+		if edits[0].Kind == EditToken {
+			var ok bool
+			if p.Span, ok = d.TokenSpan(field, 0, 0); !ok {
+				return nil, fmt.Errorf("edit field %d: there is no place for a token", field)
+			}
+		}
 		if edits[0].Kind == EditRemove {
 			up := d.Fields[field].Parent
 			at, ok := heads[up]
@@ -82,7 +98,7 @@ func patches(d *Document, edits []Edit, body func([]byte, int) (int, int)) []pat
 		edits = edits[n:]
 	}
 	slices.SortStableFunc(ps, func(a, b patch) int { return int(a.Start) - int(b.Start) })
-	return ps
+	return ps, nil
 }
 
 // children counts the members or elements of a container.
@@ -94,6 +110,21 @@ func (d *Document) children(container int32) (n int) {
 		}
 	}
 	return n
+}
+
+// tokenSpan is an item, and the label before it where SenML wants another for a
+// string.
+func (cborFormat) tokenSpan(d *Document, i int32) (Span, bool) {
+	f := &d.Fields[i]
+	switch d.senmlFit(i) {
+	case senmlAsIs:
+		return f.Raw, true
+	case senmlRename:
+		// The label is one byte: 2, 4 or 8.
+		label, ok := senmlName([]byte{'0' + d.Raw[f.Raw.Start-1]})
+		return Span{f.Raw.Start - 1, f.Raw.End}, f.Flags&KeyArena != 0 && ok && string(label) == string(d.Name(i))
+	}
+	return Span{}, false
 }
 
 // cborBody returns where the head of the item at i begins, behind tags, and

@@ -9,7 +9,7 @@ import (
 // line protocol, NMEA and XML.
 
 // cellAccepts is what may be done to a value that is written as text.
-const cellAccepts EditMask = 1<<EditString | 1<<EditNumber | 1<<EditRemove
+const cellAccepts EditMask = 1<<EditString | 1<<EditNumber | 1<<EditRemove | 1<<EditToken
 
 // longInteger is how many digits an identifier may well have.
 const longInteger = 9
@@ -64,6 +64,12 @@ func appendCells(dst []byte, d *Document, edits []Edit, w cellWriter) ([]byte, e
 				return nil, fmt.Errorf("edit field %d: the value is not a number", e.Field)
 			}
 			dst, err = w.write(append(dst, d.Raw[done:span.Start]...), d, e.Field, e.Value)
+		case EditToken:
+			dst = append(dst, d.Raw[done:span.Start]...)
+			at := len(dst)
+			if dst, err = w.write(dst, d, e.Field, e.Value); err == nil {
+				d.placed(e.Field, span, at, dst)
+			}
 		default:
 			for _, e := range edits[:n] {
 				if !isText(e.Value) {

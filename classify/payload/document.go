@@ -1,6 +1,7 @@
 package payload
 
 import (
+	"bytes"
 	"fmt"
 	"math"
 	"slices"
@@ -17,13 +18,14 @@ type Document struct {
 	Fields   []Field // topic levels, then the payload's fields
 	Root     int32   // index of the payload's root field, -1 where there is none (empty or unreadable payload)
 	Media    Media   // of a KindBinary root
-	Reserved bool    // a key "_sg" stands somewhere in the input
+	Reserved bool    // a key "_sg", or a token outside of a JSON object, stands somewhere in the input
 
-	format Format // nil for an empty or unreadable payload
-	name   string // of the format
-	senml  bool   // a SenML pack in CBOR
-	pack   packing
-	arena  []byte // the topic, then decoded keys and texts that differ from the raw bytes
+	format   Format // nil for an empty or unreadable payload
+	name     string // of the format
+	senml    bool   // a SenML pack in CBOR
+	jsonPack answer // whether it is a SenML pack in JSON
+	pack     packing
+	arena    []byte // the topic, then decoded keys and texts that differ from the raw bytes
 
 	suspects  []int32 // strings of JSON that may hold something, see inner.go
 	inners    []inner // those that do
@@ -35,6 +37,7 @@ type Document struct {
 	level     uint8  // how many encodings it stands in
 
 	edits     []Edit // Append's memory
+	tokens    []Token
 	sparkplug Sparkplug
 	columns   []column // of tables that are being read
 
@@ -106,6 +109,9 @@ func (d *Document) parsePayload(lim Limits) Reason {
 			if why != ReasonNone || f == Format(packedFormat{}) { // which looked into its inside
 				return why
 			}
+			if !d.TopLevelObject() && bytes.Contains(d.Raw, []byte(TokenMark)) {
+				d.Reserved = true
+			}
 			return d.unwrap(lim)
 		}
 	}
@@ -129,7 +135,7 @@ func (d *Document) reset() {
 		d.pack.forget()
 	}
 	d.Fields, d.arena, d.members = d.Fields[:0], d.arena[:0], d.members[:0]
-	d.Root, d.Media, d.Reserved, d.format, d.name, d.senml = -1, MediaNone, false, nil, "", false
+	d.Root, d.Media, d.Reserved, d.format, d.name, d.senml, d.jsonPack = -1, MediaNone, false, nil, "", false, notAsked
 	if len(d.innerDocs) > 0 {
 		d.forgetInner()
 	}
@@ -236,10 +242,10 @@ type locator interface {
 	locate(raw []byte, value Span, start, end uint32) Span
 }
 
-// TopLevelObject reports whether the payload is one JSON object: a document
-// that a member can be appended to.
+// TopLevelObject reports whether the payload is one JSON object, packed or not:
+// a document that a member can be appended to.
 func (d *Document) TopLevelObject() bool {
-	return d.name == "json" && d.Fields[d.Root].Kind == KindObject
+	return d.format == Format(jsonFormat{}) && d.Root >= 0 && d.Fields[d.Root].Kind == KindObject
 }
 
 // FormatName returns "json", "jsonl", "cbor", "sparkplug", "form", "text", the name of a
@@ -313,11 +319,22 @@ func (d *Document) Append(dst []byte, edits []Edit) ([]byte, error) {
 	if len(edits) == 0 {
 		return append(dst, d.Received()...), nil
 	}
-	return d.apply(dst, edits, false)
+	return d.apply(dst, edits, packed)
 }
 
+// A target is what apply writes.
+type target uint8
+
+const (
+	packed target = iota // the payload as it was received, packed again
+	inside               // what was packed
+	levels               // the topic
+)
+
 // apply checks and sorts edits, and has the topic or the format carry them out.
-func (d *Document) apply(dst []byte, edits []Edit, topic bool) ([]byte, error) {
+func (d *Document) apply(dst []byte, edits []Edit, to target) ([]byte, error) {
+	topic := to == levels
+	d.tokens = d.tokens[:0]
 	d.edits = append(d.edits[:0], edits...)
 	sorted := d.edits
 	defer clear(sorted) // holds on to no value
@@ -348,7 +365,7 @@ func (d *Document) apply(dst []byte, edits []Edit, topic bool) ([]byte, error) {
 	out, err := dst, error(nil)
 	if topic {
 		out, err = d.appendTopic(dst, sorted)
-	} else if d.pack.received != nil {
+	} else if d.pack.received != nil && to == packed {
 		out, err = d.appendPacked(dst, sorted)
 	} else {
 		out, err = d.format.Append(dst, d, sorted)
@@ -370,6 +387,20 @@ func (d *Document) check(e *Edit, topic bool) error {
 		return fmt.Errorf("edit field %d: topic levels and payload fields are edited apart", e.Field)
 	case !f.Accepts.Has(e.Kind):
 		return fmt.Errorf("edit field %d: edit kind %d is not accepted", e.Field, e.Kind)
+	case e.Kind == EditToken:
+		if err := checkToken(e); err != nil {
+			return err
+		}
+		switch {
+		case e.WholeText:
+			if e.Start, e.End = 0, 0; d.format == Format(textFormat{}) {
+				e.End = uint32(len(d.Raw))
+			}
+			return nil
+		case d.Partial(e.Field):
+		default:
+			return fmt.Errorf("edit field %d: a token takes all of it", e.Field)
+		}
 	case e.Kind != EditString:
 		return nil
 	}
@@ -392,7 +423,7 @@ func (d *Document) checkConflicts(edits []Edit) error {
 	for i := 1; i < len(edits); i++ {
 		a, b := &edits[i-1], &edits[i]
 		if a.Field == b.Field {
-			ranges := a.Kind == EditString && b.Kind == EditString
+			ranges := d.isRange(a) && d.isRange(b)
 			if !ranges || b.Start < a.End || a.Start == b.Start {
 				return fmt.Errorf("edit field %d: edits conflict", b.Field)
 			}
@@ -403,6 +434,11 @@ func (d *Document) checkConflicts(edits []Edit) error {
 		}
 	}
 	return nil
+}
+
+// isRange reports whether an edit is about a range of a text.
+func (d *Document) isRange(e *Edit) bool {
+	return e.Kind == EditString || e.Kind == EditToken && d.Partial(e.Field)
 }
 
 func splitsRune(text []byte, at uint32) bool {

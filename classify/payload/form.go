@@ -107,7 +107,7 @@ func (formFormat) Parse(d *Document, lim Limits) Reason {
 			return ReasonDuplicate
 		}
 		f := &d.Fields[field]
-		f.Kind, f.Accepts, f.Raw = KindString, 1<<EditString|1<<EditRemove, Span{uint32(equals + 1), uint32(end)}
+		f.Kind, f.Accepts, f.Raw = KindString, 1<<EditString|1<<EditRemove|1<<EditToken, Span{uint32(equals + 1), uint32(end)}
 		if f.Text, arena = d.formPart(equals+1, end); arena {
 			f.Flags |= TextArena
 		}
@@ -180,6 +180,13 @@ func (formFormat) Append(dst []byte, d *Document, edits []Edit) ([]byte, error) 
 		dst = append(dst, pair...)
 		if n == 0 {
 			dst = append(dst, d.Value(i)...)
+			continue
+		}
+		if e := &edits[0]; e.Kind == EditToken {
+			at := len(dst)
+			dst = append(dst, e.Value...)
+			d.placed(i, f.Raw, at, dst)
+			edits = edits[n:]
 			continue
 		}
 		text, at := d.Text(i), uint32(0)

@@ -11,7 +11,7 @@ type jsonFormat struct{}
 // JSON lines stays an object or array.
 const (
 	jsonLine      EditMask = 1<<EditRaw | 1<<EditRemove
-	jsonContainer EditMask = jsonLine | 1<<EditNumber
+	jsonContainer EditMask = jsonLine | 1<<EditNumber | 1<<EditToken
 	jsonLeaf      EditMask = jsonContainer | 1<<EditString
 )
 
@@ -109,7 +109,7 @@ func (jsonFormat) Parse(d *Document, lim Limits) Reason {
 		}
 		return r.why
 	}
-	d.Fields[d.Root].Accepts &^= 1 << EditRemove
+	d.Fields[d.Root].Accepts &^= 1<<EditRemove | 1<<EditToken
 
 	next := skipSpace(d.Raw, end)
 	if next == len(d.Raw) {

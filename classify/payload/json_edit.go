@@ -48,6 +48,9 @@ func (w *jsonWriter) edit(edits []Edit) error {
 	if e.Kind == EditRemove {
 		return w.remove(e.Field)
 	}
+	if e.Kind == EditToken {
+		return w.token(e)
+	}
 	w.copyTo(f.Raw.Start)
 	w.done = f.Raw.End
 	switch e.Kind {
@@ -65,6 +68,35 @@ func (w *jsonWriter) edit(edits []Edit) error {
 	}
 	w.dst = append(w.dst, e.Value...)
 	return nil
+}
+
+// token writes a token as a string, in SenML as the value of "vs".
+func (w *jsonWriter) token(e *Edit) error {
+	gone, ok := w.d.TokenSpan(e.Field, 0, 0)
+	if !ok {
+		return fmt.Errorf("edit field %d: there is no place for a token", e.Field)
+	}
+	w.copyTo(gone.Start)
+	w.done = gone.End
+	at := len(w.dst)
+	if gone != w.d.Fields[e.Field].Raw {
+		w.dst = append(w.dst, `"vs":`...)
+	}
+	w.dst = append(append(append(w.dst, '"'), e.Value...), '"')
+	w.d.placed(e.Field, gone, at, w.dst)
+	return nil
+}
+
+// tokenSpan is a value, and its key where SenML wants another for a string.
+func (jsonFormat) tokenSpan(d *Document, i int32) (Span, bool) {
+	f := &d.Fields[i]
+	switch fit := d.senmlFit(i); {
+	case fit == senmlAsIs:
+		return f.Raw, true
+	case fit == senmlRename && f.Flags&KeyArena == 0:
+		return Span{f.Key.Start - 1, f.Raw.End}, true
+	}
+	return Span{}, false
 }
 
 // checkRaw checks that a raw value can stand where the field stands: nested no

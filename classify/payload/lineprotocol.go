@@ -204,7 +204,7 @@ func (lineFormat) Parse(d *Document, lim Limits) Reason {
 		case part == lineMeasurement || part == lineTag:
 			f.Text, arena = d.lineText(value)
 			f.Flags |= inTag
-			f.Accepts = 1<<EditString | 1<<EditRemove
+			f.Accepts = 1<<EditString | 1<<EditRemove | 1<<EditToken
 			if part == lineMeasurement {
 				f.Accepts = 1 << EditString
 			}

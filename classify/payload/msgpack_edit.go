@@ -16,14 +16,21 @@ func (msgpackFormat) Append(dst []byte, d *Document, edits []Edit) ([]byte, erro
 		h, _ := readMsgpack(b, i)
 		return i, h.body
 	}
-	for _, p := range patches(d, edits, body) {
+	ps, err := patches(d, edits, body)
+	if err != nil {
+		return nil, err
+	}
+	for _, p := range ps {
 		dst = append(dst, d.Raw[done:p.Start]...)
 		done = p.End
-		var err error
 		switch {
 		case p.within:
 			h, _ := readMsgpack(d.Raw, int(p.Start))
 			dst = appendMsgpackHead(dst, h.kind, p.left, h.wide)
+		case p.edits[0].Kind == EditToken:
+			at, e := len(dst), p.edits[0]
+			dst = append(appendMsgpackHead(dst, msgpackText, len(e.Value), 0), e.Value...)
+			d.placed(e.Field, p.Span, at, dst)
 		case p.edits[0].Kind == EditString:
 			dst, err = appendMsgpackText(dst, d, p.edits)
 		case p.edits[0].Kind == EditNumber:

@@ -98,6 +98,7 @@ func (d *Document) sentence(row int32, span Span, lim Limits) Reason {
 		}
 		index++
 		f.Raw, f.Text = value, value
+		f.Accepts &^= 1 << EditToken // a sentence has 82 characters
 		switch {
 		case position:
 			f.Kind, f.Accepts = KindNumber, 1<<EditNumber|1<<EditRemove

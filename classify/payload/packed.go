@@ -70,22 +70,8 @@ func (packedFormat) Parse(d *Document, lim Limits) Reason {
 	if d.pack.received != nil {
 		return ReasonTooDeep // packed twice
 	}
-	raw, name, why := d.Raw, "zlib", ReasonNone
-	switch {
-	case isZstd(raw):
-		name, why = "zstd", d.unpackZstd(lim)
-	case isGzip(raw):
-		name = "gzip"
-		if len(raw) < gzipHeader || raw[3]&0xE0 != 0 {
-			return ReasonMalformed
-		}
-		if raw[3] != 0 {
-			return ReasonUnknown
-		}
-		why = d.unpack(true, lim)
-	default:
-		why = d.unpack(false, lim)
-	}
+	raw := d.Raw
+	why, name := d.unpackRaw(lim)
 	if why != ReasonNone {
 		return why
 	}
@@ -96,6 +82,57 @@ func (packedFormat) Parse(d *Document, lim Limits) Reason {
 	why = d.parsePayload(lim)
 	d.name = name
 	return why
+}
+
+// unpackRaw decompresses Raw to pack.inside and returns the name of the format.
+func (d *Document) unpackRaw(lim Limits) (Reason, string) {
+	raw := d.Raw
+	switch {
+	case isZstd(raw):
+		return d.unpackZstd(lim), "zstd"
+	case !isGzip(raw):
+		return d.unpack(false, lim), "zlib"
+	case len(raw) < gzipHeader || raw[3]&0xE0 != 0:
+		return ReasonMalformed, "gzip"
+	case raw[3] != 0:
+		return ReasonUnknown, "gzip"
+	}
+	return d.unpack(true, lim), "gzip"
+}
+
+// Unpack returns what is inside a packed payload, and any other payload as it
+// is. d is the memory, and what [Document.Pack] then packs like.
+func (d *Document) Unpack(raw []byte, lim Limits) ([]byte, Reason) {
+	lim = lim.withDefaults()
+	d.reset()
+	d.Raw, d.pack.received = raw, nil
+	why := ReasonNone
+	switch {
+	case len(raw) > lim.Bytes:
+		return nil, ReasonTooLarge
+	case packedFormat{}.Detect("", raw):
+		why, _ = d.unpackRaw(lim)
+	default:
+		return raw, ReasonNone
+	}
+	if why != ReasonNone {
+		return nil, why
+	}
+	d.pack.received, d.Raw = raw, d.pack.inside
+	return d.Raw, ReasonNone
+}
+
+// Packed reports whether the payload was packed.
+func (d *Document) Packed() bool { return d.pack.received != nil }
+
+// Pack appends inside as the payload was packed that was read last, or as it is.
+func (d *Document) Pack(dst, inside []byte) ([]byte, error) {
+	p := &d.pack
+	if p.received == nil {
+		return append(dst, inside...), nil
+	}
+	p.edited = append(p.edited[:0], inside...)
+	return d.packAgain(dst)
 }
 
 // mostOf is how many bytes may come out of a packed payload of n.
@@ -160,7 +197,22 @@ func (d *Document) appendPacked(dst []byte, edits []Edit) ([]byte, error) {
 	if p.edited, err = d.format.Append(p.edited[:0], d, edits); err != nil {
 		return nil, err
 	}
+	from := len(dst)
+	if dst, err = d.packAgain(dst); err != nil {
+		return nil, err
+	}
+	// Who asks has memory and disk in mind that follow the payload's size.
+	if len(dst)-from > 2*len(p.received)+1024 {
+		return nil, errors.New("edit packed: the result grows too much")
+	}
+	return dst, nil
+}
+
+// packAgain packs edited, of gzip and zlib behind the header that it had.
+func (d *Document) packAgain(dst []byte) ([]byte, error) {
+	p := &d.pack
 	p.out.Reset()
+	var err error
 	if isZstd(p.received) {
 		err = p.packZstd()
 	} else {
@@ -169,9 +221,8 @@ func (d *Document) appendPacked(dst []byte, edits []Edit) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	// Who asks has memory and disk in mind that follow the payload's size.
-	if p.out.Len() > 2*len(p.received)+1024 || len(p.edited) > max(ratioFreeOf, p.out.Len()*maxRatio) {
-		return nil, errors.New("edit packed: the result grows too much, or packs too well")
+	if len(p.edited) > max(ratioFreeOf, p.out.Len()*maxRatio) {
+		return nil, errors.New("edit packed: the result packs too well")
 	}
 	switch {
 	case isZstd(p.received):

@@ -67,7 +67,7 @@ func TestPacked(t *testing.T) {
 		if got := render(d); got != `topic:0=a topic:1=b ={} /plate="B-12" /n=[] /n/0=1 /n/1=2` {
 			t.Errorf("read as %s", got)
 		}
-		if string(d.Raw) != inner || !bytes.Equal(d.Received(), raw) || d.TopLevelObject() {
+		if string(d.Raw) != inner || !bytes.Equal(d.Received(), raw) || !d.TopLevelObject() {
 			t.Errorf("raw %q, received %q", d.Raw, d.Received())
 		}
 		plate := field(t, d, "/plate")

@@ -103,6 +103,7 @@ const (
 	EditRemove                     // remove the field; the document stays well-formed
 	EditStrip                      // leave out the metadata of a picture; the picture stays
 	EditNull                       // take the value away in the format's own way: the field stays and says that it has none
+	EditToken                      // put Value, which begins with TokenMark, in place of the value or, of a plain text, of Text[Start:End]; see AppendTokens
 )
 
 // EditMask is the set of edit kinds that a format can carry out on a field.
@@ -114,12 +115,12 @@ func (m EditMask) Has(k EditKind) bool { return m&(1<<k) != 0 }
 // With returns the set with k added.
 func (m EditMask) With(k EditKind) EditMask { return m | 1<<k }
 
-// An Edit changes one field. Several EditString edits on one field are allowed
-// where their ranges do not overlap; any other combination on one field, or an
+// An Edit changes one field. Several EditString edits on one field (and EditToken edits on a
+// plain text) are allowed where their ranges do not overlap; any other combination on one field, or an
 // edit on a field inside one that is replaced or removed, is an error.
 type Edit struct {
 	Field      int32
-	Start, End uint32 // EditString: range in the field's Text; Start == End == 0 with WholeText set means all of it
+	Start, End uint32 // EditString, EditToken: range in the field's Text; Start == End == 0 with WholeText set means all of it
 	Kind       EditKind
 	WholeText  bool
 	Value      []byte

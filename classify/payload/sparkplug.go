@@ -342,6 +342,9 @@ func (r *sparkplugReader) metric(parent int32, index *uint32, at int, whole wire
 				return false
 			}
 			d.Fields[self].Accepts |= 1 << EditNull
+			if !inner {
+				d.Fields[self].Accepts |= 1 << EditToken
+			}
 		}
 		f = &d.Fields[self]
 		if !apart {

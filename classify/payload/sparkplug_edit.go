@@ -1,6 +1,7 @@
 package payload
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -12,7 +13,7 @@ import (
 // Append writes values anew with the type that they had; a metric that is set
 // null loses its value and says so; one that is removed is left out.
 func (sparkplugFormat) Append(dst []byte, d *Document, edits []Edit) ([]byte, error) {
-	w := wireWriter{raw: d.Raw}
+	w := wireWriter{raw: d.Raw, placed: d.placed}
 	for len(edits) > 0 {
 		n := 1
 		for n < len(edits) && edits[n].Field == edits[0].Field {
@@ -24,7 +25,12 @@ func (sparkplugFormat) Append(dst []byte, d *Document, edits []Edit) ([]byte, er
 		}
 		edits = edits[n:]
 	}
-	slices.SortFunc(w.patches, func(a, b wirePatch) int { return int(a.Start) - int(b.Start) })
+	slices.SortStableFunc(w.patches, func(a, b wirePatch) int { return int(a.Start) - int(b.Start) })
+	for i := 1; i < len(w.patches); i++ {
+		if w.patches[i].Start < w.patches[i-1].End {
+			return nil, errors.New("edit sparkplug: a token stands for its metric, of which something else is edited too")
+		}
+	}
 	from := len(dst)
 	if dst = w.message(dst, 0, len(d.Raw)); len(dst) == from {
 		return nil, errors.New("edit sparkplug: nothing is left")
@@ -43,9 +49,13 @@ func (d *Document) patchMetric(patches []wirePatch, edits []Edit) ([]wirePatch, 
 		null := []byte{metricNull<<3 | wireVarint, 1}
 		m := d.metricOf(e.Field)
 		if m.null.Len() == 0 {
-			return append(patches, wirePatch{f.Raw, null}), nil
+			return append(patches, wirePatch{Span: f.Raw, value: null}), nil
 		}
-		return append(patches, wirePatch{m.null, null}, wirePatch{Span: f.Raw}), nil
+		return append(patches, wirePatch{Span: m.null, value: null}, wirePatch{Span: f.Raw}), nil
+	case EditToken:
+		m := d.metricOf(e.Field)
+		value, err := d.tokenMetric(m, e)
+		return append(patches, wirePatch{Span: m.whole, value: value, token: e.Field}), err
 	}
 	w, ok := readWire(d.Raw, int(f.Raw.Start), int(f.Raw.End))
 	if !ok {
@@ -53,7 +63,7 @@ func (d *Document) patchMetric(patches []wirePatch, edits []Edit) ([]wirePatch, 
 	}
 	if e.Kind == EditNumber {
 		value, err := d.sparkplugNumber(e, w)
-		return append(patches, wirePatch{f.Raw, value}), err
+		return append(patches, wirePatch{Span: f.Raw, value: value}), err
 	}
 	for _, e := range edits {
 		if !utf8.Valid(e.Value) || w.number == metricValue+6 && !isText(e.Value) {
@@ -61,7 +71,61 @@ func (d *Document) patchMetric(patches []wirePatch, edits []Edit) ([]wirePatch, 
 		}
 	}
 	text := appendReplaced(nil, d.Text(e.Field), edits)
-	return append(patches, wirePatch{f.Raw, appendWireBytes(nil, w.number, text)}), nil
+	return append(patches, wirePatch{Span: f.Raw, value: appendWireBytes(nil, w.number, text)}), nil
+}
+
+// tokenProperty is the property of a metric that holds a token, of Sparkplug's
+// datatype String.
+const (
+	tokenProperty   = "sealgate"
+	sparkplugString = 12
+)
+
+// tokenSpan is the whole metric: its length, which is written before it, changes
+// with what is inside.
+func (sparkplugFormat) tokenSpan(d *Document, i int32) (Span, bool) {
+	m := d.metricOf(i)
+	if m == nil || m.Inner {
+		return Span{}, false
+	}
+	return m.whole, true
+}
+
+// tokenMetric writes a metric that is null and has its token in a property, the
+// last one. All else of it stays.
+func (d *Document) tokenMetric(m *Metric, e Edit) ([]byte, error) {
+	property := append([]byte{1<<3 | wireVarint, sparkplugString}, appendWireBytes(nil, 8, e.Value)...)
+	set := appendWireBytes(appendWireBytes(nil, 1, []byte(tokenProperty)), 2, property)
+	null := []byte{metricNull<<3 | wireVarint, 1}
+	whole, ok := readWire(d.Raw, int(m.whole.Start), int(m.whole.End))
+	if !ok {
+		return nil, fmt.Errorf("edit field %d: it has no metric", e.Field)
+	}
+	var body []byte
+	for i := whole.body; i < whole.end; {
+		w, ok := readWire(d.Raw, i, whole.end)
+		if !ok {
+			return nil, fmt.Errorf("edit field %d: its metric can't be read", e.Field)
+		}
+		switch {
+		case w.number == metricNull && m.null.Len() > 0, w.number >= metricValue && m.null.Len() == 0:
+			body = append(body, null...)
+		case w.number >= metricValue:
+		case w.number == metricProps:
+			if bytes.Contains(d.Raw[w.body:w.end], appendWireBytes(nil, 1, []byte(tokenProperty))) {
+				return nil, fmt.Errorf("edit field %d: its metric has a property %q already", e.Field, tokenProperty)
+			}
+			body = appendWireBytes(body, metricProps, slices.Concat(d.Raw[w.body:w.end], set))
+			set = nil
+		default:
+			body = append(body, d.Raw[i:w.end]...)
+		}
+		i = w.end
+	}
+	if set != nil {
+		body = appendWireBytes(body, metricProps, set)
+	}
+	return appendWireBytes(nil, whole.number, body), nil
 }
 
 // sparkplugNumber writes a number into the field w, whose type it must fit.

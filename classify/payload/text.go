@@ -20,7 +20,7 @@ func (textFormat) Parse(d *Document, lim Limits) Reason {
 	whole := Span{0, uint32(len(d.Raw))}
 	d.name, d.Root = "text", int32(len(d.Fields))
 	d.Fields = append(d.Fields, Field{
-		Parent: -1, Raw: whole, Text: whole, PathHash: rootHash, Kind: KindText, Accepts: 1 << EditString,
+		Parent: -1, Raw: whole, Text: whole, PathHash: rootHash, Kind: KindText, Accepts: 1<<EditString | 1<<EditToken,
 	})
 	return ReasonNone
 }
@@ -34,6 +34,9 @@ func (textFormat) Append(dst []byte, d *Document, edits []Edit) ([]byte, error) 
 			return nil, errors.New("edit text: the value is not text")
 		}
 		dst = append(append(dst, d.Raw[at:e.Start]...), e.Value...)
+		if e.Kind == EditToken {
+			d.placed(e.Field, Span{e.Start, e.End}, len(dst)-len(e.Value), dst)
+		}
 		at = e.End
 	}
 	dst = append(dst, d.Raw[at:]...)

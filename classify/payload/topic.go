@@ -47,7 +47,7 @@ func (d *Document) parseTopic() {
 // topics ("$…") only if it was before. Anything else is an error; dst is then
 // returned as it was.
 func (d *Document) AppendTopic(dst []byte, edits []Edit) ([]byte, error) {
-	return d.apply(dst, edits, true)
+	return d.apply(dst, edits, levels)
 }
 
 func (d *Document) appendTopic(dst []byte, edits []Edit) ([]byte, error) {

@@ -69,12 +69,14 @@ func appendWireBytes(dst []byte, number uint64, text []byte) []byte {
 type wirePatch struct {
 	Span
 	value []byte
+	token int32 // the field whose token is in value; 0: none
 }
 
 // A wireWriter copies a message with patches, which are sorted and don't
 // overlap. Lengths of the messages that they stand in are written anew.
 type wireWriter struct {
 	raw     []byte
+	placed  func(field int32, gone Span, out int, dst []byte)
 	patches []wirePatch
 }
 
@@ -85,7 +87,11 @@ func (w *wireWriter) message(dst []byte, i, end int) []byte {
 		case len(w.patches) == 0 || int(w.patches[0].Start) >= f.end:
 			dst = append(dst, w.raw[i:f.end]...)
 		case int(w.patches[0].Start) == i && int(w.patches[0].End) == f.end:
-			dst = append(dst, w.patches[0].value...)
+			p := w.patches[0]
+			dst = append(dst, p.value...)
+			if p.token != 0 {
+				w.placed(p.token, p.Span, len(dst)-len(p.value), dst)
+			}
 			w.patches = w.patches[1:]
 		default:
 			dst = append(dst, w.raw[i:f.length]...)

@@ -306,7 +306,7 @@ func (pl *plan) finding(i int32, first int, container int32) {
 		return
 	}
 	x := FieldAction{Finding: i, Field: f.Field, Start: f.Start, End: f.End, Action: a, Class: f.Class, Grade: f.Grade}
-	if f.Whole() || f.Start == 0 && int(f.End) >= pl.d.Fields[f.Field].Text.Len() || a.Spec.Trailer {
+	if f.Whole() || f.Start == 0 && int(f.End) >= pl.d.Fields[f.Field].Text.Len() || a.Spec.Trailer && !pl.d.Partial(f.Field) {
 		x.Start, x.End = 0, 0
 	}
 	pl.add(x, first, container)
@@ -396,7 +396,7 @@ func (pl *plan) unfit() {
 		f := &pl.d.Fields[x.Field]
 		ok := x.Action.fits(f, x.End != 0)
 		if x.Action.Spec.Trailer && f.Kind != payload.KindTopic {
-			ok = ok && x.Field != pl.d.Root && pl.d.TopLevelObject()
+			ok = pl.d.Encryptable(x.Field, x.End != 0)
 		}
 		switch {
 		case ok:

@@ -324,7 +324,7 @@ var openReasons = map[payload.Reason]string{
 	envelope.ReasonOrigin:       "its key was made by none that the registry, or --gateway-key, believes for its gateway",
 	envelope.ReasonBadTag:       "it was changed on the way, or parts of it come from another message",
 	envelope.ReasonBadSignature: "the gateway's signature is missing or wrong",
-	envelope.ReasonReserialized: "its fields are authentic, the document around them was written anew; --allow-reserialized accepts that",
+	envelope.ReasonReserialized: "its fields are authentic, the document around them was written anew; of JSON objects --allow-reserialized accepts that",
 	envelope.ReasonDowngrade:    "it is in clear",
 	envelope.ReasonTopic:        "it was published on another topic",
 	envelope.ReasonReplay:       "its place in the stream was taken before",

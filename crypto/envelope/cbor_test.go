@@ -138,7 +138,7 @@ func TestHeaderIsStrict(t *testing.T) {
 		{"empty field list", set(-70005, []any{}), true, false},
 		{"field without key", set(-70005, []any{[]any{"/a"}}), true, false},
 		{"field of an unknown key", set(-70005, []any{[]any{"/a", 1}}), true, false},
-		{"field that is the whole document", set(-70005, []any{[]any{"", 0}}), true, false},
+		{"field that is the whole text", set(-70005, []any{[]any{"", 0}}), true, true},
 		{"field that is the trailer", set(-70005, []any{[]any{"/_sg", 0}}), true, false},
 		{"two keys", both(set(-70005, []any{[]any{"/a", 0}, []any{"/b", 1}}), set(-70006, []any{kid})), true, true},
 		{"key without a field", both(set(-70005, field), set(-70006, []any{kid})), true, false},

@@ -96,7 +96,7 @@ func (o *Opener) openDocument(d *payload.Document, at int32, require Requirement
 		start := int(d.Fields[at].Text.Start)
 		hash := sha256.New()
 		hash.Write(d.Raw[:start+t.tagsAt])
-		out.Verified = tagsHold(&t, grants, [32]byte(hash.Sum(nil)))
+		out.Verified = tagsHold(t.tags, appendDocAAD(nil, contextDoc, t.header, [32]byte(hash.Sum(nil))), grants)
 		hash.Write(d.Raw[start+t.tagsAt : start+t.sigAt])
 		if out.Verified {
 			out.Origin, err = o.verifySignature(grants[0], require, t.signature, func() []byte {
@@ -120,7 +120,7 @@ func (o *Opener) openDocument(d *payload.Document, at int32, require Requirement
 	if out.Payload, ok = restore(d, at, h.Fields, values); !ok || !o.readable(out.Payload) {
 		return Opened{}, refuse(ReasonMalformed, "document")
 	}
-	return out, nil
+	return out, o.pack(d, &out)
 }
 
 // readable reports whether a restored document is one strict JSON object.
@@ -142,13 +142,12 @@ func trailerInPlace(d *payload.Document, at int32) bool {
 }
 
 // tagsHold checks the document tag of each key that is ours.
-func tagsHold(t *trailer, grants []*cachedGrant, sum [32]byte) bool {
-	aad := appendDocAAD(nil, t.header, sum)
+func tagsHold(tags, aad []byte, grants []*cachedGrant) bool {
 	for i, g := range grants {
 		if g.dek == nil {
 			continue
 		}
-		if _, err := g.dek.Open(nil, t.tags[i*crypto.Overhead:(i+1)*crypto.Overhead], aad); err != nil {
+		if _, err := g.dek.Open(nil, tags[i*crypto.Overhead:(i+1)*crypto.Overhead], aad); err != nil {
 			return false
 		}
 	}

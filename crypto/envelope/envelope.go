@@ -7,7 +7,9 @@
 // same bytes in a JSON string) and documents that keep their shape: JSON
 // objects in which single values are encrypted, with a trailer as their last
 // member "_sg" that carries the header, the ciphertexts and a tag over the
-// whole document. docs/formats.md has every byte.
+// whole document; and other documents, of any format, in which a token stands
+// for each encrypted value, the first with what a trailer has.
+// docs/formats-envelope.md has every byte.
 //
 // The sending side: a [Sealer] hands out a [Lease] for each message, and the
 // lease seals it. The data key changes before any of its limits is passed, also

@@ -27,6 +27,9 @@ const (
 	contextField   = "sg1/field"
 	contextDoc     = "sg1/doc"
 	contextSign    = "sg1/sign"
+	contextToken   = "sg1/token"
+	contextTokens  = "sg1/tokens"
+	contextSignAll = "sg1/tokens/sign"
 )
 
 // A grant says who may open messages under one data key.

@@ -53,7 +53,7 @@ type Stream struct {
 // A FieldEntry is one line of a document's field list: where an encrypted field
 // belongs, and which of the message's keys it is under.
 type FieldEntry struct {
-	Pointer string // JSON Pointer (RFC 6901) in the output document
+	Pointer string // JSON Pointer (RFC 6901) in the output document; of a document with tokens in the one of the device, empty for a plain text
 	Key     int    // index into Header.KIDs
 }
 
@@ -261,9 +261,9 @@ func (c *cursor) fieldList() []FieldEntry {
 	list := make([]FieldEntry, 0, n)
 	for range n {
 		c.array(2, 2)
-		e := FieldEntry{Pointer: c.text(1, maxText)}
+		e := FieldEntry{Pointer: c.text(0, maxText)}
 		e.Key = int(c.uintMax(maxKeys - 1))
-		if c.bad || !validPointer(e.Pointer) {
+		if c.bad || e.Pointer != "" && !validPointer(e.Pointer) {
 			c.fail()
 			return nil
 		}

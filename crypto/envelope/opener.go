@@ -70,7 +70,7 @@ type OpenerOptions struct {
 	// PublishedTopic maps a topic as received to the one the gateway published
 	// to, for brokers that add a prefix; nil: they are the same.
 	PublishedTopic func(received string) string
-	// AllowReserialized accepts documents that were written anew on their way,
+	// AllowReserialized accepts JSON objects that were written anew on their way,
 	// or edited around their encrypted fields: Opened.Verified is then false.
 	AllowReserialized bool
 	Algs              []crypto.Alg // allowed algorithms; nil: all of the format
@@ -222,8 +222,13 @@ func (o *Opener) open(message []byte, require Requirement) (Opened, error) {
 	d := o.docs.Get().(*payload.Document)
 	defer o.releaseDoc(d)
 	why := payload.Parse(d, "", message, o.limits())
-	if why != payload.ReasonNone {
-		if looksLikeTrailer(message) {
+	if why != payload.ReasonNone || !d.TopLevelObject() {
+		reserved := why == payload.ReasonNone && d.Reserved
+		inside, damaged := d.Unpack(message, o.limits())
+		switch {
+		case damaged == payload.ReasonNone && bytes.Contains(inside, []byte(payload.TokenMark)):
+			return o.openTokens(d, inside, require)
+		case reserved, why != payload.ReasonNone && looksLikeTrailer(message):
 			return Opened{}, refuse(ReasonMalformed, "document")
 		}
 		return Opened{Payload: message, Freshness: Unchecked}, nil
@@ -264,6 +269,16 @@ func (o *Opener) releaseDoc(d *payload.Document) {
 
 func (o *Opener) limits() payload.Limits {
 	return payload.Limits{Bytes: o.options.MaxBytes, Fields: 1 << 17}
+}
+
+// pack packs what was restored as the message was.
+func (o *Opener) pack(d *payload.Document, out *Opened) error {
+	packed, err := d.Pack(nil, out.Payload)
+	if err != nil {
+		return refuse(ReasonMalformed, "document")
+	}
+	out.Payload = packed
+	return nil
 }
 
 // looksLikeTrailer tells a damaged document from a payload that never was one,

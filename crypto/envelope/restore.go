@@ -133,6 +133,9 @@ func newPointerTree(fields []FieldEntry) (*pointerTree, bool) {
 	w := &pointerTree{nodes: []pointerNode{{parent: -1, field: -1, last: -1}}, edges: map[pointerEdge]int32{}}
 	for _, f := range fields {
 		at := int32(0)
+		if f.Pointer == "" {
+			return nil, false
+		}
 		for token := range strings.SplitSeq(f.Pointer[1:], "/") {
 			if w.nodes[at].leaf {
 				return nil, false

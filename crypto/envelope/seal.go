@@ -54,8 +54,8 @@ type Stamp struct {
 
 // A FieldCipher is a field to encrypt.
 type FieldCipher struct {
-	Pointer   string // JSON Pointer in the output document: of what was left in the field's place, or of the member that was removed
-	Plaintext []byte // the exact raw JSON value
+	Pointer   string // JSON Pointer in the output document: of what was left in the field's place, or of the member that was removed. Of a token: in the document as the device sent it
+	Plaintext []byte // the exact raw JSON value; of a token the bytes that it took away
 	Key       int    // 0: the lease itself; n: the n-th of the further ones
 }
 
@@ -201,10 +201,12 @@ func messageToBeSigned(header, iv, ct []byte) []byte {
 	return signInput([32]byte(h.Sum(nil)))
 }
 
-func signInput(sum [32]byte) []byte {
-	b := make([]byte, 0, 48)
+func signInput(sum [32]byte) []byte { return signInputOf(contextSign, sum) }
+
+func signInputOf(context string, sum [32]byte) []byte {
+	b := make([]byte, 0, 56)
 	b = appendHead(b, majorArray, 2)
-	b = appendText(b, contextSign)
+	b = appendText(b, context)
 	return appendBytes(b, sum[:])
 }
 
@@ -258,7 +260,7 @@ func (l *Lease) SealFields(dst []byte, st Stamp, doc []byte, fields []FieldCiphe
 		dst = append(b64.AppendEncode(dst, sc.cipher), '.')
 	}
 
-	sc.aad = appendDocAAD(sc.aad[:0], sc.header, sha256.Sum256(dst[start:]))
+	sc.aad = appendDocAAD(sc.aad[:0], contextDoc, sc.header, sha256.Sum256(dst[start:]))
 	sc.cipher = sc.cipher[:0]
 	for _, x := range sc.leases {
 		if sc.cipher, err = x.key.dek.Seal(sc.cipher, nil, sc.aad); err != nil {
@@ -427,10 +429,10 @@ func appendFieldAAD(dst, header []byte, pointer string) []byte {
 	return appendText(dst, pointer)
 }
 
-// appendDocAAD appends CBOR ["sg1/doc", H, hash].
-func appendDocAAD(dst, header []byte, hash [32]byte) []byte {
+// appendDocAAD appends CBOR [context, H, hash].
+func appendDocAAD(dst []byte, context string, header []byte, hash [32]byte) []byte {
 	dst = append(dst, majorArray<<5|3)
-	dst = appendText(dst, contextDoc)
+	dst = appendText(dst, context)
 	dst = appendBytes(dst, header)
 	return appendBytes(dst, hash[:])
 }

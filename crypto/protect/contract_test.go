@@ -113,7 +113,7 @@ func (p *parties) contract(opener *envelope.Opener, action string, allow func(va
 		say("unreadable: " + string(why))
 		return
 	}
-	shown := o.Payload
+	shown := []byte(withoutTokens(string(o.Payload)))
 	if at := bytes.Index(shown, []byte(`"_sg":"`)); at >= 0 {
 		shown = shown[:at] // beside ciphertext that may hold any letters
 	}

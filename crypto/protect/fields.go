@@ -7,10 +7,11 @@ import (
 	"github.com/sealgate/sealgate/classify/policy"
 )
 
-// A cipher is a field to encrypt.
+// A cipher is a field to encrypt, or the part of a plain text from start to end.
 type cipher struct {
-	field  int32
-	sealer *sealer
+	field      int32
+	start, end uint32
+	sealer     *sealer
 }
 
 var null = []byte("null")
@@ -64,6 +65,9 @@ func (j *job) field(actions []policy.FieldAction) bool {
 	if j.outer >= 0 && j.v.Document.Fields[field].Raw.Start < j.v.Document.Fields[j.outer].Raw.End {
 		return j.swallow(encrypt)
 	}
+	if encrypt != nil && !whole && j.v.Document.Partial(field) {
+		return j.parts(actions)
+	}
 	mark := len(j.edits)
 	if !j.v.Document.Fields[field].Kind.Leaf() {
 		j.outer, j.outerMark = field, mark
@@ -111,9 +115,8 @@ func (j *job) swallow(encrypt *policy.Action) bool {
 // something to the whole message instead.
 func (j *job) cipher(field int32, s *sealer, leave *policy.Action, mark int) bool {
 	doc := j.v.Document
-	f := &doc.Fields[field]
 	j.edits, j.done = j.edits[:mark], j.done[:mark]
-	if !doc.TopLevelObject() || f.Parent < 0 || !f.Accepts.Has(payload.EditRaw) {
+	if !doc.Encryptable(field, false) {
 		j.seal(policy.ReasonUnfit)
 		return false
 	}
@@ -124,14 +127,21 @@ func (j *job) cipher(field int32, s *sealer, leave *policy.Action, mark int) boo
 		j.held()
 		return false
 	case n == 0 || j.ciphers[n-1].field != field:
-		j.ciphers = append(j.ciphers, cipher{field, s})
+		j.ciphers = append(j.ciphers, cipher{field: field, sealer: s})
 	case j.ciphers[n-1].sealer != s:
 		j.seal(policy.ReasonAudience)
 		return false
 	}
+	if !doc.TopLevelObject() { // the token stands where something else could be left
+		if leave != nil {
+			j.tightened = ReasonTransform
+		}
+		j.token(payload.Edit{Field: field, WholeText: true})
+		return true
+	}
 	if leave != nil {
 		// An element can't be left out: its place would name another one.
-		element := leave.Spec.Becomes == becomesAbsent && doc.Fields[f.Parent].Kind == payload.KindArray
+		element := leave.Spec.Becomes == becomesAbsent && doc.Fields[doc.Fields[field].Parent].Kind == payload.KindArray
 		if !element && j.edit(&policy.FieldAction{Field: field}, leave) {
 			j.done[len(j.done)-1] = encrypted
 			return true
@@ -139,6 +149,39 @@ func (j *job) cipher(field int32, s *sealer, leave *policy.Action, mark int) boo
 		j.tightened = ReasonTransform
 	}
 	j.edits, j.done = append(j.edits, payload.Edit{Field: field, Kind: payload.EditRaw, Value: null}), append(j.done, encrypted)
+	return true
+}
+
+// token notes that a token will stand in some place.
+func (j *job) token(e payload.Edit) {
+	e.Kind = payload.EditToken
+	j.edits, j.done = append(j.edits, e), append(j.done, encrypted)
+}
+
+// parts carries out actions on parts of a plain text, some of which are to be
+// encrypted. It reports false where it had to do something to the whole message
+// instead.
+func (j *job) parts(actions []policy.FieldAction) bool {
+	for i := range actions {
+		switch fa := &actions[i]; {
+		case fa.Action.Spec.Strength == policy.StrengthPass:
+		case fa.Action.Spec.Trailer:
+			s := j.p.sealer(fa.Action)
+			if s == nil {
+				j.p.meter.NoKey.Add(1)
+				j.held()
+				return false
+			}
+			if fa.Action.Leave != nil {
+				j.tightened = ReasonTransform
+			}
+			j.ciphers = append(j.ciphers, cipher{fa.Field, fa.Start, fa.End, s})
+			j.token(payload.Edit{Field: fa.Field, Start: fa.Start, End: fa.End})
+		case !j.edit(fa, fa.Action):
+			j.seal(ReasonTransform)
+			return false
+		}
+	}
 	return true
 }
 

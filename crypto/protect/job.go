@@ -203,16 +203,16 @@ func (j *job) pass() {
 		}
 		return
 	}
+	if len(j.ciphers) > 0 {
+		j.encrypt()
+		return
+	}
 	edited, err := doc.Append(j.doc[:0], j.edits)
 	if err != nil {
 		j.seal(policy.ReasonUnfit)
 		return
 	}
 	j.doc = edited
-	if len(j.ciphers) > 0 {
-		j.encrypt(edited)
-		return
-	}
 	j.o.Outcome, j.o.Payload = OutcomeTransformed, append(make([]byte, 0, len(edited)), edited...)
 }
 

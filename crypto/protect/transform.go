@@ -98,7 +98,7 @@ func encrypt() Transform {
 	return Transform{Spec: policy.ActionSpec{
 		Name: "encrypt", Doc: "opens only for its recipients; the document keeps its shape",
 		On: policy.OnField, Strength: policy.StrengthEncrypt, Residue: policy.ResidueGone,
-		Edits: accepts(payload.EditRaw), Becomes: "null", Trailer: true,
+		Edits: accepts(payload.EditRaw, payload.EditToken), Becomes: "null", Trailer: true,
 		Params: []policy.ParamSpec{
 			{Name: "recipients", Kind: policy.ParamRecipients, Optional: true, Doc: "audiences that can open it; by default the policy's"},
 			{Name: "leave", Kind: policy.ParamAction, Optional: true, Doc: "what stays in its place: null, remove, mask, truncate or generalize"},
