@@ -11,7 +11,7 @@ import (
 
 func credentialDetectors() []detector {
 	return []detector{
-		{name: "password", class: ClassCredentialSecret, on: onKey, senses: []sense{sensePassword}, find: findPassword},
+		{name: "password", class: ClassCredentialSecret, on: onKey, senses: []sense{sensePassword, sensePIN}, find: findPassword},
 		{name: "secret", class: ClassCredentialSecret, on: onKey | onArray, senses: []sense{senseSecret, senseKey, sensePass}, find: findSecret},
 		{name: "token", class: ClassCredentialToken, on: onKey, senses: []sense{senseToken, senseAPIKey, senseAccessKey}, find: findToken},
 		{name: "private-key", class: ClassCredentialPrivateKey, on: onKey, senses: []sense{sensePrivateKey}, find: findPrivateKey},
@@ -25,7 +25,7 @@ func findPassword(c *candidate) (match, bool) {
 	case payload.KindNumber:
 		// A code of a door or an alarm; a number is too often a length or a
 		// setting to be anything else.
-		if len(t) >= 4 && len(t) <= 12 && digitsOnly(t) {
+		if c.keyIs(sensePassword) && len(t) >= 4 && len(t) <= 12 && digitsOnly(t) {
 			return c.found(70, WhyKey)
 		}
 		return match{}, false
@@ -35,6 +35,12 @@ func findPassword(c *candidate) (match, bool) {
 	}
 	if placeholder(t) || c.assigned && masked(t) || len(t) < 3 || len(t) > 1024 {
 		return match{}, false
+	}
+	if c.keyIs(sensePIN) && !c.keyIs(sensePassword) {
+		if c.assigned || len(t) < 4 || len(t) > 8 || !digitsOnly(t) {
+			return match{}, false
+		}
+		return c.found(70, WhyKey|WhyShape)
 	}
 	if c.assigned && prose(c, t) {
 		return match{}, false

@@ -13,8 +13,8 @@ import (
 func personDetectors() []detector {
 	return []detector{
 		{name: "person-name", class: ClassPersonName, on: onKey, senses: []sense{sensePersonName}, find: findPersonName},
-		{name: "person-label", class: ClassPersonName, on: onKey, senses: []sense{sensePersonLabel, senseName}, find: findPersonLabel},
-		{name: "person-key", class: ClassPersonName, on: onKey, senses: []sense{sensePerson}, find: findPersonKey},
+		{name: "person-label", class: ClassPersonName, on: onKey, senses: []sense{sensePersonLabel, senseName, senseNamePart}, find: findPersonLabel},
+		{name: "person-key", class: ClassPersonName, on: onKey, senses: []sense{sensePerson, senseChild}, find: findPersonKey},
 		{name: "postal-address", class: ClassContactAddress, on: onKey, senses: []sense{senseAddress, senseAddressWeak, senseCity}, find: findAddress},
 		{name: "special-category", class: ClassSpecial, on: onKey, senses: []sense{senseSpecial}, find: findSpecial},
 		{name: "child-age", class: ClassChild, on: onKey, senses: []sense{senseAge, senseBirth}, find: findChildAge},
@@ -28,7 +28,7 @@ func (c *candidate) isString() bool {
 // person is a finding of a name: of a child where its object is one.
 func (c *candidate) person(confidence uint8, why Why) (match, bool) {
 	m, _ := c.found(confidence, why)
-	if c.up.has(senseChild) {
+	if c.up.has(senseChild) || c.keyIs(senseChild) {
 		m.class = ClassChild
 	}
 	return m, true
@@ -56,8 +56,11 @@ func findPersonLabel(c *candidate) (match, bool) {
 	if !c.isString() || c.assigned || nothing(t) || !nameLike(t) || c.keyName(t) {
 		return match{}, false
 	}
+	if c.keyIs(senseNamePart) && !c.up.has(senseName) && !c.up.has(sensePerson) {
+		return match{}, false // a family of chips
+	}
 	switch {
-	case c.up.has(sensePerson), c.beside.has(senseLabelled):
+	case c.up.has(sensePerson), c.up.has(senseChild), c.keyIs(senseNamePart), c.beside.has(senseLabelled), c.besidePerson():
 		return c.person(80, WhyKey|WhyShape|WhyContext)
 	case c.keyIs(sensePersonLabel) && (c.about.has(senseFace) || !c.beside.has(sensePerson)):
 		return c.person(65, WhyKey|WhyShape)
@@ -67,6 +70,11 @@ func findPersonLabel(c *candidate) (match, bool) {
 	return match{}, false
 }
 
+// besidePerson reports whether the object has what only people have.
+func (c *candidate) besidePerson() bool {
+	return c.beside.has(senseBirth) || c.beside.has(senseGender) || c.beside.has(senseNationalID) || c.beside.has(senseSSN) || c.beside.has(sensePassport) || c.beside.has(sensePatient) || c.beside.has(senseBadge)
+}
+
 // keyName reports whether a text is itself what a key would be called: {"name":
 // "PlateNumber", "value": …}.
 func (c *candidate) keyName(t []byte) bool {
@@ -74,14 +82,16 @@ func (c *candidate) keyName(t []byte) bool {
 }
 
 // findPersonKey handles {"driver": "Ann Lee"}: two words at least, because one
-// may be a role.
+// may be a role, or a node of a tree; of a child one, where its age or
+// health is told.
 func findPersonKey(c *candidate) (match, bool) {
 	t := c.run()
 	if !c.isString() || !nameLike(t) {
 		return match{}, false
 	}
 	n := count(t)
-	if n.spaces == 0 && n.wide == 0 || c.assigned {
+	told := c.keyIs(senseChild) && (c.beside.has(senseAge) || c.beside.has(senseBirth) || c.beside.has(senseHealth))
+	if n.spaces == 0 && n.wide == 0 && !told || c.assigned {
 		return match{}, false
 	}
 	return c.person(75, WhyKey|WhyShape)
@@ -166,7 +176,7 @@ func findSpecial(c *candidate) (match, bool) {
 // of a person, or what stands for an age where a child is spoken of.
 func findChildAge(c *candidate) (match, bool) {
 	t := c.run()
-	child := c.up.has(senseChild) || c.above.has(senseChild)
+	child := c.up.has(senseChild) || c.above.has(senseChild) || c.beside.has(senseChild)
 	if nothing(t) || !digitIn(t) {
 		return match{}, false
 	}

@@ -12,6 +12,7 @@ const (
 	// People.
 	sensePersonName  // the value is a person's name: firstName, ownerName, 姓名
 	sensePerson      // a person is spoken of: owner, driver, patient, employee
+	senseNamePart    // part of a name, or of anything: family, given
 	senseUser        // user, username, login, account holder
 	senseLabelled    // a label beside it says that this is a person
 	sensePersonLabel // whom or what was recognized: a person's name, if it looks like one
@@ -69,6 +70,7 @@ const (
 
 	// Credentials.
 	sensePassword
+	sensePIN // pin: a code, or a pin of a board
 	senseSecret
 	senseToken
 	senseAPIKey

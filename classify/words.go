@@ -42,6 +42,7 @@ var senseWords = []struct {
 		operator worker student teacher inhabitant beneficiary emergencycontact nextofkin author assignee
 		fahrer kunde mitarbeiter besitzer conducteur proprietaire conductor propietario
 		subscriber holder individual applicant user family parent mother father spouse guardian 用户 人员 员工 患者 访客`},
+	{senseNamePart, `family given`},
 	{senseUser, `user username login loginname account accountname uname mqttuser`},
 	{senseName, `name n u setting option variable quantity measurand metric parameter bn param title label alias nickname nom`},
 	{senseEmail, `email emailaddress mail mailaddress usermail contactemail useremail correo courriel 邮箱 电子邮件 メール`},
@@ -56,9 +57,10 @@ var senseWords = []struct {
 	{senseCity, `line city town zip zipcode postcode postalcode plz suburb district county
 		country countrycode village municipality road`},
 	{senseChild, `child children kid minor pupil infant baby toddler schoolchild kindergarten 儿童 未成年 学生 宝宝`},
+	{senseChild, `childname childfullname kidname babyname pupilname`},
 	{senseAge, `age yearsold personage alter 年龄`},
 	{senseGender, `gender sex 性别`},
-	{senseBirth, `birthdate dateofbirth dob birthday birth geburtsdatum 出生日期 生日`},
+	{senseBirth, `birthdate dateofbirth dob birthday birth borntime geburtsdatum 出生日期 生日`},
 	{senseSpecial, `religion religiousbelief faith  unionmembership tradeunion
 		unionmember sexualorientation sexuality ethnicity ethnicorigin race racialorigin
 		politicalopinion politicalparty politicalaffiliation partymembership 宗教 宗教信仰 民族 种族 政治面貌 性取向`},
@@ -132,6 +134,7 @@ var senseWords = []struct {
 		dbpass databasepass sqlpass mysqlpass pgpass postgrespass mongopass redispass smtppass mailpass ftppass sshpass vpnpass
 		adminpass rootpass userpass loginpass servicepass keystorepass storepass truststorepass proxypass ldappass appass wpapass
 		temporarypassword newpassword oldpassword dbpassword databasepassword keystorepassword smtppassword sudopassword`},
+	{sensePIN, `pin`},
 	{senseSecret, `secret sharedsecret clientsecret appsecret apisecret devicesecret provisiondevicesecret
 		secretkey sharedkey sharedaccesskey  symmetrickey presharedkey psk wpapsk wpakey wpa2key wifikey wifipsk networkkey
 		encryptionkey masterkey signingkey hmackey hmacsecret devicekey provisiondevicekey provisionkey provisioningkey
@@ -186,7 +189,7 @@ var senseWords = []struct {
 		facescore recognition faceinfo faceevent 人脸 人脸识别 顔 얼굴`},
 	{senseFaceData, `facetemplate facefeature faceencoding facedescriptor faceprint facevector faceembedding facedata  landmarks landmark facelandmarks facelandmark  人脸特征 人脸特征值 人脸模板`},
 	{senseEmbedding, `embedding embeddings featurevector biometrictemplate reidfeature reidembedding appearancevector
-		voiceprint speakerembedding xvector dvector gaitvector embeddingvector 特征值 特征向量`},
+		voiceprint speakerembedding xvector dvector gaitvector gaitsignature gaitfeature embeddingvector 特征值 特征向量`},
 	{senseVector, `feature features descriptor descriptors encoding encodings vector vec template reid appearance`},
 	{senseFingerprint, `fingerprint fingerprintdata fingerprinttemplate fingertemplate minutiae fingerprintimage palmprint palmvein 指纹 掌纹`},
 	{senseIris, `iris iristemplate irisscan iriscode retina 虹膜`},
@@ -194,7 +197,7 @@ var senseWords = []struct {
 	{senseSimilarity, `similarity score confidence match`},
 	{senseHealth, `heartrate heartratebpm pulserate bloodpressure systolic diastolic systolicbloodpressure diastolicbloodpressure
 		systolicpressure diastolicpressure systolicbp diastolicbp sysbp diabp
-		nibp spo2 bloodoxygen oxygensaturation oxygensat sao2 bloodglucose glucose bloodsugar glucoselevel cgm bodytemperature bodytemp
+		nibp spo2 bloodoxygen oxygensaturation oxygensat sao2 bloodglucose glucose bloodsugar glucoselevel cgm sgv bodytemperature bodytemp
 		skintemperature corebodytemperature basalbodytemperature
 		bodyweight bodyheight bodymassindex bodyfat bodyfatpercentage musclemass bonemass visceralfat bodywater
 		respiratoryrate respirationrate breathingrate breathrate hrv heartratevariability ecg ekg ecgdata eeg emg
