@@ -137,7 +137,7 @@ func (im *importer) uplinks() error {
 		}
 		topics := m.mapTopics(b)
 		if len(topics) == 0 {
-			m.remark(Unmapped, b.at, "connection", "connection %s was left out: nothing of it goes out that could be mapped", b.name)
+			m.remark(Unmapped, b.at, "connection", "connection %s was left out: it has no topic that could be mapped", b.name)
 			continue
 		}
 		u := importedUplink{bridge: b, topics: topics, maxQoS: 1}
@@ -214,7 +214,13 @@ func (im *importer) connection(u *importedUplink) {
 	if u.ClientID == "" {
 		u.ClientID = im.opt.Hostname + "." + b.name
 	}
-	u.Username = b.username
+	if slices.ContainsFunc(u.topics, func(t mappedTopic) bool { return t.Direction == "in" }) {
+		m.remark(Differs, b.at, "connection", "what comes for devices has a connection and a session of its own, client id %s-down: the cloud must let it in", u.ClientID)
+	}
+	u.Username, u.Protocol, u.Takes.Payload = b.username, b.protocol, Bytes(b.maxPacket)
+	if b.stripRetain {
+		u.Takes.Retain = "strip"
+	}
 	if b.keepalive > 0 {
 		u.Keepalive = time.Duration(b.keepalive) * time.Second
 	}
@@ -227,6 +233,9 @@ func (im *importer) connection(u *importedUplink) {
 		}
 		if b.certfile != "" {
 			m.remark(Unmapped, b.certAt, "bridge_certfile", "without bridge_cafile mosquitto uses no TLS and no certificate; neither does the uplink")
+		}
+		if b.alpn != "" {
+			m.remark(Unmapped, b.alpnAt, "bridge_alpn", "without bridge_cafile mosquitto uses no TLS and no ALPN; neither does the uplink")
 		}
 		return
 	}
@@ -243,7 +252,10 @@ func (im *importer) connection(u *importedUplink) {
 	if b.systemRoots && t.CA != "" {
 		m.remark(Unmapped, b.cafileAt, "bridge_cafile", "only this file is trusted, not also the system's authorities")
 	}
-	if t.CA != "" || t.Cert != "" || t.Key != "" {
+	if b.alpn != "" {
+		t.ALPN = []string{b.alpn}
+	}
+	if t.CA != "" || t.Cert != "" || t.Key != "" || b.alpn != "" {
 		u.TLS = &t
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -89,6 +90,7 @@ func TestImportPlant(t *testing.T) {
 	if want := []Topic{
 		{Pattern: "sensors/#", RemotePrefix: "plant-7/", Direction: "out"},
 		{Pattern: "alarms", LocalPrefix: "line/", RemotePrefix: "plant-7/", Direction: "out"},
+		{Pattern: "cmd/#", RemotePrefix: "plant-7/", Direction: "in"},
 	}; !slices.Equal(cloud.Topics, want) {
 		t.Errorf("topics: %+v", cloud.Topics)
 	}
@@ -121,7 +123,7 @@ func TestImportPlant(t *testing.T) {
 	if at(`"sensors/#"`) < 0 || at(`"line/alarms"`) < 0 || at("everything else") < at(`"sensors/#"`) || at("everything else") < at(`"line/alarms"`) {
 		t.Errorf("routes:\n%s", p)
 	}
-	for line, text := range map[int]string{6: "relative path", 15: "common name", 26: "direction in"} {
+	for line, text := range map[int]string{6: "relative path", 15: "common name", 18: "plant-7-down"} {
 		if !remarked(im, line, text) {
 			t.Errorf("line %d has no remark %q in %+v", line, text, im.Remarks)
 		}
@@ -196,6 +198,7 @@ func TestImportBridge(t *testing.T) {
 		"insecure":      {"address h:8883\nbridge_cafile /ca\nbridge_insecure true\n", Uplink{URL: "mqtts://h:8883", ClientID: "gw-1.example.c", TLS: &ClientTLS{CA: "/ca"}}, "always verified"},
 		"two addresses": {"addresses h:8883 i:8883\nbridge_tls_use_os_certs true\n", Uplink{URL: "mqtts://h:8883", ClientID: "gw-1.example.c"}, "one address"},
 		"keep alive":    {"address 127.0.0.1\nkeepalive_interval 3\nremote_username u\n", Uplink{URL: "mqtt://127.0.0.1:1883", ClientID: "gw-1.example.c", Username: "u", Keepalive: 5 * time.Second}, ""},
+		"alpn, TLS":     {"address h:443\nbridge_cafile /ca\nbridge_alpn mqtt\n", Uplink{URL: "mqtts://h:443", ClientID: "gw-1.example.c", TLS: &ClientTLS{CA: "/ca", ALPN: []string{"mqtt"}}}, ""},
 		"alpn":          {"address 127.0.0.1\nbridge_alpn mqtt\n", Uplink{URL: "mqtt://127.0.0.1:1883", ClientID: "gw-1.example.c"}, "ALPN"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -209,6 +212,35 @@ func TestImportBridge(t *testing.T) {
 				t.Errorf("no remark %q in %+v", tc.remark, im.Remarks)
 			}
 		})
+	}
+}
+
+// TestImportTopics: both directions, and what would come back.
+func TestImportTopics(t *testing.T) {
+	for name, tc := range map[string]struct {
+		conf   string
+		want   Topics
+		remark string
+	}{
+		"down":          {"topic cmd/# in 1 l/ r/\n", Topics{{"cmd/#", "l/", "r/", "in"}}, "c-down"},
+		"down, QoS 2":   {"topic cmd/# in 2\n", Topics{{"cmd/#", "", "", "in"}}, "it may come twice"},
+		"both":          {"topic a/# both 1 l/ r/\n", Topics{{"a/#", "l/", "r/", "out"}}, "r/a/# would come back by r/a/#"},
+		"apart":         {"topic a/# both 1 l/ r/\ntopic +/cmd in\n", Topics{{"a/#", "l/", "r/", "out"}, {"+/cmd", "", "", "in"}}, "would come back"},
+		"overlap":       {"topic # out 1 \"\" up/\ntopic +/x in\n", Topics{{"#", "", "up/", "out"}}, "up/# would come back by +/x"},
+		"out as it is":  {"topic # out 1 \"\" site-\n", Topics{{"#", "", "site-", "out"}}, ""},
+		"in a level":    {"topic # out 1 \"\" site-\ntopic +/x in 1 c/ site-a/\n", Topics{{"#", "", "site-", "out"}}, "site-# would come back by site-a/+/x"},
+		"in by levels":  {"topic a/# in 1 \"\" site-\ntopic x out\n", Topics{{"x", "", "", "out"}, {"#", "a/", "site-a/", "in"}}, "not the topic a itself"},
+		"in, no levels": {"topic # in 1 \"\" site-\ntopic x out\n", Topics{{"x", "", "", "out"}}, "must end in '/'"},
+		"shadow":        {"topic delta in 1 things/ $aws/things/\n", Topics{{"delta", "things/", "$aws/things/", "in"}}, ""},
+		"to $":          {"topic delta out 1 things/ $aws/things/\ntopic x out\n", Topics{{"x", "", "", "out"}}, "begins with $"},
+	} {
+		c, im := one(t, bridge+tc.conf)
+		if got := c.Uplinks[0].Topics; !slices.Equal(got, tc.want) {
+			t.Errorf("%s: %+v", name, got)
+		}
+		if !slices.ContainsFunc(im.Remarks, func(r Remark) bool { return strings.Contains(r.Text, tc.remark) }) {
+			t.Errorf("%s: no remark %q in %+v", name, tc.remark, im.Remarks)
+		}
 	}
 }
 
@@ -291,7 +323,7 @@ certfile
 	}
 	for name, tc := range map[string][2]string{
 		"no bridge":        {"listener 1883\n", "has no bridge"},
-		"only in":          {bridge + "topic # in\n", "no bridge of"},
+		"only out of $":    {bridge + "topic $SYS/# out\n", "no bridge of"},
 		"pre-shared key":   {bridge + "topic # out\nbridge_identity i\nbridge_psk 00\n", "pre-shared keys"},
 		"no password file": {"password_file /m/none\n" + bridge + "topic #\n", ":1: read password_file"},
 		"no file":          {"", "has no bridge"},
@@ -305,6 +337,21 @@ certfile
 	}
 	if _, err := ImportMosquitto(ImportOptions{Profile: "uk"}); err == nil {
 		t.Error("an unknown profile was accepted")
+	}
+}
+
+func TestOverlap(t *testing.T) {
+	for _, x := range []struct {
+		a, b string
+		want bool
+	}{
+		{"a/b", "a/b", true}, {"a/b", "a/c", false}, {"a/+", "a/c", true}, {"a/#", "a", true}, {"a", "a/b", false}, {"+", "a/b", false}, {"#", "a/b", true},
+		{"site-#", "site-a/b", true}, {"site-#", "site", false}, {"site-+", "site-a", true}, {"site-+", "site-a/b", false}, {"site-#", "si#", true}, {"x-#", "y-#", false},
+		{"site-a/+", "site-+/b", true}, {"site-a/+/c", "site-#", true}, {"+/x", "site-#", true},
+	} {
+		if overlap(x.a, x.b) != x.want || overlap(x.b, x.a) != x.want {
+			t.Errorf("%s and %s: %v", x.a, x.b, !x.want)
+		}
 	}
 }
 
@@ -347,4 +394,80 @@ func FuzzImport(f *testing.F) {
 			}
 		}
 	})
+}
+
+// TestEveryOption imports each line of the table in
+// docs/replace-a-mosquitto-bridge.md, and finds what its mark says. The table has
+// every directive that the importer knows, and every one of mosquitto.conf(5).
+func TestEveryOption(t *testing.T) {
+	page, err := os.ReadFile("../../docs/replace-a-mosquitto-bridge.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	manual, err := os.ReadFile("testdata/mosquitto/options")
+	if err != nil {
+		t.Fatal(err)
+	}
+	const (
+		tlsBridge   = "bridge_cafile /ca\n"
+		tlsListener = "cafile /ca\ncertfile /c\nkeyfile /k\n"
+	)
+	// What a line needs around it: before a listener's own, and before a bridge's.
+	listener := map[string]string{"require_certificate": tlsListener, "crlfile": tlsListener, "use_identity_as_username": tlsListener + "require_certificate true\n",
+		"certfile": "keyfile /k\n", "keyfile": "certfile /c\n", "cafile": "certfile /c\nkeyfile /k\nrequire_certificate true\n", "allow_anonymous": "password_file /m/pw\n", "per_listener_settings": ""}
+	bridge := map[string]string{"bridge_alpn": tlsBridge, "bridge_insecure": tlsBridge, "bridge_certfile": tlsBridge + "bridge_keyfile /k\n", "bridge_keyfile": tlsBridge + "bridge_certfile /c\n",
+		"remote_password": "remote_username gw\n", "password": "remote_username gw\n"}
+	const open, cloud = "listener 1883 127.0.0.1\nallow_anonymous true\n", "connection c\naddress 127.0.0.1:1884\ntopic # out 1\n"
+	rows := regexp.MustCompile("(?m)^\\| `([a-z0-9_.]+)( [^`]*)` \\| (taken|same|differs|decide) \\| .+ \\|$").FindAllStringSubmatch(string(page), -1)
+	seen := map[string]bool{}
+	for _, row := range rows {
+		name, value, mark := row[1], row[2], row[3]
+		seen[name] = true
+		line := name + value + "\n"
+		before, after := open+listener[name], cloud
+		around, own := bridge[name]
+		switch {
+		case name == "connection":
+			before, line = open+cloud, line+"address 127.0.0.1:1885\ntopic x out 1\n"
+			after = ""
+		case name == "address" || name == "addresses":
+			before, after = open+cloud+"connection d\n", "topic x out 1\n"
+		case name == "per_listener_settings":
+			before, after = "", "listener 1883 127.0.0.1\nallow_anonymous true\nlistener 1884 127.0.0.1\npassword_file /m/pw\n"+cloud
+		case name == "port" || name == "bind_address":
+			before, after = "", cloud
+		case own || slices.Contains(bridgeDirectives, name) || slices.Contains([]string{"bridge_bind_address", "cleansession", "local_username", "round_robin", "start_type"}, name):
+			before, after = open+"connection c\naddress 127.0.0.1:1884\n"+around, "topic # out 1\n"
+		case name == "max_qos" || name == "protocol" || name == "mount_point" || name == "psk_hint" || name == "crlfile":
+			before = open + "listener 1886 127.0.0.1\n" + listener[name] // the first stays
+		}
+		files := map[string]string{"mosquitto.conf": before + after, "pw": "a:b\n", "acl": "topic #\n", "conf.d/x.conf": "max_connections 3\n"}
+		without, _ := imports(files) // nil where the line is what makes it valid
+		files["mosquitto.conf"] = before + line + after
+		with, err := imports(files)
+		if err != nil && (name == "bridge_psk" || name == "bridge_identity") {
+			continue // the only connection is left out, and the error says why
+		}
+		if err != nil {
+			t.Errorf("%s: %v", line, err)
+			continue
+		}
+		at, got := strings.Count(before, "\n")+1, "same"
+		switch {
+		case slices.ContainsFunc(with.Remarks, func(r Remark) bool { return r.Line == at && r.Kind == Unmapped }):
+			got = "decide"
+		case slices.ContainsFunc(with.Remarks, func(r Remark) bool { return r.Line == at && r.Kind == Differs }):
+			got = "differs"
+		case without == nil || !reflect.DeepEqual(with.Files, without.Files):
+			got = "taken"
+		}
+		if got != mark {
+			t.Errorf("%s is %s, the table says %s", strings.TrimSpace(line), got, mark)
+		}
+	}
+	for _, name := range append(knownDirectives(), strings.Fields(string(manual))...) {
+		if !seen[name] {
+			t.Errorf("the table lacks %s", name)
+		}
+	}
 }

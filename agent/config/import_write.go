@@ -88,17 +88,33 @@ func (im *importer) uplinkYAML(p func(string, ...any), u *importedUplink) {
 				p("      %s: %s", f[0], q(f[1]))
 			}
 		}
+		for _, alpn := range t.ALPN {
+			p("      alpn: [%s]", q(alpn))
+		}
 	}
 	if u.Keepalive > 0 {
 		p("    keepalive: %ds", int(u.Keepalive.Seconds()))
 	}
+	if u.Protocol != "" {
+		p("    protocol: %s", q(u.Protocol))
+	}
 	p("    max_qos: %d", u.maxQoS)
+	var takes []string
+	if u.Takes.Payload > 0 {
+		takes = append(takes, fmt.Sprintf("payload: %d", u.Takes.Payload))
+	}
+	if u.Takes.Retain != "" {
+		takes = append(takes, "retain: "+u.Takes.Retain)
+	}
+	if len(takes) > 0 {
+		p("    takes: {%s}   # bridge_max_packet_size, bridge_outgoing_retain; what is larger goes to quarantine", strings.Join(takes, ", "))
+	}
 	if u.Window.Messages > 0 {
 		p("    window: {messages: %d}   # max_inflight_messages", u.Window.Messages)
 	}
 	p("    topics:   # first match wins; what none matches stays here")
 	for _, t := range u.topics {
-		line := "      - {pattern: " + q(t.Pattern) + ", direction: out"
+		line := "      - {pattern: " + q(t.Pattern) + ", direction: " + t.Direction
 		if t.LocalPrefix != "" {
 			line += ", local_prefix: " + q(t.LocalPrefix)
 		}
@@ -119,7 +135,7 @@ func (im *importer) policyYAML() []byte {
 	var filters []string
 	for _, u := range im.up {
 		for _, t := range u.topics {
-			if f := t.filter(); f != "#" {
+			if f := t.filter(); f != "#" && t.Direction == "out" {
 				filters = append(filters, f)
 			}
 		}

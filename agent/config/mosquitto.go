@@ -96,6 +96,11 @@ type mosqBridge struct {
 	cafileAt, capathAt, certAt        place
 	systemRoots                       bool
 	keepalive                         int
+	alpn                              string
+	alpnAt                            place
+	protocol                          string // of agent.yaml; empty: the default
+	maxPacket                         int    // 0: no limit
+	stripRetain                       bool
 	skip                              string
 	skipAt                            place
 }

@@ -46,6 +46,24 @@ func (r *mosqReader) bridgeDirective(d directive) bool {
 		b.systemRoots = r.bool(d)
 	case "keepalive_interval":
 		b.keepalive = max(r.int(d, 0, 65535), 5) // as mosquitto does
+	case "bridge_alpn":
+		b.alpn, b.alpnAt = r.text(d), d.at
+	case "bridge_protocol_version":
+		switch d.value {
+		case "mqttv50":
+			b.protocol = "5"
+		case "mqttv311":
+		case "mqttv31":
+			r.m.remark(Differs, d.at, d.name, "uplinks speak MQTT 3.1.1, which brokers of 3.1 take, too")
+		default:
+			r.fail(d.at, "bridge_protocol_version must be mqttv31, mqttv311 or mqttv50")
+		}
+	case "bridge_max_packet_size":
+		if b.maxPacket = r.int(d, 0, 268435455); b.maxPacket > 0 {
+			r.m.remark(Differs, d.at, d.name, "the bound is that of the payload, and what is larger goes to quarantine (sealgate quarantine), not away")
+		}
+	case "bridge_outgoing_retain":
+		b.stripRetain = !r.bool(d)
 	case "bridge_psk", "bridge_identity":
 		b.skip, b.skipAt = d.name+": pre-shared keys are not spoken here; ask the cloud side for a certificate or a password", d.at
 	}
@@ -56,7 +74,7 @@ func (r *mosqReader) bridgeDirective(d directive) bool {
 var bridgeDirectives = []string{
 	"address", "addresses", "topic", "remote_clientid", "clientid", "remote_username", "username", "remote_password", "password",
 	"bridge_cafile", "bridge_capath", "bridge_certfile", "bridge_keyfile", "bridge_tls_use_os_certs", "keepalive_interval",
-	"bridge_psk", "bridge_identity",
+	"bridge_alpn", "bridge_protocol_version", "bridge_max_packet_size", "bridge_outgoing_retain", "bridge_psk", "bridge_identity",
 }
 
 func (r *mosqReader) connection(d directive) {
@@ -200,17 +218,14 @@ var otherDirectives = map[string]otherDirective{
 	"ciphers_tls1.3":               {Differs, "", cipherText},
 	"tls_version":                  {Differs, "", cipherText},
 	"upgrade_outgoing_qos":         {Differs, "false", "messages leave with the QoS of the device, at most max_qos"},
+	"local_username":               {Unmapped, "", "access rules for the bridge as this user hold for no uplink: what an uplink's topics match leaves; narrow the topics where the rules did"},
 	"max_queued_messages":          {Differs, "", "what waits for the cloud is bounded in bytes, on disk (spool.size); what is full holds devices back instead of dropping"},
 	"max_queued_bytes":             {Differs, "", "what waits for the cloud is bounded in bytes, on disk (spool.size); what is full holds devices back instead of dropping"},
 	"bridge_insecure":              {Unmapped, "false", "the certificate of the cloud is always verified: get its authority into tls.ca, or its name into tls.server_name"},
-	"bridge_alpn":                  {Unmapped, "", "set it by hand, as tls.alpn of the uplink (ALPN)"},
 	"bridge_require_ocsp":          {Unmapped, "false", "OCSP answers are not asked for"},
 	"bridge_tls_version":           {Differs, "", "uplinks use TLS 1.2 or later"},
-	"bridge_protocol_version":      {Differs, "mqttv311", "uplinks speak MQTT 3.1.1"},
-	"bridge_outgoing_retain":       {Unmapped, "true", "retained messages leave retained: the cloud broker must accept them"},
-	"bridge_max_packet_size":       {Unmapped, "0", "a message that the cloud refuses again and again is put into quarantine"},
 	"bridge_bind_address":          {Unmapped, "", "the system chooses the address that an uplink connects from"},
-	"bridge_max_topic_alias":       {Differs, "", "uplinks speak MQTT 3.1.1, without topic aliases"},
+	"bridge_max_topic_alias":       {Differs, "", "uplinks use no topic aliases"},
 	"cleansession":                 {Differs, "false", "what waits for the cloud always survives a lost connection and a restart"},
 	"try_private":                  {Differs, "", "uplinks connect as ordinary clients"},
 	"notifications":                {Differs, "false", "the state of an uplink is not published: see sealgate status and the metrics"},
@@ -221,16 +236,16 @@ var otherDirectives = map[string]otherDirective{
 	"threshold":                    {Differs, "", lazyText},
 	"restart_timeout":              {Differs, "", "an uplink reconnects after a second, then with growing pauses"},
 	"round_robin":                  {Unmapped, "false", "an uplink has one address"},
+	"persistence":                  {Differs, "false", "what mosquitto has stored (retained messages, sessions) is not taken over: what is retained has to be published again; what is new is kept here"},
 	"persistent_client_expiration": {Differs, "", "sessions are kept until their client ends them, or as MQTT 5 clients ask"},
 }
 
 // silentDirectives have no counterpart and lose nothing.
 var silentDirectives = nameSet("allow_duplicate_messages", "auth_plugin_deny_special_chars", "auto_id_prefix", "autosave_interval",
 	"autosave_on_changes", "bridge_attempt_unsubscribe", "check_retain_source", "connection_messages", "dhparamfile", "http_dir",
-	"local_cleansession", "local_clientid", "local_password", "local_username", "log_dest", "log_facility", "log_timestamp",
-	"log_timestamp_format", "log_type", "max_inflight_bytes", "max_keepalive", "max_topic_alias", "memory_limit", "persistence",
-	"persistence_file", "persistence_location", "pid_file", "queue_qos0_messages", "set_tcp_nodelay", "socket_domain",
-	"store_clean_interval", "sys_interval", "user", "websockets_headers_size", "websockets_log_level")
+	"local_cleansession", "local_clientid", "local_password", "log_dest", "log_facility", "log_timestamp",
+	"log_timestamp_format", "log_type", "max_inflight_bytes", "max_keepalive", "max_topic_alias", "memory_limit", "persistence_file", "persistence_location", "pid_file", "queue_qos0_messages", "set_tcp_nodelay", "socket_domain",
+	"store_clean_interval", "sys_interval", "tls_engine_kpass_sha1", "user", "websockets_headers_size", "websockets_log_level")
 
 func nameSet(names ...string) map[string]struct{} {
 	m := map[string]struct{}{}

@@ -14,14 +14,10 @@ import (
 func (m *mosquitto) mapTopics(b *mosqBridge) (out []mappedTopic) {
 	var plain []mappedTopic
 	for _, t := range b.topics {
-		if t.in {
-			m.remark(Unmapped, t.at, "topic", "direction %s: messages from the cloud to devices are not relayed yet: keep the mosquitto bridge for this topic (direction in), or wait",
-				map[bool]string{true: "both", false: "in"}[t.out])
-		}
 		if !t.out {
 			continue
 		}
-		ts, why := mapTopic(t)
+		ts, why := mapTopic(t, "out")
 		if why != "" {
 			m.remark(Unmapped, t.at, "topic", "%s", why)
 		}
@@ -31,9 +27,38 @@ func (m *mosquitto) mapTopics(b *mosqBridge) (out []mappedTopic) {
 			out = append(out, ts...)
 		}
 	}
-	out = append(out, plain...)
-	var kept []mappedTopic
-	for _, t := range out {
+	return append(once(append(out, plain...)), m.mapIncoming(b, append(out, plain...))...)
+}
+
+// mapIncoming maps what a bridge brings from the cloud. What would come back of
+// what the gateway publishes is left out: mosquitto's bridges know each other by
+// a private extension of the protocol, an uplink is an ordinary client.
+func (m *mosquitto) mapIncoming(b *mosqBridge, out []mappedTopic) (in []mappedTopic) {
+	for _, t := range b.topics {
+		if !t.in {
+			continue
+		}
+		ts, why := mapTopic(t, "in")
+		for _, x := range ts {
+			if i := slices.IndexFunc(out, func(o mappedTopic) bool { return overlap(o.RemotePrefix+o.Pattern, x.RemotePrefix+x.Pattern) }); i >= 0 {
+				ts, why = nil, "what the gateway publishes as "+out[i].RemotePrefix+out[i].Pattern+" would come back by "+x.RemotePrefix+x.Pattern+", so nothing is relayed: let the cloud use another prefix for what devices are to get"
+				break
+			}
+		}
+		if why != "" {
+			m.remark(Unmapped, t.at, "topic", "%s", why)
+		}
+		if len(ts) > 0 && t.qos == 2 {
+			m.remark(Differs, t.at, "topic", "what comes is taken with QoS 1: it may come twice")
+		}
+		in = append(in, ts...)
+	}
+	return once(in)
+}
+
+// once leaves out what stands twice.
+func once(topics []mappedTopic) (kept []mappedTopic) {
+	for _, t := range topics {
 		if !slices.ContainsFunc(kept, func(k mappedTopic) bool { return k.Topic == t.Topic }) {
 			kept = append(kept, t)
 		}
@@ -52,16 +77,20 @@ type mappedTopic struct {
 func (t *mappedTopic) filter() string { return t.LocalPrefix + t.Pattern }
 
 // mapTopic returns why it can't map all of it, if so.
-func mapTopic(t mosqTopic) (out []mappedTopic, why string) {
-	local, pattern, remote := t.local, t.pattern, t.remote
+func mapTopic(t mosqTopic, direction string) (out []mappedTopic, why string) {
+	local, pattern, remote, in := t.local, t.pattern, t.remote, direction == "in"
 	filter := local + pattern
 	switch {
 	case !validFilter(filter):
 		return nil, filter + " is not a valid topic filter: nothing matches it"
 	case strings.HasPrefix(filter, "$"):
-		return nil, "topics that begin with $ are the local broker's own: they don't leave"
+		return nil, "topics that begin with $ are the local broker's own: they don't leave, and none come"
 	case strings.Contains(remote, "{site}") || strings.Contains(remote, "{gateway}"):
 		return nil, "a remote prefix with {site} or {gateway} in it means something else here: rename it on both sides"
+	}
+	add := func(x Topic, note string) {
+		x.Direction = direction
+		out = append(out, mappedTopic{Topic: x, at: t.at, note: note})
 	}
 	// Whole levels only: move what both prefixes have behind their last '/'
 	// into the pattern.
@@ -72,25 +101,25 @@ func mapTopic(t mosqTopic) (out []mappedTopic, why string) {
 		local, remote, pattern = localDir, remoteDir, localTail+pattern
 	case pattern == "":
 		return nil, "a topic can't get another last level: " + filter + " would have to become " + remote
+	case localTail == "" && !in:
+		// A remote prefix is put before what leaves as it stands.
 	default:
 		// Move the first level of the pattern into both prefixes, if it is
 		// literal and something stays behind it.
 		first, rest, more := strings.Cut(pattern, "/")
 		if !more || strings.ContainsAny(first, "+#") {
-			return nil, "a prefix must end in '/' here: " + t.remote + t.pattern + " can't be made of " + filter
+			return nil, "a prefix must end in '/' here: " + remote + pattern + " and " + filter + " can't be made of each other"
 		}
 		if rest == "#" {
 			why = "a prefix must end in '/' here: all below " + local + first + "/ is mapped, but not the topic " + local + first + " itself"
 		}
-		local, remote, pattern = local+first+"/", remote+first+"/", rest
-		out = append(out, mappedTopic{Topic: Topic{Pattern: pattern, LocalPrefix: local, RemotePrefix: remote}, at: t.at})
+		add(Topic{Pattern: rest, LocalPrefix: local + first + "/", RemotePrefix: remote + first + "/"}, "")
 		return valid(out, why)
 	}
-	out = append(out, mappedTopic{Topic: Topic{Pattern: pattern, LocalPrefix: local, RemotePrefix: remote}, at: t.at})
-	if pattern == "#" && local != "" {
+	add(Topic{Pattern: pattern, LocalPrefix: local, RemotePrefix: remote}, "")
+	if pattern == "#" && local != "" && !in {
 		// "a/#" is also a match for "a", which has no prefix "a/" to remove.
-		out = append(out, mappedTopic{Topic: Topic{Pattern: strings.TrimSuffix(local, "/"), RemotePrefix: remote}, at: t.at,
-			note: "as mosquitto does: " + local + "# is also about this topic"})
+		add(Topic{Pattern: strings.TrimSuffix(local, "/"), RemotePrefix: remote}, "as mosquitto does: "+local+"# is also about this topic")
 	}
 	return valid(out, why)
 }
@@ -98,10 +127,11 @@ func mapTopic(t mosqTopic) (out []mappedTopic, why string) {
 // valid leaves out what agent.yaml would not accept.
 func valid(out []mappedTopic, why string) ([]mappedTopic, string) {
 	for _, t := range out {
-		if strings.HasPrefix(t.RemotePrefix, "$") {
+		in := t.Direction == "in"
+		if strings.HasPrefix(t.RemotePrefix, "$") && !in {
 			return nil, "a remote topic that begins with $ can't be published to from here"
 		}
-		if !validFilter(t.Pattern) || !validPrefix(t.LocalPrefix) || !validPrefix(t.RemotePrefix) {
+		if in && !validFilter(t.RemotePrefix+t.Pattern) || !validFilter(t.Pattern) || !validPrefix(t.LocalPrefix) || strings.ContainsAny(t.RemotePrefix, "+#\x00") || in && t.RemotePrefix != "" && !strings.HasSuffix(t.RemotePrefix, "/") {
 			return nil, "this combination of prefixes can't be said in whole levels"
 		}
 	}

@@ -249,7 +249,8 @@ func (c *Config) checkUplink(d *strictyaml.Document, u Uplink) {
 	}
 }
 
-// overlap says whether a topic may match both filters.
+// overlap says whether a topic may match both filters. A remote prefix may make
+// a filter whose wildcard stands behind the beginning of a level, as in "site-#".
 func overlap(a, b string) bool {
 	as, bs := strings.Split(a, "/"), strings.Split(b, "/")
 	for i := 0; ; i++ {
@@ -258,10 +259,23 @@ func overlap(a, b string) bool {
 			return true
 		case i < len(as) && as[i] == "#", i < len(bs) && bs[i] == "#": // "a/#" matches "a", too
 			return true
-		case i == len(as) || i == len(bs):
+		case i == len(as) || i == len(bs) || !levelsOverlap(as[i], bs[i]):
 			return false
-		case as[i] != bs[i] && as[i] != "+" && bs[i] != "+":
-			return false
+		case strings.HasSuffix(as[i], "#") || strings.HasSuffix(bs[i], "#"):
+			return true
 		}
 	}
+}
+
+func levelsOverlap(a, b string) bool {
+	pa, pb := strings.TrimRight(a, "+#"), strings.TrimRight(b, "+#")
+	switch {
+	case pa == a && pb == b:
+		return a == b
+	case pb == b:
+		return strings.HasPrefix(b, pa)
+	case pa == a:
+		return strings.HasPrefix(a, pb)
+	}
+	return strings.HasPrefix(pa, pb) || strings.HasPrefix(pb, pa)
 }

@@ -22,6 +22,7 @@ topic temp out 2 l/s r/s
 topic door/+ out 2 "" site-
 topic +/raw out 2
 topic cmd/# in 1
+topic set/+ in 1 dev/ down/
 notifications false
 `
 
@@ -103,6 +104,14 @@ func TestImportedBridge(t *testing.T) {
 	Until(t, "the last message arrives", 20*time.Second, func() bool {
 		return strings.Contains(a.Log(), "plant/sensors/end") && strings.Contains(b.Log(), "plant/sensors/end")
 	})
+	for _, side := range []struct{ cloud, local string }{{cloudA.Addr, local.Addr}, {cloudB.Addr, door}} {
+		devices := Record(t, side.local, "dev/#")
+		Until(t, "a command comes down", 20*time.Second, func() bool {
+			check(t, publishTo(side.cloud, "down/set/led", "on", 1, false)) // until it has subscribed
+			time.Sleep(50 * time.Millisecond)
+			return len(devices.On("dev/set/led")) > 0
+		})
+	}
 	check(t, gateway.Stop(20*time.Second))
 
 	want, got := atCloud(a), atCloud(b)
@@ -161,7 +170,7 @@ func publishTo(addr, topic, payload string, qos int, retain bool) error {
 func atCloud(p *Process) (all []string) {
 	for line := range strings.Lines(p.Log()) {
 		head, payload, _ := cutLast(strings.TrimSuffix(line, "\n"))
-		if raw, err := hex.DecodeString(payload); err == nil && !strings.Contains(head, "/probe") {
+		if raw, err := hex.DecodeString(payload); err == nil && !strings.Contains(head, "/probe") && !strings.HasPrefix(head, "down/") { // both are said until they arrive
 			all = append(all, fmt.Sprintf("%s %q", head, raw))
 		}
 	}
