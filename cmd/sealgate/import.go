@@ -19,7 +19,7 @@ import (
 
 func importCommand() *cobra.Command {
 	var out, profile string
-	var force, asJSON bool
+	var force, asJSON, undo bool
 	c := &cobra.Command{
 		Use:   "import MOSQUITTO.CONF",
 		Short: "make a configuration from that of a mosquitto bridge",
@@ -31,10 +31,22 @@ topics, and observes: no byte is changed until a route is enforced.
 What can't be mapped, or works in another way, is listed on standard error with
 its line. Passwords go into files that only their owner, and a service that owns
 the directory by its group, can read. Nothing that you wrote is replaced without
---force, and then it is kept beside. mosquitto's own files stay as they are.`,
-		Example: "  sealgate import /etc/mosquitto/mosquitto.conf --out /etc/sealgate",
-		Args:    arguments(1, "one mosquitto.conf"),
+--force, and then it is kept beside. mosquitto's own files stay as they are.
+
+--undo goes back to mosquitto: when nothing waits for the cloud any more, it
+disables and stops the service sealgate, and enables and starts mosquitto. What
+was imported stays. With --force it does not wait.`,
+		Example: "  sealgate import /etc/mosquitto/mosquitto.conf --out /etc/sealgate\n  sealgate import --undo",
+		Args: func(cmd *cobra.Command, args []string) error {
+			if undo {
+				return arguments(0, "no argument with --undo")(cmd, args)
+			}
+			return arguments(1, "one mosquitto.conf")(cmd, args)
+		},
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if undo {
+				return undoImport(cmd.Context(), cmd.ErrOrStderr(), out, force)
+			}
 			path, err := filepath.Abs(args[0])
 			if err != nil {
 				return err
@@ -74,6 +86,7 @@ the directory by its group, can read. Nothing that you wrote is replaced without
 	c.Flags().StringVarP(&out, "out", "o", "/etc/sealgate", "`directory` to write to")
 	c.Flags().StringVar(&profile, "profile", "generic", "legal setting that grades data: generic, eu, cn or automotive")
 	c.Flags().BoolVar(&force, "force", false, "replace files that exist, and keep them beside the new ones")
+	c.Flags().BoolVar(&undo, "undo", false, "go back: stop the service sealgate, and start mosquitto")
 	c.Flags().BoolVar(&asJSON, "json", false, "print files and remarks as JSON")
 	return c
 }
