@@ -18,11 +18,12 @@ import (
 // cloud, the service ends for good, and mosquitto's begins. Configuration and
 // state stay, for another try. force does it although something waits.
 func undoImport(ctx context.Context, w io.Writer, dir string, force bool) error {
-	cfg, err := config.Load(filepath.Join(dir, "agent.yaml"))
+	path := filepath.Join(dir, "agent.yaml")
+	cfg, err := config.Load(path)
 	if err != nil {
 		return hinted{err, "say --out DIR, where the configuration is that was imported"}
 	}
-	if err := nothingWaits(ctx, cfg); err != nil && !force {
+	if err := nothingWaits(ctx, path); err != nil && !force {
 		return hinted{err, "let it empty itself (sealgate status shows it), or say --force: what waits stays in " + cfg.State + ", and a later start sends it"}
 	}
 	if err := systemctl(ctx, "disable", "--now", "sealgate.service"); err != nil {
@@ -37,11 +38,13 @@ func undoImport(ctx context.Context, w io.Writer, dir string, force bool) error 
 }
 
 // nothingWaits asks the running gateway.
-func nothingWaits(ctx context.Context, cfg *config.Config) error {
-	if cfg.Metrics.Listen == "off" {
-		return errors.New("metrics.listen is off: the gateway can't be asked what waits for the cloud")
+func nothingWaits(ctx context.Context, path string) error {
+	from := source{path: path, given: func(string) bool { return false }}
+	base, client, err := from.open()
+	if err != nil {
+		return fmt.Errorf("nobody knows what waits for the cloud: %w", err)
 	}
-	raw, err := askStatus(ctx, "http://"+cfg.Metrics.Listen)
+	raw, err := (&statusView{base: base, client: client}).ask(ctx)
 	if err != nil {
 		return fmt.Errorf("nobody knows what waits for the cloud: %w", err)
 	}
