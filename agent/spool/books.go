@@ -102,6 +102,14 @@ func (b *books) try(lane logID, bytes int64) bool {
 	return false
 }
 
+// hold promises space to a record that waits in memory: of what was reserved
+// for its message, before that ends. With n = -1 it needs none any more.
+func (b *books) hold(id logID, bytes int64, n int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.lanes[id].add(bytes, n)
+}
+
 func (b *books) took(id logID) { b.move(id, 1) }
 
 func (b *books) gave(id logID) { b.move(id, -1) }

@@ -14,6 +14,12 @@ type Entry struct {
 	Uplink int
 	Lane   uint8
 	Record Record
+	// Safe, if set, is called once after Commit took the entry: when the record
+	// is durable or released, whichever is first; from any goroutine, perhaps
+	// before Commit returns. It must not block or call the spool. With
+	// Options.Linger the record may wait in memory till then. After an error of
+	// Commit it is not called.
+	Safe func()
 	// NoSync leaves out the fdatasync unless another entry of the log asks for
 	// it: QoS 0. It does not hold for grants.
 	NoSync bool
@@ -22,16 +28,21 @@ type Entry struct {
 	Reservation Reservation
 }
 
-// part is what one Commit writes to one log.
+// part is what one Commit gives to one log.
 type part struct {
-	log  *log
-	recs []*Record
-	sync bool
-	err  error
+	log    *log
+	recs   []*Record
+	safe   []func() // of each record, or nil
+	bytes  int64
+	sync   bool // if it is written
+	now    bool // some record must be durable when Commit returns
+	memory bool // is kept there
+	err    error
 }
 
 // Commit writes the entries to their logs, in order, and returns when they are
-// durable. Grants that the control log does not hold yet come first and are
+// durable, those with Safe excepted: with Options.Linger it may only take them.
+// Grants that the control log does not hold yet come first and are
 // durable before anything else is written; the others are left out. It ends the
 // reservations of the entries.
 //
@@ -57,8 +68,22 @@ func (s *Spool) Commit(entries []Entry) error {
 	defer s.split(nil, false, now) // forget the records
 	for _, control := range [...]bool{true, false} {
 		s.split(entries, control, now)
+		if !control {
+			s.choose()
+		}
 		if err := s.writeParts(now); err != nil {
 			return fmt.Errorf("commit: %w", err)
+		}
+	}
+	for i := range s.parts {
+		if p := &s.parts[i]; p.memory {
+			p.log.take(p.recs, p.safe, now)
+			continue
+		}
+		for _, safe := range s.parts[i].safe {
+			if safe != nil {
+				safe()
+			}
 		}
 	}
 	for i := range entries {
@@ -101,6 +126,7 @@ func (s *Spool) admit(entries []Entry) error {
 func (s *Spool) split(entries []Entry, control bool, now time.Time) {
 	for i := range s.parts {
 		clear(s.parts[i].recs) // keep no payload alive
+		clear(s.parts[i].safe)
 	}
 	s.parts = s.parts[:0]
 	var seen map[crypto.KID]UplinkMask
@@ -125,7 +151,42 @@ func (s *Spool) split(entries []Entry, control bool, now time.Time) {
 		p := s.part(l)
 		p.recs = append(p.recs, &e.Record)
 		p.sync = p.sync || control || !e.NoSync
+		if !control && s.opt.Linger > 0 {
+			p.bytes += int64(Size(&e.Record))
+		}
+		if !control {
+			p.safe = append(p.safe, e.Safe)
+			p.now = p.now || !e.NoSync && e.Safe == nil
+		}
 	}
+}
+
+// choose decides which parts are kept in memory. What waits there already is
+// written first when both together are too much.
+func (s *Spool) choose() {
+	if s.opt.Linger > 0 && !s.settled.Load() && !s.fit() {
+		s.spill()
+		s.fit()
+	}
+}
+
+// fit marks the parts that memory has room for, and reports whether that is all
+// that may wait there.
+func (s *Spool) fit() bool {
+	room, all := s.opt.Memory-s.meter.memory.Load(), true
+	for i := range s.parts {
+		p := &s.parts[i]
+		p.memory = false
+		if p.now || !p.log.flows() {
+			continue
+		}
+		if p.memory = p.bytes <= room; p.memory {
+			room -= p.bytes
+		} else {
+			all = false
+		}
+	}
+	return all
 }
 
 // part returns the part for a log.
@@ -141,20 +202,27 @@ func (s *Spool) part(l *log) *part {
 	} else {
 		s.parts = append(s.parts, part{})
 	}
-	s.parts[n] = part{log: l, recs: s.parts[n].recs[:0]}
+	s.parts[n] = part{log: l, recs: s.parts[n].recs[:0], safe: s.parts[n].safe[:0]}
 	return &s.parts[n]
 }
 
 // writeParts writes to all logs at the same time.
 func (s *Spool) writeParts(now time.Time) error {
 	var wg sync.WaitGroup
+	var last *part
 	for i := range s.parts {
 		p := &s.parts[i]
-		if i == len(s.parts)-1 {
-			p.err = p.log.write(p.recs, p.sync, now)
-			break
+		if p.memory {
+			continue
 		}
-		wg.Go(func() { p.err = p.log.write(p.recs, p.sync, now) })
+		if last != nil {
+			other := last
+			wg.Go(func() { other.err = other.log.write(other.recs, other.sync, now) })
+		}
+		last = p
+	}
+	if last != nil {
+		last.err = last.log.write(last.recs, last.sync, now)
 	}
 	wg.Wait()
 	for i := range s.parts {

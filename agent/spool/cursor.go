@@ -38,15 +38,15 @@ func (c *Cursor) Next() (*Record, Pos, bool, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for {
-		rec, at, limit, err := c.look()
+		rec, seq, at, limit, err := c.look()
 		if err != nil {
 			return nil, Pos{}, false, err
 		}
 		if rec != nil {
-			if c.stale(rec, at.seq()) {
+			if c.stale(rec, seq) {
 				continue
 			}
-			return rec, Pos{at.seq()}, true, nil
+			return rec, Pos{seq}, true, nil
 		}
 		if at.seg == nil {
 			return nil, Pos{}, false, nil
@@ -86,44 +86,55 @@ func (c *Cursor) Wait(ctx context.Context) (*Record, Pos, error) {
 
 // look finds what comes next: a record from memory, which it delivers, or the
 // place of one on disk; at.seg is nil if there is none.
-func (c *Cursor) look() (rec *Record, at loc, limit int64, err error) {
+func (c *Cursor) look() (rec *Record, seq uint64, at loc, limit int64, err error) {
 	l := c.l
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.closed {
-		return nil, loc{}, 0, ErrClosed
+		return nil, 0, loc{}, 0, ErrClosed
 	}
-	c.seq = max(c.seq, l.acked+1)
-	n := 0
-	for ; n < len(l.queue) && l.queue[n].seq < c.seq; n++ {
-		l.queueB -= l.queue[n].size()
-		l.queue[n] = queued{}
-	}
-	l.queue = l.queue[n:]
-	if c.seq >= l.next {
-		return nil, loc{}, 0, nil
-	}
-	if len(l.queue) > 0 && l.queue[0].seq == c.seq {
-		q := l.queue[0]
-		c.fly(&q.rec, q.at, q.end)
-		return &q.rec, q.at, 0, nil
+	for {
+		c.seq = max(c.seq, l.acked+1)
+		n := 0
+		for ; n < len(l.queue) && l.queue[n].seq < c.seq; n++ {
+			l.queueB -= l.queue[n].size()
+			l.queue[n] = queued{}
+		}
+		l.queue = l.queue[n:]
+		if c.seq >= l.next {
+			return nil, 0, loc{}, 0, nil
+		}
+		var next loc
+		if p := l.waits(c.seq); p != nil {
+			rec, seq = p.rec, p.seq
+		} else if len(l.queue) > 0 && l.queue[0].seq == c.seq {
+			q := l.queue[0]
+			rec, seq, at, next = &q.rec, q.seq, q.at, q.at.after(q.end)
+		} else {
+			break
+		}
+		if c.fly(rec, seq, at, next) {
+			return rec, seq, at, 0, nil
+		}
 	}
 	at = c.at
 	if at.seg == nil || at.seg.gone || at.seq() != c.seq || at.index >= at.seg.count {
 		seg := l.find(c.seq)
 		if seg == nil {
-			return nil, loc{}, 0, nil
+			return nil, 0, loc{}, 0, nil
 		}
 		c.seq = max(c.seq, seg.first) // what is missing before it was counted as lost
 		at = loc{seg: seg, index: c.seq - seg.first}
 	}
-	return nil, at, at.seg.end, nil
+	return nil, 0, at, at.seg.end, nil
 }
 
-// fly notes that a record is delivered. Callers hold l.mu.
-func (c *Cursor) fly(rec *Record, at loc, end int64) bool {
-	l, seq := c.l, at.seq()
-	c.seq, c.at = seq+1, at.after(end)
+// fly notes that a record is delivered, unless it is released. at is its place
+// on disk and after that of the next one, as far as they have any. Callers hold
+// l.mu.
+func (c *Cursor) fly(rec *Record, seq uint64, at, after loc) bool {
+	l := c.l
+	c.seq, c.at = seq+1, after
 	if n := len(l.flights); n == 0 || l.flights[n-1].seq < seq {
 		if seq <= l.acked {
 			return false
@@ -138,7 +149,7 @@ func (c *Cursor) fly(rec *Record, at loc, end int64) bool {
 func (c *Cursor) deliver(rec *Record, at loc, end int64) bool {
 	c.l.mu.Lock()
 	defer c.l.mu.Unlock()
-	return c.fly(rec, at, end)
+	return c.fly(rec, at.seq(), at, at.after(end))
 }
 
 // skip steps over damaged records: to the next valid one, or to the end of the
@@ -200,8 +211,12 @@ func (c *Cursor) rewind() {
 // order does not matter; what is kept begins at the first record that is not
 // released. A second Release of the same record does nothing.
 func (c *Cursor) Release(pos Pos) {
-	if c.l.release(pos.seq) {
+	segmentDone, safe := c.l.release(pos.seq)
+	if segmentDone {
 		c.l.opt.kick()
+	}
+	if safe != nil {
+		safe()
 	}
 }
 

@@ -247,6 +247,11 @@ func (l *log) fetch(seq uint64, at loc) (*Record, error) {
 	l.cur.mu.Lock() // keeps the segment from being reclaimed
 	defer l.cur.mu.Unlock()
 	l.mu.Lock()
+	if p := l.waits(seq); p != nil && !l.closed {
+		rec := *p.rec // the sender's, too
+		l.mu.Unlock()
+		return &rec, nil
+	}
 	if at.seg == nil || at.seg.gone {
 		at = loc{}
 		if seg := l.find(seq); seg != nil && seg.first <= seq {

@@ -78,16 +78,17 @@ type queued struct {
 //
 // Lock order: wmu, Cursor.mu, mu, then the locks of pool, books and grants.
 type log struct {
-	opt    *Options
-	keys   *keySet
-	id     logID
-	dir    string
-	uplink string
-	pool   *pool
-	books  *books
-	grants *grants
-	wakes  *notifier
-	meter  *meter
+	opt     *Options
+	keys    *keySet
+	id      logID
+	dir     string
+	uplink  string
+	pool    *pool
+	books   *books
+	grants  *grants
+	wakes   *notifier
+	changed *notifier // Spool.Changed
+	meter   *meter
 
 	wmu     sync.Mutex // one append at a time; guards what follows
 	act     *segment   // appended to; nil: the next record opens a segment
@@ -101,13 +102,16 @@ type log struct {
 	mu      sync.Mutex // guards what follows
 	segs    []*segment // in order
 	next    uint64     // sequence number of the next record to appear
+	stored  uint64     // of the last one that is on disk
 	acked   uint64     // records up to this one are released
 	live    int64      // records that are not
 	lost    uint64
 	flights []flight // in order
 	queue   []queued
-	room    []queued // where the queue's array begins
-	queueB  int      // bytes of the queue
+	room    []queued  // where the queue's array begins
+	queueB  int       // bytes of the queue
+	head    []pending // records beyond stored, which only memory holds, in order
+	shelf   []pending // where the head's array begins
 	cur     Cursor
 	oldest  struct { // of the head record, for Stats
 		seq uint64
@@ -136,27 +140,46 @@ type log struct {
 // isData says whether the log is a lane.
 func (l *log) isData() bool { return l.id < laneCount }
 
-// write appends the records and, if sync, makes them durable. It tries fresh
-// segments when one can't be written or synced. After an error none of the
-// records is in the log. A zero time leaves the records the one they have.
-func (l *log) write(recs []*Record, sync bool, now time.Time) (err error) {
+// write appends what waits in memory and then the records and, if sync, makes
+// all of them durable. It tries fresh segments when one can't be written or
+// synced. After an error none of the records is in the log, and what waits goes
+// on waiting. A zero time leaves the records the one they have.
+func (l *log) write(recs []*Record, sync bool, now time.Time) error {
 	l.wmu.Lock()
-	defer l.wmu.Unlock()
-	l.mu.Lock()
-	closed := l.closed
-	l.mu.Unlock()
-	if closed {
-		return ErrClosed
+	safe, err := l.writeAll(recs, sync, now)
+	l.wmu.Unlock()
+	for _, f := range safe {
+		f()
+	}
+	return err
+}
+
+// writeAll is write, and returns whom to tell that records are durable. Callers
+// hold wmu.
+func (l *log) writeAll(recs []*Record, sync bool, now time.Time) (safe []func(), err error) {
+	if !now.IsZero() {
+		for _, r := range recs {
+			r.Stored = now
+		}
+	}
+	b, err := l.batch(recs)
+	if err != nil || len(b.recs) == 0 {
+		return nil, err
+	}
+	sync = sync || b.awaited
+	if b.gap {
+		if err := l.bridge(b.first - 1); err != nil {
+			return nil, err
+		}
 	}
 	for range attempts {
 		var unsynced bool
-		if err = l.append(recs, now); err == nil && sync {
+		if err = l.append(b.recs, b.first); err == nil && sync {
 			err = l.sync()
 			unsynced = err != nil
 		}
 		if err == nil {
-			l.publish(recs, now)
-			return nil
+			return l.publish(&b), nil
 		}
 		l.opt.Logger.Error("segment given up", "uplink", l.uplink, "log", logNames[l.id], "error", err)
 		l.abandon(unsynced)
@@ -164,17 +187,15 @@ func (l *log) write(recs []*Record, sync bool, now time.Time) (err error) {
 			break
 		}
 	}
-	return err
+	return nil, err
 }
 
-// append writes the frames of all records behind each other, one pwrite for
-// each segment that it touches unless the batch is large.
-func (l *log) append(recs []*Record, now time.Time) (err error) {
+// append writes the frames of all records behind each other, the first with
+// number seq, one pwrite for each segment that it touches unless the batch is
+// large.
+func (l *log) append(recs []*Record, seq uint64) (err error) {
 	l.touched, l.locs = l.touched[:0], l.locs[:0]
 	buf, seg := l.wbuf[:0], l.act
-	l.mu.Lock()
-	seq := l.next
-	l.mu.Unlock()
 	defer func() {
 		if l.wbuf = buf[:0]; cap(buf) > 2*flushAt { // a rare large record's buffers are not kept
 			l.wbuf, l.plain = nil, nil
@@ -196,7 +217,7 @@ func (l *log) append(recs []*Record, now time.Time) (err error) {
 		l.touch(seg)
 	}
 	for _, r := range recs {
-		l.plain = appendPlain(l.plain[:0], seq-1-l.synced, uint64(r.storedAt(now).UnixMilli()), r)
+		l.plain = appendPlain(l.plain[:0], seq-1-l.synced, uint64(r.Stored.UnixMilli()), r)
 		need := int64(frameHead + len(l.plain) + crypto.TagSize)
 		if seg != nil && seg.wend+need > seg.size {
 			if err := flush(); err != nil {
@@ -312,13 +333,14 @@ func (l *log) written() uint64 {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.next - 1
+	return l.stored
 }
 
-// publish shows what was appended to readers.
-func (l *log) publish(recs []*Record, now time.Time) {
+// publish shows what was appended to readers. It returns whom to tell.
+func (l *log) publish(b *writing) (safe []func()) {
+	fresh := b.recs[b.waited:]
 	if l.isData() {
-		for _, r := range recs {
+		for _, r := range fresh {
 			l.grants.use(r.KIDs, l.opt.time())
 		}
 	}
@@ -329,39 +351,46 @@ func (l *log) publish(recs []*Record, now time.Time) {
 		}
 		seg.count, seg.end = seg.wcount, seg.wend
 	}
-	for i, r := range recs {
+	for i, r := range b.recs {
+		seq := b.first + uint64(i)
 		if l.isData() {
 			end := l.locs[i].seg.wend
-			if i+1 < len(recs) && l.locs[i+1].seg == l.locs[i].seg {
+			if i+1 < len(b.recs) && l.locs[i+1].seg == l.locs[i].seg {
 				end = l.locs[i+1].off
 			}
-			l.enqueue(r, l.next, l.locs[i], end, now)
-			l.arrived(r, l.next)
+			l.enqueue(r, seq, l.locs[i], end)
+			if i >= b.waited {
+				l.arrived(r, seq)
+			}
 		} else if r.Kind == KindGrant {
-			l.grants.store(r.KIDs[0], l.next, l.locs[i], now)
+			l.grants.store(r.KIDs[0], seq, l.locs[i], r.Stored)
 		}
-		l.next++
 	}
-	l.live += int64(len(recs))
+	l.stored = b.first + uint64(len(b.recs)) - 1
+	l.next = max(l.next, l.stored+1)
+	l.live += int64(len(fresh))
 	l.durable = l.synced
+	safe = l.unload(l.stored)
 	l.mu.Unlock()
 	var tail int64
 	if l.act != nil {
 		tail = l.act.size - l.act.wend
 	}
 	l.books.tail(l.id, tail)
-	l.wakes.notify()
+	if len(fresh) > 0 {
+		l.wakes.notify()
+	}
+	return safe
 }
 
 // enqueue keeps a record for a cursor that has read everything before it.
-func (l *log) enqueue(r *Record, seq uint64, at loc, end int64, now time.Time) {
+func (l *log) enqueue(r *Record, seq uint64, at loc, end int64) {
 	q := queued{*r, seq, at, end}
 	n := len(l.queue)
 	follows := n > 0 && l.queue[n-1].seq+1 == seq || n == 0 && l.cur.seq == seq
 	if !follows || l.queueB+q.size() > l.opt.TailCache {
 		return
 	}
-	q.rec.Stored = r.storedAt(now)
 	if n == 0 {
 		l.queue = l.room[:0]
 	}
@@ -387,16 +416,19 @@ func (l *log) pause() { l.paused, l.backlog = true, math.MaxUint64 }
 // size is about what it occupies.
 func (q *queued) size() int { return len(q.rec.Payload) + len(q.rec.Topic) + 512 }
 
-// release marks one delivered record as done with.
-func (l *log) release(seq uint64) (segmentDone bool) {
+// release marks one delivered record as done with. It returns whom to tell.
+func (l *log) release(seq uint64) (segmentDone bool, safe func()) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	i, ok := l.flight(seq)
 	if !ok || l.flights[i].released {
-		return false
+		return false, nil
 	}
 	l.flights[i].released = true
-	return l.land() > 0 && l.reclaimable(l.acked) > 0
+	if p := l.waits(seq); p != nil {
+		safe, p.safe = p.safe, nil
+	}
+	return l.land() > 0 && l.reclaimable(l.acked) > 0, safe
 }
 
 // land takes the released records at the front out of flight. Callers hold mu.
@@ -412,6 +444,7 @@ func (l *log) land() (n int) {
 	l.flights = l.flights[n:]
 	if n > 0 {
 		l.settle()
+		l.spare()
 	}
 	return n
 }
@@ -449,7 +482,8 @@ func (l *log) find(seq uint64) *segment {
 // checkpoint is made durable before, so that recovery never misses them.
 func (l *log) reclaim(flush bool) (freed int, err error) {
 	l.mu.Lock()
-	acked, durableTo, stale := l.acked, l.durable, l.marked != l.acked
+	acked, durableTo := l.acked, l.durable
+	stale := l.marked < min(acked, l.stored) // what was never written needs no note
 	n := l.reclaimable(acked)
 	l.mu.Unlock()
 	if n == 0 && !(flush && stale) {

@@ -21,15 +21,6 @@ const (
 // Prop is an MQTT 5 user property: key and value.
 type Prop = [2]string
 
-// storedAt is the time to note with a record that is committed now; a zero now
-// stands for the time it has.
-func (r *Record) storedAt(now time.Time) time.Time {
-	if now.IsZero() {
-		return r.Stored
-	}
-	return now
-}
-
 // A Record is one protected message, ready to publish. It is not changed after
 // it was given to Commit, nor after Next returned it: the spool may hand out
 // the very slices that were committed.

@@ -193,7 +193,7 @@ func (l *log) recover(rep *Recovery) error {
 		}
 	}
 	rep.Lost += l.lost
-	l.acked, l.next, l.cur.seq = released, next, released+1
+	l.acked, l.next, l.stored, l.cur.seq = released, next, next-1, released+1
 	if err := l.syncFound(segs); err == nil {
 		durable = next - 1
 	} else {

@@ -75,15 +75,23 @@ type Options struct {
 	EvictLow  bool  // drop the oldest of the low lane, counted, when others find no space
 	Volatile  bool  // allow a directory on tmpfs or a container's overlay
 
+	// Linger lets entries with Safe wait in memory, for this long at most, while
+	// their log's reader is not behind: what is released meanwhile is never
+	// written. 0: all is written at once.
+	Linger time.Duration
+	Memory int64 // bytes that may wait there in all logs together; default 4 MiB
+
 	GrantHold  time.Duration       // a grant is kept this long after its last use; longer than a key is sealed with. Default 15 min
 	Checkpoint time.Duration       // how far a checkpoint may lag while nothing is freed; default 5 s
 	OnSync     func(time.Duration) // called after each fdatasync of a segment; may be nil
 	Logger     *slog.Logger        // default: none
 
-	wrap  func(path string, f file) file // faults, in tests
-	wake  chan struct{}
-	start time.Time // what the wall clock said
-	began time.Time // at this moment of the monotonic one
+	wrap    func(path string, f file) file // faults, in tests
+	wake    chan struct{}
+	lingers chan struct{} // something waits in memory
+	paused  chan struct{} // a cursor was paused
+	start   time.Time     // what the wall clock said
+	began   time.Time     // at this moment of the monotonic one
 }
 
 func (o *Options) setDefaults() error {
@@ -118,7 +126,10 @@ func (o *Options) setDefaults() error {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	o.wake = make(chan struct{}, 1)
+	if o.Memory <= 0 {
+		o.Memory = 4 << 20
+	}
+	o.wake, o.lingers, o.paused = make(chan struct{}, 1), make(chan struct{}, 1), make(chan struct{}, 1)
 	if o.began = time.Now(); o.start.IsZero() {
 		o.start = o.began
 	}
@@ -138,9 +149,11 @@ func validName(s string) bool {
 }
 
 // kick makes the housekeeping look now.
-func (o *Options) kick() {
+func (o *Options) kick() { nudge(o.wake) }
+
+func nudge(ch chan struct{}) {
 	select {
-	case o.wake <- struct{}{}:
+	case ch <- struct{}{}:
 	default:
 	}
 }
@@ -161,8 +174,10 @@ type Spool struct {
 	parts  []part
 	ending []Reservation // when the Commit under way ends
 
-	stop context.CancelFunc
-	done chan struct{} // closed when the housekeeping has ended
+	stop    context.CancelFunc
+	done    chan struct{} // closed when the housekeeping has ended
+	watched chan struct{} // closed when nobody watches what waits in memory any more
+	settled atomic.Bool   // nothing waits there any more
 }
 
 type uplink struct {
@@ -215,7 +230,7 @@ func Open(opt Options) (_ *Spool, err error) {
 	if err := CheckDir(opt.Dir); err != nil && !opt.Volatile {
 		return nil, fmt.Errorf("open spool: %w", err)
 	}
-	s := &Spool{opt: opt, done: make(chan struct{})}
+	s := &Spool{opt: opt, done: make(chan struct{}), watched: make(chan struct{})}
 	defer func() {
 		if err != nil {
 			s.closeFiles()
@@ -247,6 +262,7 @@ func Open(opt Options) (_ *Spool, err error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	s.stop = cancel
 	go s.keepHouse(ctx)
+	go s.watch(ctx)
 	return s, nil
 }
 
@@ -316,7 +332,7 @@ func (s *Spool) openUplink(name string, keys *keySet, segment int64, shares capa
 	for id := range logsByUplink {
 		l := &log{
 			opt: &s.opt, keys: keys, id: logID(id), dir: filepath.Join(dir, logNames[id]), uplink: name,
-			pool: &u.pool, books: &u.books, grants: &u.grants, wakes: &u.arrived, meter: &s.meter, pins: &u.pins,
+			pool: &u.pool, books: &u.books, grants: &u.grants, wakes: &u.arrived, changed: &s.changed, meter: &s.meter, pins: &u.pins,
 			newest: map[string]uint64{}, discarded: map[uint64]struct{}{},
 		}
 		l.pause()
@@ -446,13 +462,18 @@ func (s *Spool) sweep(full bool) {
 func (s *Spool) Close() error {
 	s.stop()
 	<-s.done
+	<-s.watched
 	s.commit.Lock()
 	defer s.commit.Unlock()
 	var err error
 	for _, u := range s.uplinks {
 		for _, l := range u.logs {
+			werr := l.write(nil, false, time.Time{})
+			if errors.Is(werr, ErrClosed) {
+				werr = nil
+			}
 			_, rerr := l.reclaim(false)
-			err = errors.Join(err, rerr)
+			err = errors.Join(err, werr, rerr)
 		}
 		err = errors.Join(err, u.flush())
 	}

@@ -58,6 +58,7 @@ func (c *Cursor) Pause() {
 	c.l.mu.Lock()
 	defer c.l.mu.Unlock()
 	c.l.pause()
+	nudge(c.l.opt.paused)
 }
 
 // tidy releases what is stale at the front of a log that nobody reads, so that
@@ -175,7 +176,7 @@ func (l *log) evict() (n int, err error) {
 	for _, rec := range going {
 		l.grants.unuse(rec.KIDs)
 	}
-	for len(l.flights) > 0 && l.flights[0].at.seg == seg {
+	for len(l.flights) > 0 && l.flights[0].seq < seg.first+seg.count {
 		l.flights = l.flights[1:]
 	}
 	l.acked = max(l.acked, seg.first+seg.count-1)

@@ -12,6 +12,8 @@ type meter struct {
 	syncs    atomic.Uint64
 	syncTime atomic.Int64
 	syncMax  atomic.Int64
+	memory   atomic.Int64  // bytes that only memory holds
+	spared   atomic.Uint64 // bytes that were released before they were written
 	onSync   func(time.Duration)
 
 	mu     sync.Mutex // guards what follows
@@ -60,6 +62,8 @@ type Stats struct {
 	Oldest    time.Time // of those; zero: none
 	Written   uint64    // bytes since Open: wear
 	Day       uint64    // of those, in the last 24 hours
+	Memory    int64     // bytes that wait in memory, not yet on disk
+	Spared    uint64    // bytes since Open that were released before they were written
 	Fsyncs    uint64    // fdatasyncs of segments since Open
 	FsyncTime time.Duration
 	FsyncMax  time.Duration
@@ -100,6 +104,8 @@ func (s *Spool) Stats() Stats {
 	st := Stats{
 		Written:   s.meter.written.Load(),
 		Day:       s.meter.day(),
+		Memory:    s.meter.memory.Load(),
+		Spared:    s.meter.spared.Load(),
 		Fsyncs:    s.meter.syncs.Load(),
 		FsyncTime: time.Duration(s.meter.syncTime.Load()),
 		FsyncMax:  time.Duration(s.meter.syncMax.Load()),
