@@ -56,6 +56,7 @@ type Options struct {
 	Generation *Generation
 	State      *classify.State                   // outlives generations
 	Workers    int                               // shards; default GOMAXPROCS
+	Spill      func(topic string) bool           // whether messages on a local topic may be acknowledged by the uplink before they are on disk (spool.Options.Linger); nil: none may
 	Budget     int64                             // bytes of payload in flight before the log; default 16 MiB
 	Lanes      policy.Lanes                      // that the spool's logs were last written by; nil: not known, taken to be the generation's
 	OnLanes    func(policy.Lanes)                // called from the committer when the logs are written by others from then on: for Lanes of the next start

@@ -5,6 +5,7 @@ import (
 	"hash/maphash"
 	"math/rand/v2"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	crand "crypto/rand"
@@ -45,6 +46,8 @@ type batchItem struct {
 	events  []Event
 	ready   time.Time
 	err     error // the message can't leave and must not be acknowledged
+
+	unsafe atomic.Int32 // entries that are neither durable nor released, and the commit under way
 }
 
 // A shard judges and protects the messages of its order keys, one at a time.
@@ -109,7 +112,7 @@ var (
 // Sealgate does.
 func (s *shard) process(j *job) *batchItem {
 	item := &j.item
-	*item = batchItem{job: j, entries: j.entry[:0], events: j.event[:0]}
+	item.job, item.entries, item.events = j, j.entry[:0], j.event[:0]
 	start := time.Now()
 
 	verdict := j.gen.Policy.Judge(&s.scratch, s.c.opt.State, j.route, policy.Input{
@@ -282,6 +285,7 @@ func (c *Corridor) runCommitter() {
 			if item.err != nil {
 				c.finish(item, nil, time.Time{}) // now: those behind it must see it
 			} else {
+				c.await(item)
 				batch, entries = append(batch, item), append(entries, item.entries...)
 				size += item.bytes()
 			}
@@ -296,6 +300,22 @@ func (c *Corridor) runCommitter() {
 				c.opt.Logger.Error("spool refused a fence; it is tried again with the next message", "error", err)
 			}
 			close(cut.passed)
+		}
+	}
+}
+
+// await lets the entries of a message wait for the uplink, if they may.
+func (c *Corridor) await(item *batchItem) {
+	item.unsafe.Store(1)
+	if c.opt.Spill == nil || item.job.msg.QoS == 0 || !c.opt.Spill(item.job.msg.Topic) {
+		return
+	}
+	item.unsafe.Add(int32(len(item.entries)))
+	for i := range item.entries {
+		if e := &item.entries[i]; e.Record.Kind == spool.KindGrant {
+			item.unsafe.Add(-1) // always durable
+		} else {
+			e.Safe = func() { c.safe(item) }
 		}
 	}
 }
@@ -337,7 +357,7 @@ func (b *batchItem) bytes() (n int) {
 	return n
 }
 
-// finish acknowledges one message, or refuses to.
+// finish acknowledges one message, once it is safe, or refuses to.
 func (c *Corridor) finish(item *batchItem, err error, durable time.Time) {
 	item.job.release(c)
 	c.stats.finished.Add(1)
@@ -345,16 +365,27 @@ func (c *Corridor) finish(item *batchItem, err error, durable time.Time) {
 		err = item.err
 	}
 	if err == nil {
-		c.stats.committed.Add(1)
 		for i := range item.events {
 			item.events[i].Commit = durable.Sub(item.ready)
 			c.opt.Observe(&item.events[i])
 		}
+		item.job.msg = mqtt.Message{} // what left of it may have to wait for its acknowledgement
+		c.safe(item)
+		return
 	}
-	if r := item.job.src.Refused; err != nil && r != nil && item.job.msg.QoS > 0 {
+	if r := item.job.src.Refused; r != nil && item.job.msg.QoS > 0 {
 		r.Store(true)
 	}
 	item.job.done(err)
+}
+
+// safe is called for each entry of a message that is durable or released, and
+// once when its commit has ended. The last one acknowledges it.
+func (c *Corridor) safe(item *batchItem) {
+	if item.unsafe.Add(-1) == 0 {
+		c.stats.committed.Add(1)
+		item.job.done(nil)
+	}
 }
 
 // overtakes reports whether the client will send an earlier message again.

@@ -10,7 +10,7 @@ type Stats struct {
 	Dropped      uint64 // on routes that say `offline: drop`, while the uplink was down
 	Held         uint64 // waiting now for a usable key
 	Refused      uint64 // not taken: held too long, or closing
-	Committed    uint64 // durable and acknowledged
+	Committed    uint64 // acknowledged: durable, or with the uplinks
 	Queued       uint64 // given to the workers: all that was submitted and had space
 	Finished     uint64 // of those, answered in any way; Queued - Finished are under way
 	CommitErrors uint64

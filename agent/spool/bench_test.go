@@ -45,7 +45,7 @@ func BenchmarkCommit(b *testing.B) {
 				b.SetBytes(int64(size))
 				b.ReportAllocs()
 				for b.Loop() {
-					if err := s.Commit(es); err != nil {
+					if err := put(s, es); err != nil {
 						b.Fatal(err)
 					}
 					for _, p := range take(b, c) {
@@ -112,7 +112,7 @@ func BenchmarkRead(b *testing.B) {
 	const n = 100_000
 	es := batch(1000, true)
 	for range n / len(es) {
-		if err := s.Commit(es); err != nil {
+		if err := put(s, es); err != nil {
 			b.Fatal(err)
 		}
 	}
@@ -138,7 +138,7 @@ func BenchmarkRecover(b *testing.B) {
 	s := mustOpen(b, o)
 	es := batch(1000, false)
 	for range 100 {
-		if err := s.Commit(es); err != nil {
+		if err := put(s, es); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -54,6 +55,12 @@ func (d *cutDisk) on() bool {
 	if d.left > 0 {
 		d.left--
 	}
+	return d.left != 0
+}
+
+func (d *cutDisk) powered() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	return d.left != 0
 }
 
@@ -183,6 +190,7 @@ func powerCut(t *testing.T, seed uint64, sync bool) (lost int) {
 		d.mu.Unlock()
 		c := cursor(t, s, 0, 0)
 		rep := s.Recovery()
+		c.Rewind() // somebody reads
 		ns, ps := drain(t, c)
 		for i := 1; i < len(ns); i++ {
 			if ns[i] <= ns[i-1] {
@@ -209,24 +217,23 @@ func powerCut(t *testing.T, seed uint64, sync bool) (lost int) {
 		d.mu.Lock()
 		d.left = left
 		d.mu.Unlock()
-		for {
+		for d.powered() {
 			var es []Entry
-			first := next
 			noSync := !sync || rng.IntN(4) == 0
 			for range 1 + rng.IntN(30) {
-				es = append(es, Entry{Record: data(next, rng.IntN(3000)), NoSync: noSync})
+				e := Entry{Record: data(next, rng.IntN(3000)), NoSync: noSync}
+				if n := next; !noSync || !sync {
+					e.Safe = func() { acknowledged[n] = true }
+				}
+				es = append(es, e)
 				next++
 			}
-			if err := s.Commit(es); err != nil {
+			if err := put(s, es); err != nil {
 				if !errors.Is(err, errPower) && !errors.Is(err, ErrFull) {
 					t.Fatal(err)
 				}
 				if errors.Is(err, errPower) {
 					break
-				}
-			} else if !noSync || !sync {
-				for n := first; n < next; n++ {
-					acknowledged[n] = true
 				}
 			}
 			more, mps := drain(t, c)
@@ -235,6 +242,9 @@ func powerCut(t *testing.T, seed uint64, sync bool) (lost int) {
 				c.Release(ps[0])
 				delete(acknowledged, ns[0])
 				ns, ps = ns[1:], ps[1:]
+			}
+			if rng.IntN(6) == 0 {
+				s.spill() // as when they have waited for long enough
 			}
 			if _, err := s.uplinks[0].logs[0].reclaim(rng.IntN(3) == 0); err != nil {
 				break
@@ -259,8 +269,8 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// killed commits from several goroutines through one committer, prints the
-// numbers that Commit made durable, and reads and releases some.
+// killed commits, says which records are safe and which it is about to release,
+// and reads and releases some.
 func killed(dir string) {
 	fail := func(err error) {
 		fmt.Fprintln(os.Stderr, err)
@@ -270,7 +280,11 @@ func killed(dir string) {
 	if err != nil {
 		fail(err)
 	}
-	s, err := Open(Options{Dir: dir, Uplinks: []string{"cloud"}, Key: key, Volatile: true, Size: 4 << 20, MaxRecord: 16 << 10, Checkpoint: 5 * time.Millisecond})
+	linger, err := time.ParseDuration(os.Getenv("SEALGATE_SPOOL_KILL_LINGER"))
+	if err != nil {
+		fail(err)
+	}
+	s, err := Open(Options{Dir: dir, Uplinks: []string{"cloud"}, Key: key, Volatile: true, Size: 4 << 20, MaxRecord: 16 << 10, Checkpoint: 5 * time.Millisecond, Linger: linger})
 	if err != nil {
 		fail(err)
 	}
@@ -281,44 +295,61 @@ func killed(dir string) {
 	if err != nil {
 		fail(err)
 	}
-	out := bufio.NewWriter(os.Stdout)
+	var mu sync.Mutex
+	say := func(what string, n uint64) {
+		mu.Lock()
+		defer mu.Unlock()
+		fmt.Fprintln(os.Stdout, what, n) // one write, whole in the pipe
+	}
 	c, err := s.Cursor(0, 0)
 	if err != nil {
 		fail(err)
 	}
-	go func() { // a sender that is acknowledged at once
+	go func() { // a sender that is acknowledged at once, most of the time
+		c.Rewind()
+		var last *Record
+		var lastPos Pos
 		for {
 			r, pos, ok, err := c.Next()
 			if err != nil {
 				fail(err)
 			}
-			if !ok {
+			switch {
+			case !ok:
 				time.Sleep(time.Millisecond)
-				continue
-			}
-			if number(r)%1000 < 900 || number(r)+2000 < start {
-				c.Release(pos) // some records stay for a while, and hold all after them
-			} else if rand.IntN(50) == 0 {
+			case number(r)%1000 < 900 || number(r)+2000 < start:
+				say("released", number(r))
+				c.Release(pos)
+			case rand.IntN(50) == 0:
+				if rand.IntN(2) == 0 {
+					c.Pause()
+					time.Sleep(time.Millisecond)
+				}
 				c.Rewind()
+			case last == nil:
+				last, lastPos = r, pos // stays for a while, and holds all after it
+			case rand.IntN(20) == 0:
+				say("released", number(last))
+				c.Release(lastPos)
+				last = nil
 			}
 		}
 	}()
 	for n := start; ; {
 		var es []Entry
 		for range 1 + rand.IntN(20) {
-			es = append(es, Entry{Record: data(n, 300)})
+			id := n
+			es = append(es, Entry{Record: data(n, 300), Safe: func() { say("safe", id) }})
 			n++
 		}
 		if err := s.Commit(es); errors.Is(err, ErrFull) {
-			n -= uint64(len(es))
-			c.Rewind()
-			time.Sleep(time.Millisecond)
 			os.Exit(0)
 		} else if err != nil {
 			fail(err)
 		}
-		fmt.Fprintln(out, n)
-		out.Flush()
+		if linger > 0 && rand.IntN(4) == 0 {
+			time.Sleep(time.Millisecond) // so that the reader may get behind or not
+		}
 	}
 }
 
@@ -326,11 +357,21 @@ func TestKill(t *testing.T) {
 	if testing.Short() {
 		t.Skip("starts processes")
 	}
+	for name, linger := range map[string]time.Duration{"sync": 0, "spill": 3 * time.Millisecond} {
+		t.Run(name, func(t *testing.T) { killAgain(t, linger) })
+	}
+}
+
+// killAgain kills a process at some moment, again and again. What it called safe
+// and did not release must be there, in order and without a gap.
+func killAgain(t *testing.T, linger time.Duration) {
 	dir := filepath.Join(t.TempDir(), "spool")
-	var upTo uint64 // acknowledged
+	var upTo uint64 // all below are safe
+	safe, released := map[uint64]bool{}, map[uint64]bool{}
+	spared := 0 // safe, and never seen on disk
 	for round := range 25 {
 		cmd := exec.Command(os.Args[0])
-		cmd.Env = append(os.Environ(), killEnv+"="+dir, fmt.Sprintf("SEALGATE_SPOOL_KILL_FROM=%d", upTo))
+		cmd.Env = append(os.Environ(), killEnv+"="+dir, fmt.Sprintf("SEALGATE_SPOOL_KILL_FROM=%d", upTo), fmt.Sprintf("SEALGATE_SPOOL_KILL_LINGER=%s", linger))
 		cmd.Stderr = t.Output()
 		out, err := cmd.StdoutPipe()
 		if err != nil {
@@ -341,8 +382,15 @@ func TestKill(t *testing.T) {
 		}
 		after := time.AfterFunc(time.Duration(20+rand.IntN(150))*time.Millisecond, func() { _ = cmd.Process.Kill() })
 		for lines := bufio.NewScanner(out); lines.Scan(); {
-			if n, err := strconv.ParseUint(lines.Text(), 10, 64); err == nil {
-				upTo = n
+			what, number, _ := strings.Cut(lines.Text(), " ")
+			n, err := strconv.ParseUint(number, 10, 64)
+			if err != nil {
+				continue // cut off
+			}
+			if what == "safe" {
+				safe[n] = true
+			} else {
+				released[n] = true
 			}
 		}
 		err = cmd.Wait()
@@ -364,19 +412,27 @@ func TestKill(t *testing.T) {
 				t.Fatalf("round %d: %d after %d", round, ns[i], ns[i-1])
 			}
 		}
-		if len(ns) > 0 {
-			if last := ns[len(ns)-1] + 1; last < upTo {
-				t.Fatalf("round %d: %d acknowledged, %d there", round, upTo, last)
-			} else {
-				upTo = last
+		for n := range safe {
+			if _, there := slices.BinarySearch(ns, n); !there && !released[n] {
+				t.Fatalf("round %d: %d was safe and is gone; %d records are there", round, n, len(ns))
 			}
 		}
-		for _, p := range ps[:len(ps)*2/3] {
+		for ; safe[upTo]; upTo++ {
+			if len(ns) == 0 || upTo > ns[len(ns)-1] {
+				spared++
+			}
+		}
+		if len(ns) > 0 {
+			upTo = max(upTo, ns[len(ns)-1]+1)
+		}
+		for i, p := range ps[:len(ps)*2/3] {
+			released[ns[i]] = true
 			c.Release(p)
 		}
 		mustClose(t, s)
 	}
-	if upTo < 1000 {
-		t.Fatalf("only %d records committed", upTo)
+	t.Logf("%d safe, %d of them not on disk at a kill", upTo, spared)
+	if upTo < 1000 || (linger > 0) != (spared > 0) {
+		t.Fatalf("%d records were safe, %d of them never written", upTo, spared)
 	}
 }

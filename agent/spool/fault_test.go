@@ -99,6 +99,7 @@ func TestWriteAndSyncFaults(t *testing.T) {
 				s := quiet(t, o)
 				c := cursor(t, s, 0, 0)
 				commit(t, s, 0, 0, before, 500)
+				s.spill()
 				ns, ps := drain(t, c)
 				wantSeq(t, ns, 0, before)
 				if before > 5 {
@@ -108,6 +109,7 @@ func TestWriteAndSyncFaults(t *testing.T) {
 				}
 				f.arm(func() { tc(&f) })
 				commit(t, s, 0, before, before+20, 500)
+				s.spill()
 				ns, _ = drain(t, c)
 				wantSeq(t, ns, before, before+20)
 				commit(t, s, 0, before+20, before+30, 500)
@@ -118,6 +120,7 @@ func TestWriteAndSyncFaults(t *testing.T) {
 				}
 				ns, _ = drain(t, c)
 				wantSeq(t, ns, first, before+30)
+				s.spill()
 				// The way of a kill: files are closed, no last checkpoint.
 				if err := s.closeFiles(); err != nil {
 					t.Fatal(err)
@@ -178,14 +181,14 @@ func TestCommitFails(t *testing.T) {
 		t.Fatal("no space")
 	}
 	e := []Entry{{Record: data(10, 500), Reservation: r}}
-	if err := s.Commit(e); !errors.Is(err, syscall.EIO) {
+	if err := put(s, e); !errors.Is(err, syscall.EIO) {
 		t.Fatalf("commit: %v", err)
 	}
 	if r.r.done {
 		t.Error("a failed commit ended the reservation")
 	}
 	s.opt.wrap = nil
-	if err := s.Commit(e); err != nil {
+	if err := put(s, e); err != nil {
 		t.Fatal(err)
 	}
 	ns, _ := drain(t, cursor(t, s, 0, 0))
@@ -212,7 +215,7 @@ func TestQoS0NeverSyncs(t *testing.T) {
 	s := quiet(t, o)
 	f.arm(func() { f.syncs = 0 })
 	for n := range uint64(300) { // more than a segment
-		if err := s.Commit([]Entry{{Record: data(n, 500), NoSync: true}}); err != nil {
+		if err := put(s, []Entry{{Record: data(n, 500), NoSync: true}}); err != nil {
 			t.Fatal(err)
 		}
 	}

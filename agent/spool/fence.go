@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"iter"
+	"slices"
 	"sync/atomic"
 )
 
@@ -22,6 +23,16 @@ func (s *Spool) Fence(moves []Move) error {
 	defer s.commit.Unlock()
 	now := s.opt.time()
 	for _, u := range s.uplinks {
+		// A fence names records by numbers, and those of what was never written are
+		// given again by the next start.
+		for from := range uint8(laneCount) {
+			if !slices.ContainsFunc(moves, func(m Move) bool { return m.From == from }) {
+				continue
+			}
+			if err := u.logs[from].write(nil, true, now); err != nil {
+				return fmt.Errorf("write before fence: uplink %s: %w", u.name, err)
+			}
+		}
 		for to := range uint8(laneCount) {
 			need := u.fence(moves, to)
 			if need == nil {

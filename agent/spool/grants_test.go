@@ -43,7 +43,7 @@ func TestGrants(t *testing.T) {
 	s := quiet(t, o)
 	must := func(es ...Entry) {
 		t.Helper()
-		if err := s.Commit(es); err != nil {
+		if err := put(s, es); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -111,13 +111,13 @@ func TestGrantOfAnOldRecord(t *testing.T) {
 	u := s.uplinks[0]
 	g := grantEntry(0, 1)
 	g.Record.Payload = make([]byte, 20<<10)
-	if err := s.Commit([]Entry{g, under(0, 0, 1)}); err != nil {
+	if err := put(s, []Entry{g, under(0, 0, 1)}); err != nil {
 		t.Fatal(err)
 	}
 	for n := range byte(40) {
 		g := grantEntry(0, n+2)
 		g.Record.Payload = make([]byte, 20<<10)
-		if err := s.Commit([]Entry{g}); err != nil {
+		if err := put(s, []Entry{g}); err != nil {
 			t.Fatalf("grant %d: %v", n, err)
 		}
 		if err := u.retain(time.Now().Add(time.Hour), o.GrantHold); err != nil {
@@ -146,13 +146,13 @@ func TestGrantIsDurableFirst(t *testing.T) {
 	o := small(t, t.TempDir())
 	o.wrap = f.wrap
 	s := quiet(t, o)
-	if err := s.Commit([]Entry{grantEntry(0, 1), under(0, 0, 1)}); err != nil {
+	if err := put(s, []Entry{grantEntry(0, 1), under(0, 0, 1)}); err != nil {
 		t.Fatal(err)
 	}
 	lane := s.uplinks[0].logs[0]
 	lane.act.f = &deadFile{lane.act.f}
 	s.opt.wrap = func(_ string, inner file) file { return &deadFile{inner} }
-	if err := s.Commit([]Entry{under(0, 1, 2), grantEntry(0, 2)}); err == nil {
+	if err := put(s, []Entry{under(0, 1, 2), grantEntry(0, 2)}); err == nil {
 		t.Fatal("commit on a dead lane")
 	}
 	if !s.HasGrant(0, kid(2)) {
@@ -241,7 +241,7 @@ func TestGrantsOverManyStarts(t *testing.T) {
 	const starts = 20
 	for n := range byte(starts) {
 		s := quiet(t, o)
-		if err := s.Commit([]Entry{grantEntry(0, n), under(0, uint64(n), n)}); err != nil {
+		if err := put(s, []Entry{grantEntry(0, n), under(0, uint64(n), n)}); err != nil {
 			t.Fatalf("start %d: %v", n, err)
 		}
 		if segs := len(s.uplinks[0].logs[logControl].segs); segs > 3 {

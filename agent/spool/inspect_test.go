@@ -17,7 +17,7 @@ func TestVerifyAndDump(t *testing.T) {
 	o := small(t, t.TempDir())
 	s := mustOpen(t, o)
 	commit(t, s, 0, 0, 300, 500)
-	if err := s.Commit([]Entry{grantEntry(0, 1), under(0, 300, 1)}); err != nil {
+	if err := put(s, []Entry{grantEntry(0, 1), under(0, 300, 1)}); err != nil {
 		t.Fatal(err)
 	}
 	c := cursor(t, s, 0, 0)
@@ -110,7 +110,7 @@ func TestNoPlaintextOnDisk(t *testing.T) {
 		Kind: KindData, Topic: "needle/topic", ContentType: "needle/type",
 		Props: []Prop{{"needle-key", "needle-value"}}, Payload: []byte(strings.Repeat("needle-payload", 9)),
 	}
-	if err := s.Commit([]Entry{{Record: r}}); err != nil {
+	if err := put(s, []Entry{{Record: r}}); err != nil {
 		t.Fatal(err)
 	}
 	c := cursor(t, s, 0, 0)
@@ -189,7 +189,7 @@ func TestFullTmpfs(t *testing.T) {
 		if !ok {
 			break
 		}
-		if err := s.Commit([]Entry{{Record: r, Reservation: res}}); err != nil {
+		if err := put(s, []Entry{{Record: r, Reservation: res}}); err != nil {
 			t.Fatalf("record %d on a full disk: %v", n, err)
 		}
 	}
@@ -219,7 +219,7 @@ func TestFullTmpfs(t *testing.T) {
 		for {
 			changed := s.Changed()
 			if res, ok := s.Reserve(1, 0, Size(&r)); ok {
-				if err := s.Commit([]Entry{{Record: r, Reservation: res}}); err != nil {
+				if err := put(s, []Entry{{Record: r, Reservation: res}}); err != nil {
 					t.Fatalf("record %d after the disk was freed: %v", i, err)
 				}
 				break

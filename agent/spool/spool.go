@@ -79,7 +79,7 @@ type Options struct {
 	// their log's reader is not behind: what is released meanwhile is never
 	// written. 0: all is written at once.
 	Linger time.Duration
-	Memory int64 // bytes that may wait there in all logs together; default 4 MiB
+	Memory int64 // bytes that may wait there in all logs together; default 4 MiB, at most an eighth of Size
 
 	GrantHold  time.Duration       // a grant is kept this long after its last use; longer than a key is sealed with. Default 15 min
 	Checkpoint time.Duration       // how far a checkpoint may lag while nothing is freed; default 5 s
@@ -247,6 +247,8 @@ func Open(opt Options) (_ *Spool, err error) {
 		return nil, fmt.Errorf("open spool: %w", err)
 	}
 	s.maxFrame = int(segment - headerSize)
+	// What waits in memory has space on disk promised to it, and can't be evicted.
+	s.opt.Memory = min(opt.Memory, segment*int64(shares.total)*int64(len(opt.Uplinks))/8)
 	s.meter.onSync = opt.OnSync
 	for _, name := range opt.Uplinks {
 		u, err := s.openUplink(name, keys, segment, shares)

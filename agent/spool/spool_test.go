@@ -29,17 +29,34 @@ func testKeyOf(b byte) (*crypto.SecretKey, error) {
 func small(t testing.TB, dir string) Options {
 	return Options{
 		Dir: dir, Uplinks: []string{"cloud"}, Key: testKey(t, 1), Volatile: true,
-		Size: 2 << 20, MaxRecord: 16 << 10, Logger: testLogger(t),
+		Size: 2 << 20, MaxRecord: 16 << 10, Logger: testLogger(t), Linger: contract.linger,
 	}
 }
 
+// mustOpen opens a spool. One that keeps records in memory has readers from the
+// start: without, it would write them at once.
 func mustOpen(t testing.TB, o Options) *Spool {
 	t.Helper()
 	s, err := Open(o)
 	if err != nil {
 		t.Fatal(err)
 	}
+	if o.Linger > 0 {
+		for _, l := range s.lanes() {
+			l.cur.Rewind()
+		}
+	}
 	return s
+}
+
+// put is Commit; in a spool that keeps records in memory they may wait there.
+func put(s *Spool, es []Entry) error {
+	for i := range es {
+		if s.opt.Linger > 0 && !es[i].NoSync && es[i].Safe == nil {
+			es[i].Safe = func() {}
+		}
+	}
+	return s.Commit(es)
 }
 
 func mustClose(t testing.TB, s *Spool) {
@@ -65,7 +82,7 @@ func commit(t testing.TB, s *Spool, lane uint8, from, to uint64, size int) {
 	for n := from; n < to; n++ {
 		es = append(es, Entry{Lane: lane, Record: data(n, size)})
 	}
-	if err := s.Commit(es); err != nil {
+	if err := put(s, es); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -24,7 +24,7 @@ func topic(t *testing.T, s *Spool, name string, n uint64, size int) {
 		case <-time.After(time.Millisecond):
 		}
 	}
-	if err := s.Commit([]Entry{{Lane: latestLane, Record: r, Reservation: res}}); err != nil {
+	if err := put(s, []Entry{{Lane: latestLane, Record: r, Reservation: res}}); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -175,7 +175,7 @@ func TestMaxAge(t *testing.T) {
 				if n < 2 {
 					r.MaxAge = time.Hour
 				}
-				if err := s.Commit([]Entry{{Record: r}}); err != nil {
+				if err := put(s, []Entry{{Record: r}}); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -220,7 +220,7 @@ func TestEvictLow(t *testing.T) {
 							return n
 						}
 					}
-					if err := s.Commit([]Entry{{Lane: lane, Record: r, Reservation: res}}); err != nil {
+					if err := put(s, []Entry{{Lane: lane, Record: r, Reservation: res}}); err != nil {
 						t.Fatal(err)
 					}
 					n++
