@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -17,6 +18,7 @@ import (
 	"github.com/sealgate/sealgate/agent/mqtt/broker"
 	"github.com/sealgate/sealgate/agent/spool"
 	"github.com/sealgate/sealgate/agent/telemetry"
+	"github.com/sealgate/sealgate/classify/policy"
 	"github.com/sealgate/sealgate/crypto"
 	"github.com/sealgate/sealgate/internal/durable"
 )
@@ -95,8 +97,28 @@ func spoolOptions(cfg *config.Config) (opt spool.Options, need int) {
 	}
 	opt.Dir, opt.Size, opt.Volatile = cfg.Spool.Directory, int64(cfg.Spool.Size), cfg.Spool.Volatile
 	opt.EvictLow = cfg.Spool.WhenFull == "evict-low"
+	opt.Linger, opt.Memory = cfg.Spool.Linger, int64(cfg.Spool.Memory)
 	opt.MaxRecord = max(need, 2304<<10) // at least the spool's default
 	return opt, need
+}
+
+// spills says of which local topics messages may wait in memory for the uplink;
+// nil: of none.
+func spills(cfg *config.Spool) (func(topic string) bool, error) {
+	if !cfg.Spills() {
+		return nil, nil
+	}
+	var flushed []policy.Filter
+	for _, s := range cfg.Sync {
+		f, err := policy.ParseFilter(s)
+		if err != nil {
+			return nil, fmt.Errorf("spool.sync: %w", err)
+		}
+		flushed = append(flushed, f)
+	}
+	return func(topic string) bool {
+		return !slices.ContainsFunc(flushed, func(f policy.Filter) bool { return f.Match(topic) })
+	}, nil
 }
 
 // fits says whether the largest message has room in a segment.
@@ -121,8 +143,12 @@ func (a *Agent) startCorridor(gen *corridor.Generation) (err error) {
 		return err
 	}
 	a.lifecycle.add("blocked messages", kept.stop)
+	spill, err := spills(&a.cfg.Spool)
+	if err != nil {
+		return err
+	}
 	a.corridor, err = corridor.New(corridor.Options{
-		Spool: a.spool, Uplinks: uplinks, Generation: gen, State: a.state,
+		Spool: a.spool, Uplinks: uplinks, Generation: gen, State: a.state, Spill: spill,
 		Lanes: a.lastLanes(), OnLanes: a.noteLanes,
 		Volume:  a.volumes.of,
 		Rebirth: a.askRebirth, Observe: a.observe, Keep: kept.keep, Logger: a.log,
@@ -152,6 +178,7 @@ func (a *Agent) startIngress() error {
 			return err
 		}
 	}
+	a.lifecycle.add("messages in memory", func(context.Context) error { a.spool.Settle(); return nil })
 	return nil
 }
 

@@ -47,6 +47,7 @@ func (a *Agent) Stats() telemetry.Stats {
 	sp := a.spool.Stats()
 	s.Spool = telemetry.SpoolStats{
 		Bytes: sp.Bytes, Limit: sp.Limit, Records: sp.Records, Oldest: sp.Oldest,
+		Mode: a.cfg.Spool.Mode, Memory: sp.Memory, Spared: sp.Spared,
 		Written: sp.Written, WrittenDay: sp.Day, Damaged: sp.Lost, QuarantineFull: sp.Dropped,
 		Evicted: sp.Evicted, Expired: sp.Expired, Replaced: sp.Replaced,
 	}

@@ -66,6 +66,7 @@ func (c *Config) check(d *strictyaml.Document) {
 		d.Errorf("control.group", "group must be 1 to 64 letters, digits, '.', '_' or '-', got %q", c.Control.Group)
 	}
 	oneOf(d, "spool.when_full", c.Spool.WhenFull, "hold", "evict-low")
+	c.Spool.checkMode(d)
 	if c.Keys.PseudonymWindow < time.Minute || c.Keys.PseudonymWindow > 366*24*time.Hour {
 		d.Errorf("keys.pseudonym_window", "keys.pseudonym_window must be between 1m and 8784h")
 	}

@@ -212,6 +212,22 @@ type Spool struct {
 	// (devices wait; nothing is lost) or evict-low (the oldest messages of routes
 	// with `priority: low` make way for others, counted). Default: hold.
 	WhenFull string `yaml:"when_full"`
+	// Mode says when a device's message of QoS 1 or 2 is acknowledged: sync (when
+	// it is flushed to the medium) or spill (when every uplink that it goes to has
+	// acknowledged it, or it is flushed, whichever is first; while the uplinks are
+	// up hardly anything is written). Default: sync.
+	Mode string `yaml:"mode"`
+	// Linger is how long a message waits in memory for an uplink before it is
+	// written, with mode: spill. An uplink that is down or behind is not waited
+	// for. Default: 2s.
+	Linger time.Duration `yaml:"linger"`
+	// Memory is how much may wait there; beyond it all of it is written. Default:
+	// 4MiB, and at most an eighth of the logs.
+	Memory Bytes `yaml:"memory"`
+	// Sync lists filters of local topics whose messages are flushed before they
+	// are acknowledged, also with mode: spill. What waits before them in their
+	// lane is written with them. Default: none.
+	Sync []string `yaml:"sync"`
 	// Volatile permits a spool and a state directory that do not survive a power
 	// cut (tmpfs, overlay). Default: false.
 	Volatile bool `yaml:"volatile"`
@@ -351,6 +367,7 @@ func (c *Config) defaults(dir string) {
 	set(&c.Control.Group, "default")
 	set(&c.Spool.Directory, filepath.Join(c.State, "spool"))
 	set(&c.Spool.WhenFull, "hold")
+	c.Spool.defaults()
 	set(&c.Guard.ObserveThen, "enforce")
 	set(&c.Guard.Unreadable, "seal")
 	set(&c.Guard.Unclassified, "balanced")

@@ -141,6 +141,41 @@ func TestWhenFull(t *testing.T) {
 	}
 }
 
+func TestSpoolMode(t *testing.T) {
+	const head = "gateway: gw\ningress: {broker: {anonymous: true}}\nuplinks: {city: {url: 'mqtt://127.0.0.1:1'}}\n"
+	for value, want := range map[string]Spool{
+		"":                     {Mode: "sync"},
+		"spool: {mode: sync}":  {Mode: "sync"},
+		"spool: {mode: spill}": {Mode: "spill", Linger: 2 * time.Second, Memory: 4 << 20},
+		"spool: {mode: spill, linger: 500ms, memory: 1MiB, sync: ['alarm/#']}": {Mode: "spill", Linger: 500 * time.Millisecond, Memory: 1 << 20, Sync: []string{"alarm/#"}},
+	} {
+		c, err := Parse("agent.yaml", []byte(head+value))
+		if err != nil {
+			t.Errorf("%q: %v", value, err)
+			continue
+		}
+		s := c.Spool
+		if got := (Spool{Mode: s.Mode, Linger: s.Linger, Memory: s.Memory, Sync: s.Sync}); !reflect.DeepEqual(got, want) {
+			t.Errorf("%q: %+v", value, got)
+		}
+	}
+	for value, want := range map[string]string{
+		"{mode: flood}":                      "mode must be one of",
+		"{linger: 1s}":                       "linger needs mode: spill",
+		"{mode: sync, memory: 1MiB}":         "memory needs mode: spill",
+		"{sync: ['#']}":                      "sync needs mode: spill",
+		"{mode: spill, linger: 1ms}":         "linger must be between",
+		"{mode: spill, linger: 1m}":          "linger must be between",
+		"{mode: spill, memory: 1KiB}":        "memory must be between",
+		"{mode: spill, sync: ['a/#/b']}":     "not a valid topic filter",
+		"{mode: spill, sync: [a], lingr: 1}": "unknown key",
+	} {
+		if _, err := Parse("agent.yaml", []byte(head+"spool: "+value)); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v", value, err)
+		}
+	}
+}
+
 func TestObserveEnds(t *testing.T) {
 	c := &Config{Guard: Guard{ObserveUntil: "2026-12-31", ObserveThen: "enforce"}}
 	last := time.Date(2026, 12, 31, 23, 59, 59, 0, time.UTC)

@@ -49,7 +49,7 @@ type Source struct {
 // bytes in flight); blocking there is what stops reading that connection. It
 // returns nil when the message is taken, and then done is called exactly once,
 // from any goroutine and never blocking, with nil when what leaves of the
-// message is durable and with an error when it can't be made so. After an error
+// message is durable, or with each uplink, and with an error when it can't be made so. After an error
 // from Submit (the context ended first, the sink is closing), done is not
 // called; the caller disconnects the client and never acknowledges.
 //

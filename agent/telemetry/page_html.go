@@ -195,6 +195,11 @@ func (m *markup) spool(s *Stats, now time.Time) {
 	if !sp.Oldest.IsZero() {
 		m.row("Oldest", "", ago(now, sp.Oldest))
 	}
+	written := size(sp.WrittenDay) + " in a day"
+	if sp.Mode == "spill" {
+		written += "; " + size(uint64(max(sp.Memory, 0))) + " wait in memory, " + size(sp.Spared) + " were never written"
+	}
+	m.row("Written", "", written)
 	lost, class := sp.Damaged+sp.QuarantineFull+sp.Evicted, ""
 	if lost > 0 {
 		class = "bad"

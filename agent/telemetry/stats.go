@@ -129,6 +129,9 @@ type SpoolStats struct {
 	Limit          int64     `json:"limit"`
 	Records        int64     `json:"records"`
 	Oldest         time.Time `json:"oldest,omitzero"`   // zero: empty
+	Mode           string    `json:"mode"`              // sync, or spill: what the uplink is quick to acknowledge is not written
+	Memory         int64     `json:"memory_bytes"`      // that wait in memory, not yet written; spill only
+	Spared         uint64    `json:"spared_bytes"`      // that the uplink acknowledged before they were written
 	Written        uint64    `json:"written_bytes"`     // to the medium since the start: wear
 	WrittenDay     uint64    `json:"written_day_bytes"` // of those, in the last 24 hours
 	Expired        uint64    `json:"expired"`           // records older than their route's max_age, not sent

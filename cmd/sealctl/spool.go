@@ -49,7 +49,9 @@ func newSpool(e *env) *cobra.Command {
 		Short: "Look at what a gateway keeps for its uplinks",
 		Long: `The spool keeps protected messages until the cloud has acknowledged them. These
 commands read it on the gateway, also while that runs, and change nothing. They
-show envelopes: topics, sizes, grades, keys; never what is in a message.
+show envelopes: topics, sizes, grades, keys; never what is in a message. What a
+gateway with spool.mode spill still holds in memory is not on the disk, and not
+here: its status says how much that is.
 
   sealctl spool list --config /etc/sealgate/agent.yaml`,
 		Args: cobra.ArbitraryArgs,

@@ -54,9 +54,11 @@ func TestFailingDisk(t *testing.T) {
 	t.Parallel()
 	Need(t, "mosquitto", "strace")
 	for name, fault := range map[string]string{
-		"fdatasync EIO":       "fdatasync:error=EIO:when=20+30",
-		"pwrite ENOSPC":       "pwrite64:error=ENOSPC:when=20+30",
-		"pwrite EIO in a row": "pwrite64:error=EIO:when=30..33",
+		"fdatasync EIO":        "fdatasync:error=EIO:when=20+30",
+		"pwrite ENOSPC":        "pwrite64:error=ENOSPC:when=20+30",
+		"pwrite EIO in a row":  "pwrite64:error=EIO:when=30..33",
+		"spill, fdatasync EIO": "fdatasync:error=EIO:when=20+30",
+		"spill, pwrite ENOSPC": "pwrite64:error=ENOSPC:when=20+30",
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -66,6 +68,9 @@ func TestFailingDisk(t *testing.T) {
 			proxy := StartProxy(t, cloud.Addr)
 			proxy.Cut(time.Hour)
 			site := NewSite(t, proxy.Addr)
+			if strings.HasPrefix(name, "spill") {
+				site.Spool = Spilling
+			}
 			gateway := site.Start(t)
 			tracer := inject(t, gateway, fault)
 			device := &Device{Name: "d", Topics: []string{"d/a", "d/b"}, Total: total, Window: 20}

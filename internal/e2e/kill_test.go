@@ -27,12 +27,16 @@ func TestMain(m *testing.M) {
 func TestKillAndCut(t *testing.T) {
 	t.Parallel()
 	Need(t, "mosquitto")
-	for name, uplink := range map[string]string{"lean": "", "paho": "client: paho"} {
-		t.Run(name, func(t *testing.T) { killAndCut(t, uplink) })
+	for name, change := range map[string]func(*Site){
+		"lean":  func(*Site) {},
+		"paho":  func(s *Site) { s.Uplink = "client: paho" },
+		"spill": func(s *Site) { s.Spool = Spilling },
+	} {
+		t.Run(name, func(t *testing.T) { killAndCut(t, change) })
 	}
 }
 
-func killAndCut(t *testing.T, uplink string) {
+func killAndCut(t *testing.T, change func(*Site)) {
 	var (
 		total  = Size(4_000, 20_000)
 		faults = Size(2, 6) // of each kind
@@ -42,7 +46,7 @@ func killAndCut(t *testing.T, uplink string) {
 	recorder := Record(t, cloud.Addr, "#")
 	proxy := StartProxy(t, cloud.Addr)
 	site := NewSite(t, proxy.Addr)
-	site.Uplink = uplink
+	change(site)
 	gateway := site.Start(t)
 
 	const fleet = 8
@@ -92,7 +96,7 @@ func killAndCut(t *testing.T, uplink string) {
 	}
 	clean(t, site)
 
-	var report Report
+	report := Report{Spill: site.Spool == Spilling}
 	arrivals := Read(site.Opener(t), recorder.All(), &report)
 	Check(devices, arrivals, &report)
 	t.Log(report)
@@ -107,6 +111,9 @@ func killAndCut(t *testing.T, uplink string) {
 		repeated += d.Repeated
 	}
 	t.Logf("%d connections of the uplink, %d messages repeated by devices", proxy.Connections(), repeated)
+	if spared := values["sealgate_spool_spared_bytes_total"]; report.Spill != (spared > 0) {
+		t.Errorf("%.0f bytes were spared the disk", spared)
+	}
 	if report.Most > 1+2*faults { // each fault makes the uplink start again, once
 		t.Errorf("one message arrived %d times", report.Most)
 	}

@@ -14,9 +14,13 @@ import (
 // meanwhile, so that what was acknowledged is nowhere else. Nothing is missing.
 func TestPowerCut(t *testing.T) {
 	t.Parallel()
-	report := cutPower(t, false)
-	for _, p := range report.Problems {
-		t.Error(p)
+	for name, spool := range map[string]string{"sync": "{size: 32MiB}", "spill": "{mode: spill, size: 32MiB}"} { // not volatile: it is a disk
+		t.Run(name, func(t *testing.T) {
+			report := cutPower(t, spool, false)
+			for _, p := range report.Problems {
+				t.Error(p)
+			}
+		})
 	}
 }
 
@@ -24,12 +28,16 @@ func TestPowerCut(t *testing.T) {
 // nothing: the proof must find that messages are gone, or it would be blind.
 func TestPowerCutControl(t *testing.T) {
 	t.Parallel()
-	if report := cutPower(t, true); len(report.Problems) == 0 {
-		t.Error("no loss without fsync: the proof is blind")
+	for name, spool := range map[string]string{"sync": "{size: 32MiB}", "spill": "{mode: spill, size: 32MiB}"} {
+		t.Run(name, func(t *testing.T) {
+			if report := cutPower(t, spool, true); len(report.Problems) == 0 {
+				t.Error("no loss without fsync: the proof is blind")
+			}
+		})
 	}
 }
 
-func cutPower(t *testing.T, lies bool) (report Report) {
+func cutPower(t *testing.T, spool string, lies bool) (report Report) {
 	Need(t, "mosquitto", "strace")
 	total := Size(2_000, 10_000)
 	random := Random(t)
@@ -38,7 +46,7 @@ func cutPower(t *testing.T, lies bool) (report Report) {
 	proxy := StartProxy(t, cloud.Addr)
 	site := NewSite(t, proxy.Addr)
 	disk := newImage(t, site.State(), 128<<20)
-	site.Spool = "{size: 32MiB}" // not volatile: it is a disk
+	site.Spool = spool
 	gateway := site.Start(t)
 	check(t, gateway.Stop(20*time.Second)) // what a first start makes is on the disk
 	proxy.Cut(time.Hour)

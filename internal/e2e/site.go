@@ -75,6 +75,10 @@ func check(t T, err error) {
 	}
 }
 
+// Spilling is the spool section for a gateway that acknowledges what the uplink
+// has before it is on disk.
+const Spilling = "{mode: spill, linger: 200ms, size: 64MiB, volatile: true}"
+
 // State is the gateway's state directory.
 func (s *Site) State() string { return filepath.Join(s.Dir, "state") }
 
