@@ -166,3 +166,32 @@ func BenchmarkReserve(b *testing.B) {
 		s.Cancel(r)
 	}
 }
+
+// BenchmarkWear sends 500-byte records over an uplink that acknowledges each
+// batch before the next is committed, and says what reaches the medium. One
+// operation is one record.
+func BenchmarkWear(b *testing.B) {
+	for name, linger := range map[string]time.Duration{"sync": 0, "spill": 2 * time.Second} {
+		b.Run(name, func(b *testing.B) {
+			s := mustOpen(b, Options{
+				Dir: b.TempDir(), Uplinks: []string{"cloud"}, Key: testKey(b, 1), Volatile: true,
+				Size: 256 << 20, Linger: linger,
+			})
+			c := cursor(b, s, 0, 0)
+			c.Rewind()
+			before := s.Stats()
+			for b.Loop() {
+				if err := put(s, batch(1, false)); err != nil {
+					b.Fatal(err)
+				}
+				for _, p := range take(b, c) {
+					c.Release(p)
+				}
+			}
+			st := s.Stats()
+			b.ReportMetric(float64(st.Written-before.Written)/float64(b.N), "written-B/op")
+			b.ReportMetric(float64(st.Fsyncs-before.Fsyncs)/float64(b.N), "fsyncs/op")
+			mustClose(b, s)
+		})
+	}
+}
