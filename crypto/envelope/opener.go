@@ -245,7 +245,7 @@ func (o *Opener) open(message []byte, require Requirement) (Opened, error) {
 	case d.Fields[at].Kind != payload.KindString:
 		return Opened{}, refuse(ReasonMalformed, "trailer")
 	case bytes.HasPrefix(text, []byte(versionSealed)):
-		if int(at) != len(d.Fields)-1 || at != d.Root+1 {
+		if int(at) != len(d.Fields)-1 || at != d.Root+1 || d.Packed() {
 			return Opened{}, refuse(ReasonMalformed, "sealed message")
 		}
 		raw, ok := decode(text[len(versionSealed):], len(text))

@@ -2,6 +2,7 @@ package envelope
 
 import (
 	"bytes"
+	"compress/gzip"
 	"crypto/cipher"
 	"crypto/ed25519"
 	"crypto/hmac"
@@ -10,6 +11,8 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"flag"
+	"io"
+	"maps"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -294,6 +297,14 @@ func (s *vectorSet) takeApart(t *testing.T, v *vector) (st vectorSteps) {
 	}
 
 	msg := []byte(v.Message)
+	if msg[0] == 0x1f {
+		msg = must(io.ReadAll(must(gzip.NewReader(bytes.NewReader(msg)))))
+	}
+	if bytes.Contains(msg, []byte("sealgate1h.")) {
+		st = s.takeTokensApart(t, v, msg, learn, dekOf)
+		s.checkSigned(t, &st)
+		return st
+	}
 	var sg struct {
 		SG string `json:"_sg"`
 	}
@@ -364,10 +375,15 @@ func (s *vectorSet) takeApart(t *testing.T, v *vector) (st vectorSteps) {
 			st.ToBeSigned, st.Signature = encode([]any{"sg1/sign", upTo[:]}), raw(4+len(h.Fields))
 		}
 	}
+	s.checkSigned(t, &st)
+	return st
+}
+
+func (s *vectorSet) checkSigned(t *testing.T, st *vectorSteps) {
+	t.Helper()
 	if st.Signature != nil && !ed25519.Verify(ed25519.PublicKey(s.SigningKey.Public), st.ToBeSigned, st.Signature) {
 		t.Error("signature does not verify")
 	}
-	return st
 }
 
 // dataKey opens a grant with the vector's recipients.
@@ -508,6 +524,24 @@ func makeVectors(t *testing.T) {
 	byReference := must(l.SealFields(nil, stamp(12), []byte(doc), fields))
 	add("document, grant by reference", byReference, [][]byte{l.Grant()}, "x25519")
 
+	for i, name := range slices.Sorted(maps.Keys(tokenDocs)) {
+		st := stamp(uint64(13 + i))
+		st.ContentType = ""
+		add("tokens in "+name, sealTokens(t, tokenDocs[name], st, nil, must(plain.Lease(4, 200))), nil, "x25519")
+	}
+	st = stamp(40)
+	st.Sign = true
+	tokens := sealTokens(t, tokenCSV, st, nil, must(plain.Lease(4, 200)))
+	add("tokens, signed", tokens, nil, "recovery")
+	first, second = sealer(gcmAlg, false, "x25519"), sealer(gcmAlg, false, "p256")
+	shared := sealTokens(t, tokenCSV, stamp(41), []int{1, 0, 1}, must(first.Lease(3, 200)), must(second.Lease(3, 200)))
+	add("tokens for two audiences, opened by the first", shared, nil, "x25519")
+	add("tokens for two audiences, opened by the second", shared, nil, "p256")
+	st = stamp(42)
+	l = must(sealer(chaAlg, true, "x25519").Lease(4, 200))
+	add("tokens by ChaCha20/Poly1305, grant by reference", sealTokens(t, tokenCSV, st, nil, l), [][]byte{l.Grant()}, "x25519")
+	add("document in gzip", []byte(gzipped(string(whole))), nil, "x25519")
+
 	sealed := []byte(s.Vectors[0].Message)
 	flip := func(msg []byte, at int) []byte {
 		msg = slices.Clone(msg)
@@ -535,6 +569,18 @@ func makeVectors(t *testing.T) {
 	refuse("signature changed", ReasonBadSignature, flip(signed, len(signed)-20), "x25519")
 	refuse("trailer twice", ReasonMalformed, rewrite(t, whole, `"plate":null`, `"plate":null,"_sg":"1."`), "x25519")
 	refuse("duplicate key", ReasonMalformed, rewrite(t, whole, `"speed"`, `"plate"`), "x25519")
+
+	others := tokenOtherShape.FindAll(tokens, -1)
+	refuse("tokens, clear value edited", ReasonReserialized, rewrite(t, tokens, ",5\n", ",6\n"), "x25519")
+	refuse("tokens, a byte behind", ReasonReserialized, append(slices.Clone(tokens), '\n'), "x25519")
+	refuse("tokens, one missing", ReasonMalformed, rewrite(t, tokens, string(others[1]), "x"), "x25519")
+	refuse("tokens, one twice", ReasonBadTag, rewrite(t, tokens, string(others[1]), string(others[0])), "x25519")
+	refuse("tokens, first missing", ReasonMalformed, tokens[bytes.Index(tokens, others[0]):], "x25519")
+	refuse("tokens, mark alone", ReasonMalformed, append(slices.Clone(tokens), "sealgate1"...), "x25519")
+	refuse("tokens, signature changed", ReasonBadSignature, flip(tokens, bytes.Index(tokens, []byte(".,"))-20), "x25519")
+	refuse("tokens, no recipient", ReasonNoRecipient, tokens, "p256")
+	refuse("tokens, more goes than there is", ReasonMalformed, must(must(plain.Lease(2, 50)).SealTokens(nil, stamp(43), []FieldCipher{{Pointer: "/a", Plaintext: []byte("x")}},
+		func(t [][]byte) ([]byte, []TokenPlace, error) { return t[0], []TokenPlace{{Before: 1}}, nil })), "x25519")
 
 	if err := os.MkdirAll(vectorDir, 0o755); err != nil {
 		t.Fatal(err)

@@ -43,7 +43,7 @@ export function uncbor(raw, kind, least, most) {
   return value;
 }
 
-export function parseHeader(raw, document) {
+export function parseHeader(raw, document, tokens = false) {
   const h = uncbor(raw, Map, 7, 64);
   const [boot, stream, seq] = h.get(-70003);
   const [claims, fields] = [h.get(15), h.get(-70005) ?? []];
@@ -51,10 +51,10 @@ export function parseHeader(raw, document) {
   need(raw.length <= 1 << 18 && !h.has(2) && [...claims.keys()].join() === "1,6,7" && claims.get(7).length === 16 && stream.length === 3);
   need(h.has(-70005) === document && fields.length <= 1024 && kids.length <= (document ? 16 : 1) && new Set(kids).size === kids.length);
   const pointers = new Set(fields.map(([pointer]) => pointer));
-  need(pointers.size === fields.length && (!document || [...new Set(fields.map(([, key]) => key))].sort((a, b) => a - b).join() === [...kids.keys()].join()));
+  need((tokens || pointers.size === fields.length) && (!document || [...new Set(fields.map(([, key]) => key))].sort((a, b) => a - b).join() === [...kids.keys()].join()));
   for (const pointer of pointers) {
-    need(/^(\/([^~/]|~[01])*)+$/u.test(pointer) && pointer !== "/_sg" && !pointer.startsWith("/_sg/"));
-    for (let at = pointer.lastIndexOf("/"); at > 0; at = pointer.lastIndexOf("/", at - 1)) need(!pointers.has(pointer.slice(0, at)));
+    need((tokens && pointer === "") || (/^(\/([^~/]|~[01])*)+$/u.test(pointer) && pointer !== "/_sg" && !pointer.startsWith("/_sg/")));
+    for (let at = pointer.lastIndexOf("/"); at > 0 && !tokens; at = pointer.lastIndexOf("/", at - 1)) need(!pointers.has(pointer.slice(0, at)));
   }
   const facts = { gateway: claims.get(1), issued_at: claims.get(6), message_id: Buffer.from(claims.get(7)), grade: h.get(-70001),
     policy_version: h.get(-70002), boot, stream, seq, published_topic: h.get(-70004), content_type: h.get(3) };

@@ -3,6 +3,7 @@
 import { createPublicKey, verify } from "node:crypto";
 import { openDocument, places } from "./document.mjs";
 import { CIPHERS, Refused, cbor, decode, decrypt, need, parseGrant, parseHeader, safely, sha, unb64, uncbor, unwrap } from "./format.mjs";
+import { MARK, openTokens, unpack } from "./tokens.mjs";
 
 export { Refused };
 
@@ -21,7 +22,7 @@ export class Opener {
   open(topic, message) {
     return safely(async () => {
       need(message.length <= LIMIT);
-      const opened = message[0] === 0xd0 && message[1] === 0x83 ? await this.openSealed(message) : await this.openJSON(message);
+      const opened = message[0] === 0xd0 && message[1] === 0x83 ? await this.openSealed(message) : await this.openDocument(message);
       need(topic === null || opened.published_topic === topic, "topic");
       return opened;
     });
@@ -72,12 +73,12 @@ export class Opener {
     return found;
   }
 
-  origin(g, signed, signature) {
+  origin(g, signed, signature, context = "sg1/sign") {
     if (!this.gateways || !signature?.length) {
       need(!this.signed, this.gateways ? "bad_signature" : "origin");
       return this.gateways ? "key" : "unverified";
     }
-    this.verify(g, cbor(["sg1/sign", sha(signed)]), signature);
+    this.verify(g, cbor([context, sha(signed)]), signature);
     return "signed";
   }
 
@@ -96,15 +97,25 @@ export class Opener {
     return { ...h.facts, payload: Buffer.from(payload), topic: real?.get(1) ?? h.facts.published_topic, protection: "sealed", origin };
   }
 
-  async openJSON(raw) {
+  async openDocument(raw) {
+    const { inside, pack } = unpack(Buffer.from(raw));
+    const [marked, packed] = [inside.includes(MARK), !inside.equals(raw)];
     let text, spans, reserved;
     try {
-      text = decode.decode(raw);
+      text = decode.decode(inside);
       ({ spans, reserved } = places(text));
     } catch {
-      need(Buffer.from(raw).includes('"_sg"'), "downgrade");
-      need(false);
+      need(marked || inside.includes('"_sg"'), "downgrade");
+      need(marked);
     }
+    const tokens = marked && spans?.get("").kind !== "{";
+    need(!tokens || !this.sealed, "downgrade");
+    const opened = await (tokens ? openTokens(this, inside) : this.openJSON(text, spans, reserved));
+    need(!packed || opened.protection === "fields");
+    return { ...opened, payload: pack(opened.payload) };
+  }
+
+  async openJSON(text, spans, reserved) {
     need(reserved, "downgrade");
     need(reserved === 1 && spans.has("/_sg"));
     const { start, end } = spans.get("/_sg");

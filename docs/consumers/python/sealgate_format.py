@@ -43,15 +43,16 @@ def uncbor(raw, kind, least, most):
     return value
 
 
-def parse_header(raw, document):
+def parse_header(raw, document, tokens=False):
     h = uncbor(raw, dict, 7, 64)
     (boot, stream, seq), claims, fields, kids = h[-70003], h[15], h.get(-70005, []), [h[4]] + h.get(-70006, [])
     need(len(raw) <= 1 << 18 and 2 not in h and list(claims) == [1, 6, 7] and len(claims[7]) == 16 and len(stream) == 3)
     need((-70005 in h) == document and len(fields) <= 1024 and len(set(kids)) == len(kids) <= (16 if document else 1))
-    need(not document or {key for _, key in fields} == set(range(len(kids))) and all(re.fullmatch("(/([^~/]|~[01])*)+", p) for p, _ in fields))
+    need(not document or {key for _, key in fields} == set(range(len(kids))) and all(re.fullmatch("(/([^~/]|~[01])*)*", p) for p, _ in fields))
     paths = [tuple(t.replace("~1", "/").replace("~0", "~") for t in p[1:].split("/")) for p, _ in fields]
     inner = {p[:i] for p in paths for i in range(len(p))}
-    need(len(set(paths)) == len(paths) and not inner & set(paths) and all(p[0] != "_sg" for p in paths))
+    need(tokens or len(set(paths)) == len(paths) and not inner & set(paths) and all(p for p, _ in fields))
+    need(all(p[0] != "_sg" for p in paths))
     facts = dict(gateway=claims[1], issued_at=claims[6], message_id=claims[7], grade=h[-70001], policy_version=h[-70002],
                  boot=boot, stream=stream, seq=seq, published_topic=h[-70004], content_type=h.get(3))
     return facts, h[1], kids, fields, paths

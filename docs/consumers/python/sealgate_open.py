@@ -6,6 +6,7 @@ from cryptography.exceptions import InvalidSignature, InvalidTag
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from sealgate_document import open_document, places
 from sealgate_format import AEADS, Refused, decrypt, need, parse_grant, parse_header, sha, unb64, uncbor
+from sealgate_tokens import MARK, open_tokens, unpack
 
 LIMIT, MALFORMED = 16 << 20, (ValueError, LookupError, TypeError, AttributeError, RecursionError, EOFError, OverflowError)
 
@@ -23,7 +24,7 @@ class Opener:
         or None if that is not known. Raises Refused."""
         try:
             need(len(message) <= LIMIT)
-            opened = self.open_sealed(message) if message[:2] == b"\xd0\x83" else self.open_json(message)
+            opened = self.open_sealed(message) if message[:2] == b"\xd0\x83" else self.open_document(message)
         except MALFORMED:
             raise Refused("malformed") from None
         need(topic is None or opened["published_topic"] == topic, "topic")
@@ -80,11 +81,11 @@ class Opener:
         need(any(g["dek"] for g in found), "no_recipient")
         return found
 
-    def origin(self, g, signed, signature):
+    def origin(self, g, signed, signature, context="sg1/sign"):
         if self.gateways is None or not signature:
             need(not self.signed, "origin" if self.gateways is None else "bad_signature")
             return "unverified" if self.gateways is None else "key"
-        self.verify(g, dumps(["sg1/sign", sha(signed)]), signature)
+        self.verify(g, dumps([context, sha(signed)]), signature)
         return "signed"
 
     def open_sealed(self, raw):
@@ -98,13 +99,24 @@ class Opener:
         need(type(payload) is bytes and not padding.strip(b"\0") and all(list(r) == [1] for r in real))
         return dict(facts, payload=payload, topic=real[0][1] if real else facts["published_topic"], protection="sealed", origin=origin)
 
-    def open_json(self, raw):
+    def open_document(self, raw):
+        raw, pack = unpack(raw)
         try:
             text = raw.decode()
             spans, count = places(text)
+            tokens = spans[()][2] != "{"
         except (ValueError, RecursionError):
-            need(b'"_sg"' in raw, "downgrade")
-            raise
+            need(MARK in raw or b'"_sg"' in raw, "downgrade")
+            need(tokens := MARK in raw)
+        opened = self.open_tokens(raw) if tokens and MARK in raw else self.open_json(text, spans, count)
+        need(pack is bytes or opened["protection"] == "fields")
+        return dict(opened, payload=pack(opened["payload"]))
+
+    def open_tokens(self, raw):
+        need(not self.sealed, "downgrade")
+        return open_tokens(self, raw)
+
+    def open_json(self, text, spans, count):
         need(count, "downgrade")
         need(count == 1 and ("_sg",) in spans)
         value = json.loads(text[slice(*spans[("_sg",)][:2])])
