@@ -5,7 +5,8 @@ GO ?= go
 TOOL := $(GO) tool -modfile=internal/tools/go.mod
 VERSION ?= $(shell git describe --tags --always 2>/dev/null || echo devel)
 BUILT ?= $(shell TZ=UTC git log -1 --format=%cd --date=format-local:%Y-%m-%dT%H:%M:%SZ 2>/dev/null)
-LDFLAGS := -s -w -buildid= -X main.version=$(VERSION) -X main.built=$(BUILT)
+SUPPORT_END ?= # a day as 2028-12-31: until when this build gets security updates
+LDFLAGS := -s -w -buildid= -X main.version=$(VERSION) -X main.built=$(BUILT) -X main.supportEnd=$(SUPPORT_END)
 TARGETS := linux/amd64 linux/arm64 linux/arm/7 linux/arm/6 linux/riscv64 linux/mipsle
 
 .PHONY: help build test check fmt vet lint race fuzz cross smoke interop packages lifecycle vuln licences bench demo monitoring clean

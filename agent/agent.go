@@ -27,6 +27,7 @@ import (
 	"github.com/sealgate/sealgate/agent/config"
 	"github.com/sealgate/sealgate/agent/control"
 	"github.com/sealgate/sealgate/agent/corridor"
+	"github.com/sealgate/sealgate/agent/mqtt"
 	"github.com/sealgate/sealgate/agent/mqtt/broker"
 	"github.com/sealgate/sealgate/agent/spool"
 	"github.com/sealgate/sealgate/agent/telemetry"
@@ -65,7 +66,8 @@ type Agent struct {
 	state    *classify.State
 	volumes  *volumes
 	corridor *corridor.Corridor
-	broker   *broker.Broker // nil where there is none
+	broker   *broker.Broker         // nil where there is none
+	reads    []*mqtt.SubscribeStats // of the existing brokers, as configured
 	http     *telemetry.Server
 	gate     *control.Gate     // nil where nothing is taken from outside
 	remote   control.Effective // what the gate wants in force; guarded by reloading
@@ -113,8 +115,12 @@ func Start(ctx context.Context, opt Options) (_ *Agent, err error) {
 		alarms:  map[string]telemetry.Alarm{},
 		failed:  make(chan error, 8),
 		started: make(chan struct{}),
+		reads:   make([]*mqtt.SubscribeStats, len(opt.Config.Ingress.Subscribe)),
 
 		statusDue: make(chan struct{}, 1), resyncDue: make(chan struct{}, 1),
+	}
+	for i := range a.reads {
+		a.reads[i] = new(mqtt.SubscribeStats)
 	}
 	defer func() {
 		if err != nil {

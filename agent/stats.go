@@ -64,7 +64,10 @@ func (a *Agent) Stats() telemetry.Stats {
 	cs := a.corridor.Stats()
 	s.Held, s.Unrouted, s.Unmapped, s.Dropped, s.Panics = cs.Held, cs.Unrouted, cs.Unmapped, cs.Dropped, cs.Panics
 	s.Spool.CommitFailures = cs.CommitErrors
-	s.Ingress = telemetry.IngressStats{Received: cs.Submitted, Acknowledged: cs.Committed, Refused: cs.Refused}
+	s.Ingress = telemetry.IngressStats{
+		Received: cs.Submitted, Bytes: cs.Bytes, Acknowledged: cs.Committed, Refused: cs.Refused, InFlight: cs.Queued - cs.Finished,
+	}
+	s.Ingress.Brokers = a.brokers()
 	for i, u := range cs.Uplinks {
 		s.Uplinks = append(s.Uplinks, telemetry.Uplink{
 			Name: u.Name, Connected: u.Connected, Acknowledged: u.Acknowledged, Bytes: u.Bytes, Resent: u.Resent,

@@ -3,8 +3,11 @@ package agent
 import (
 	"context"
 	"fmt"
+	"net/url"
+	"slices"
 
 	"github.com/sealgate/sealgate/agent/mqtt"
+	"github.com/sealgate/sealgate/agent/telemetry"
 )
 
 // startSubscriber reads an existing broker. Its goroutine ends with the
@@ -14,6 +17,7 @@ func (a *Agent) startSubscriber(i int) error {
 	if err != nil {
 		return err
 	}
+	opt.Reads = a.reads[i]
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	go func() {
@@ -52,4 +56,21 @@ func (a *Agent) subscription(i int) (mqtt.SubscribeOptions, error) {
 		Options: mqtt.Options{URL: cfg.URL, ClientID: cfg.ClientID, Username: cfg.Username, Password: password, TLS: tlsConfig},
 		Filters: filters, Ingress: uint16(i + 1), AcceptRetainLoss: cfg.AcceptRetainLoss, Logger: a.log,
 	}, nil
+}
+
+// brokers describes the existing brokers that are read, each once.
+func (a *Agent) brokers() (all []telemetry.Subscribed) {
+	for i, r := range a.reads {
+		host := ""
+		if u, err := url.Parse(a.cfg.Ingress.Subscribe[i].URL); err == nil {
+			host = u.Host
+		}
+		at := slices.IndexFunc(all, func(b telemetry.Subscribed) bool { return b.Broker == host })
+		if at < 0 {
+			at, all = len(all), append(all, telemetry.Subscribed{Broker: host, Connected: true})
+		}
+		all[at].Connected = all[at].Connected && r.Connected.Load()
+		all[at].Forgotten += r.Lost.Load()
+	}
+	return all
 }

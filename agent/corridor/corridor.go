@@ -98,8 +98,8 @@ type Corridor struct {
 }
 
 type counters struct {
-	submitted, unrouted, unmapped, dropped, held, refused, committed, commitErrors, panics atomic.Uint64
-	queued, finished                                                                       atomic.Uint64 // jobs given to the workers, and answered
+	submitted, received, unrouted, unmapped, dropped, held, refused, committed, commitErrors, panics atomic.Uint64
+	queued, finished                                                                                 atomic.Uint64 // jobs given to the workers, and answered
 }
 
 // New starts a corridor: workers, committer and senders. Close ends it.
@@ -185,6 +185,7 @@ func (c *Corridor) Submit(ctx context.Context, src mqtt.Source, m mqtt.Message, 
 		}
 		if tries == 0 {
 			c.stats.submitted.Add(1)
+			c.stats.received.Add(uint64(len(m.Topic) + len(m.Payload)))
 		}
 		route := g.Policy.Route(m.Topic)
 		if route == nil {

@@ -22,6 +22,7 @@ type Event struct {
 	Reason     policy.Reason
 	Classes    classify.ClassSet
 	Observed   classify.ClassSet // of these: only observed, and left as they were
+	Loose      int               // fields that nobody classified: see policy.Decision
 	Findings   int               // number of findings
 	Actions    protect.Counts    // carried out on fields and topic levels
 	Guard      bool              // the guard corrected the plan

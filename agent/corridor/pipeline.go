@@ -244,6 +244,7 @@ func (s *shard) event(j *job, v *policy.Verdict, d *policy.Decision, o *protect.
 		Reason:     o.Reason,
 		Classes:    v.Classes,
 		Observed:   d.Observed,
+		Loose:      d.Loose,
 		Findings:   len(v.Findings),
 		Actions:    o.Actions,
 		Guard:      d.GuardRaise,

@@ -5,6 +5,7 @@ import "time"
 // Stats is a snapshot of the counters.
 type Stats struct {
 	Submitted    uint64 // messages taken from an ingress
+	Bytes        uint64 // of them, topics included
 	Unrouted     uint64 // on "$…" topics without a route: not taken
 	Unmapped     uint64 // on topics that no uplink's mapping takes: they stay here
 	Dropped      uint64 // on routes that say `offline: drop`, while the uplink was down
@@ -33,7 +34,7 @@ type UplinkStats struct {
 // Stats returns the counters as they are now.
 func (c *Corridor) Stats() Stats {
 	s := Stats{
-		Submitted: c.stats.submitted.Load(), Unrouted: c.stats.unrouted.Load(), Unmapped: c.stats.unmapped.Load(), Dropped: c.stats.dropped.Load(), Held: c.stats.held.Load(),
+		Submitted: c.stats.submitted.Load(), Bytes: c.stats.received.Load(), Unrouted: c.stats.unrouted.Load(), Unmapped: c.stats.unmapped.Load(), Dropped: c.stats.dropped.Load(), Held: c.stats.held.Load(),
 		Finished: c.stats.finished.Load(), Queued: c.stats.queued.Load(), // in this order: never more finished than queued
 		Refused: c.stats.refused.Load(), Committed: c.stats.committed.Load(),
 		CommitErrors: c.stats.commitErrors.Load(), Panics: c.stats.panics.Load(),

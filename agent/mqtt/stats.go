@@ -17,6 +17,7 @@ type ConnStats struct {
 
 // SubscribeStats count what a subscriber read. Safe for concurrent use.
 type SubscribeStats struct {
+	Connected  atomic.Bool // and subscribed, now
 	Connects   atomic.Uint64
 	Subscribed atomic.Uint64 // connections on which the broker granted all filters
 	Losses     atomic.Uint64

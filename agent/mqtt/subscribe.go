@@ -364,7 +364,9 @@ func (t *stream) cause(err error) error {
 // wait waits for the end of a connection that has subscribed.
 func (t *stream) wait(ctx context.Context) error {
 	t.s.o.Reads.Subscribed.Add(1)
+	t.s.o.Reads.Connected.Store(true)
 	<-t.ctx.Done()
+	t.s.o.Reads.Connected.Store(false)
 	if ctx.Err() != nil {
 		t.drain(t.s.o.Drain)
 	}

@@ -29,6 +29,7 @@ func newCollector(m *Metrics, b Build, stats func() Stats) *collector {
 	add("observed_messages_total", "Messages that left unchanged in observe mode, by the outcome that enforcing would have had.", "would_be")
 	add("findings_total", "Messages in which a class was found.", "class")
 	add("observed_findings_total", "Messages in which a class was found and left as it was, because the policy only observes that class.", "class")
+	add("unclassified_fields_total", "Fields in which nothing was found and that the policy does not declare: encrypted, or passed where it says unclassified: pass. Numbers, switches, times and words of an enumeration count only where it says strict.")
 	add("unreadable_messages_total", "Messages whose payload could not be read.")
 	add("guard_corrections_total", "Decisions that the guard made stricter than the policy.")
 	add("fields_transformed_total", "Actions carried out on fields and topic levels; none in messages sealed as a whole.", "action")
@@ -62,12 +63,16 @@ func newCollector(m *Metrics, b Build, stats func() Stats) *collector {
 	add("dek_messages_total", "Messages encrypted under data keys.")
 	add("ingress_connected_clients", "Devices connected to the embedded broker.")
 	add("ingress_received_messages_total", "Messages received from devices that were meant to leave.")
+	add("ingress_received_bytes_total", "Their bytes, topics included.")
+	add("ingress_in_flight_messages", "Messages received and not yet acknowledged.")
 	add("ingress_acknowledged_messages_total", "Messages acknowledged to devices.")
 	add("ingress_refused_messages_total", "Messages not taken: held too long, or the agent was closing. They were not acknowledged.")
 	add("ingress_held_messages", "Messages that wait for a usable key, unacknowledged.")
 	add("ingress_unrouted_messages_total", "Messages on topics that begin with $ and have no route.")
 	add("ingress_unmapped_messages_total", "Messages on topics that no uplink takes: they stay here.")
 	add("ingress_dropped_messages_total", "Messages on routes that say offline: drop, while the uplink was down.")
+	add("ingress_broker_connected", "1 while the gateway reads this existing broker.", "broker")
+	add("ingress_broker_sessions_forgotten_total", "Sessions that an existing broker has forgotten, and with them what was queued in them.", "broker")
 	add("uplink_connected", "1 while the uplink is connected.", "uplink")
 	add("uplink_acknowledged_messages_total", "Messages that the uplink has acknowledged.", "uplink")
 	add("uplink_acknowledged_bytes_total", "Their bytes, topics included.", "uplink")
@@ -142,6 +147,7 @@ func (k sink) tally(t *tally) {
 	for i, name := range protect.FieldActions() {
 		k.count("fields_transformed_total", t.actions[i], name)
 	}
+	k.count("unclassified_fields_total", t.loose)
 	k.count("unreadable_messages_total", t.unreadable)
 	k.count("guard_corrections_total", t.guard)
 	k.histogram("classify_duration_seconds", t.judge)
@@ -204,7 +210,13 @@ func (k sink) rules(s *Stats) {
 func (k sink) ways(s *Stats) {
 	k.gauge("ingress_connected_clients", float64(s.Ingress.Connected))
 	k.count("ingress_received_messages_total", s.Ingress.Received)
+	k.count("ingress_received_bytes_total", s.Ingress.Bytes)
+	k.gauge("ingress_in_flight_messages", float64(s.Ingress.InFlight))
 	k.count("ingress_acknowledged_messages_total", s.Ingress.Acknowledged)
+	for _, b := range s.Ingress.Brokers {
+		k.gauge("ingress_broker_connected", truth(b.Connected), b.Broker)
+		k.count("ingress_broker_sessions_forgotten_total", b.Forgotten, b.Broker)
+	}
 	k.count("ingress_refused_messages_total", s.Ingress.Refused)
 	k.gauge("ingress_held_messages", float64(s.Held))
 	k.count("ingress_unrouted_messages_total", s.Unrouted)

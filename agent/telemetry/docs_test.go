@@ -75,7 +75,7 @@ func docsLabels(f *dto.MetricFamily) string {
 		v := values[n]
 		slices.Sort(v)
 		switch n {
-		case "uplink", "version", "revision", "goversion", "hash", "source", "mode":
+		case "uplink", "broker", "version", "revision", "goversion", "hash", "source", "mode":
 			out = append(out, "`"+n+"`")
 		case "purpose":
 			out = append(out, "`purpose`: kem, signing, spool")
@@ -92,7 +92,7 @@ func TestLabelsClosed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	allowed := strings.Fields("result grade outcome would_be class action stage le version revision goversion mode hash source purpose op uplink reason kind")
+	allowed := strings.Fields("result grade outcome would_be class action stage le version revision goversion mode hash source purpose op uplink reason kind broker")
 	found := regexp.MustCompile(`[{,]([a-z_]+)="`).FindAllStringSubmatch(string(src), -1)
 	if len(found) < 100 {
 		t.Fatalf("only %d labels found", len(found))

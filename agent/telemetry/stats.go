@@ -93,10 +93,21 @@ type CryptoStats struct {
 
 // IngressStats describes the devices' side.
 type IngressStats struct {
-	Connected    int    `json:"connected"`
-	Received     uint64 `json:"received"`
-	Acknowledged uint64 `json:"acknowledged"`
-	Refused      uint64 `json:"refused"`
+	Connected    int          `json:"connected"` // devices, to the embedded broker
+	Received     uint64       `json:"received"`
+	Bytes        uint64       `json:"received_bytes"` // topics included
+	Acknowledged uint64       `json:"acknowledged"`
+	Refused      uint64       `json:"refused"`
+	InFlight     uint64       `json:"in_flight"`         // between receipt and acknowledgement
+	Brokers      []Subscribed `json:"brokers,omitempty"` // existing ones that are read
+}
+
+// Subscribed describes an existing broker that the gateway reads, by one or more
+// connections.
+type Subscribed struct {
+	Broker    string `json:"broker"` // host and port, of the configuration
+	Connected bool   `json:"connected"`
+	Forgotten uint64 `json:"sessions_forgotten"` // by the broker, and what was queued in them
 }
 
 // Uplink describes one connection to a cloud broker.

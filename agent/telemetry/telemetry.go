@@ -50,6 +50,7 @@ type tally struct {
 	findings   [64]uint64 // by class
 	left       [64]uint64 // by class: only observed
 	actions    [len(protect.Counts{})]uint64
+	loose      uint64
 	unreadable uint64
 	guard      uint64
 	queue      histogram
@@ -101,6 +102,7 @@ func (m *Metrics) Observe(e *corridor.Event) {
 	for i, n := range e.Actions {
 		t.actions[i] += uint64(n)
 	}
+	t.loose += uint64(e.Loose)
 	if e.Unreadable {
 		t.unreadable++
 	}

@@ -31,6 +31,7 @@ func sampleStats() Stats {
 		Crypto:  CryptoStats{NoKey: 2, Wraps: 4, DataKeys: 2, Messages: 9},
 		Custody: CustodyStats{Kind: "tpm", Rescue: 1, Rollback: "tpm"},
 		Keys:    []Key{{"signing", time.Unix(1_767_000_000, 0)}},
+		Ingress: IngressStats{Received: 6, Bytes: 600, InFlight: 1, Brokers: []Subscribed{{Broker: "127.0.0.1:1883", Connected: true}}},
 		Spool:   SpoolStats{Bytes: 10, Limit: 100, Records: 1, Oldest: time.Unix(1_767_225_601, 0)},
 	}
 }
@@ -70,7 +71,7 @@ func TestExposition(t *testing.T) {
 	m := New(Build{Version: "1.2.3", Revision: "abc", GoVersion: "go1", SupportEnd: time.Unix(1_800_000_000, 0)}, sampleStats)
 	m.Observe(&corridor.Event{
 		Mode: policy.Observe, Grade: classify.L4, Outcome: protect.OutcomePassed, WouldBe: protect.OutcomeSealed,
-		Classes: classify.ClassSet(0).With(classify.Classes()[1].ID), InBytes: 100, Actions: protect.Counts{1: 2, 6: 1}, Unreadable: true, Guard: true,
+		Classes: classify.ClassSet(0).With(classify.Classes()[1].ID), InBytes: 100, Loose: 3, Actions: protect.Counts{1: 2, 6: 1}, Unreadable: true, Guard: true,
 		Judge: 3 * time.Microsecond, Protect: 4 * time.Microsecond, Commit: time.Millisecond, Queue: time.Microsecond,
 	})
 	_, body := get(t, serve(t, m, sampleStats)+"/metrics")
@@ -109,6 +110,9 @@ func TestExposition(t *testing.T) {
 		`sealgate_spool_dropped_messages_total{reason="quarantine_full"} 0`,
 		`sealgate_support_end_timestamp_seconds 1.8e+09`,
 		`sealgate_guard_corrections_total 1`,
+		`sealgate_unclassified_fields_total 3`,
+		`sealgate_ingress_received_bytes_total 600`,
+		`sealgate_ingress_broker_connected{broker="127.0.0.1:1883"} 1`,
 		`sealgate_unreadable_messages_total 1`,
 		`sealgate_policy_info{hash="00ff",source="file"} 1`,
 		`sealgate_uplink_connected{uplink="city"} 1`,

@@ -202,11 +202,12 @@ type plan struct {
 	findings []classify.Finding
 	from     int // where this plan's actions begin in s.actions
 
-	observed classify.ClassSet // classes whose actions are not carried out
-	message  MessageAction
-	reason   payload.Reason
-	seal     *Action        // of the class with the highest grade that seals
-	sealed   classify.Grade // that grade
+	observed     classify.ClassSet // classes whose actions are not carried out
+	unclassified int               // leaves
+	message      MessageAction
+	reason       payload.Reason
+	seal         *Action        // of the class with the highest grade that seals
+	sealed       classify.Grade // that grade
 }
 
 // raise raises the message-level action; the reason is that of the first who
@@ -246,13 +247,17 @@ func (pl *plan) decide(uplink int, grade classify.Grade, unreadable bool) Decisi
 	}
 	return Decision{
 		Uplink: uplink, Mode: pl.t.mode(), Message: pl.message, Fields: pl.actions(), Seal: pl.seal,
-		Grade: grade, Residual: residual, Observed: pl.observed, Reason: pl.reason, GuardRaise: raised,
+		Grade: grade, Residual: residual, Observed: pl.observed, Loose: pl.unclassified, Reason: pl.reason, GuardRaise: raised,
 	}
 }
 
 // fields decides what happens to each finding and each unclassified leaf.
 func (pl *plan) fields() {
 	fs, loose := pl.findings, pl.loose()
+	pl.unclassified = len(loose)
+	if pl.t.unclassified == PassUnclassified {
+		loose = nil
+	}
 	container := int32(-1) // index into s.actions of the container in effect
 	for i, j := 0, 0; i < len(fs) || j < len(loose); {
 		field := int32(-1)

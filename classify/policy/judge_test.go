@@ -240,3 +240,22 @@ fields:
 		t.Errorf("a field for two audiences: %s", got)
 	}
 }
+
+// TestLoose: fields that nobody classified are counted, whatever becomes of them.
+func TestLoose(t *testing.T) {
+	const message = `{"n":1,"on":true,"a":"Qm 7 xy","in":{"b":"zzw 41","mail":"anna.schmidt@example.org"},"said":"kd 9 lo"}`
+	for src, want := range map[string]int{
+		"":                       3,
+		"unclassified: balanced": 3,
+		"unclassified: strict":   5,
+		"unclassified: pass":     3,
+		"unclassified: pass\nfields: [{topic: '#', path: /said, grade: L1}]": 2,
+		"mode: observe": 3,
+	} {
+		p := compile(t, head+"routes: [{name: all, topics: ['#']}]\n"+src, policy.Guard{Observe: true, AllowUnclass: true})
+		v := judgeWith(t, p, "t/1", message)
+		if got := v.Decisions[0].Loose; got != want {
+			t.Errorf("%q: %d unclassified, want %d", src, got, want)
+		}
+	}
+}

@@ -181,6 +181,7 @@ type Decision struct {
 	Grade      classify.Grade    // before
 	Residual   classify.Grade    // after the field actions: what the message-level action is decided on. Ungraded: unreadable
 	Observed   classify.ClassSet // found, and left as they are because the policy only observes them
+	Loose      int               // unclassified leaves: encrypted, or passed by unclassified: pass; where that or balanced holds, numbers and the like are not counted
 	Reason     Reason            // why stricter than the field actions alone
 	GuardRaise bool              // the guard corrected the plan
 }

@@ -159,11 +159,15 @@ func (pl *plan) hideLevel(i int32) {
 	}
 }
 
-// loose returns the unclassified leaves that the plan encrypts, in order.
+// loose returns the unclassified leaves, in order: those that the plan encrypts,
+// or, where it passes them, would if it were balanced.
 func (pl *plan) loose() []int32 {
 	s, d := pl.s, pl.d
 	which := pl.t.unclassified
-	if which == PassUnclassified || d.Root < 0 {
+	if which == PassUnclassified {
+		which = Balanced
+	}
+	if d.Root < 0 {
 		return nil
 	}
 	if s.done[which] {
