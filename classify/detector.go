@@ -19,8 +19,8 @@ type detector struct {
 	// in letters and digits). max 0 means no bound.
 	min, max int
 	// shapes are what the letters and digits of a run (onWord, onWords) can be,
-	// from the first on: A for a letter, 9 for a digit, * for either; what they
-	// don't say is free. A run whose letters that stand together differ in case
+	// from the first on: A for a letter, U for a capital one, 9 for a digit, * for
+	// either; what they don't say is free. A run whose letters that stand together differ in case
 	// has no shape; behind a letter of another script any run may match, as
 	// without shapes.
 	shapes []string

@@ -47,7 +47,7 @@ func (f form) detector() detector {
 	said := sensesOf(f.senses)
 	return detector{
 		name: f.name, class: f.class, on: f.on, min: f.min, max: f.max, shapes: f.shapes,
-		gate: &gate{senses: said, words: f.hint, groups: f.groups, plain: f.alone != 0 && (f.strong || f.telling), spoken: f.alone|f.weakAlone != 0},
+		gate: &gate{senses: said, words: f.hint, groups: f.groups, plain: f.alone != 0 && (f.strong || f.telling), spoken: f.alone|f.weakAlone != 0, lonely: true},
 		find: func(c *candidate) (match, bool) { return f.find(c, said) },
 	}
 }

@@ -112,7 +112,7 @@ func fiPersonalDetector(said []sense) detector {
 	set := sensesOf(said)
 	return detector{
 		name: "fi-personal-id", class: ClassIDNational, on: onWord | onWords | onDigits, min: 10, max: 11, shapes: []string{"999999*999", "999999999*"},
-		gate: &gate{senses: set, words: hintNational | hintNumber, groups: []uint64{0x64}, plain: true},
+		gate: &gate{senses: set, words: hintNational | hintNumber, groups: []uint64{0x64}, plain: true, lonely: true},
 		find: func(c *candidate) (match, bool) {
 			r := c.run()
 			if len(r) != 11 {

@@ -135,42 +135,86 @@ func addressDetector() detector {
 // address: one of the two words behind it, or what stands before it.
 func (c *candidate) amidStreet() bool {
 	t := c.text
-	if i := skipGap(t, c.end, true); i > c.end {
-		k := wordEnd(t, i)
-		if k > i && inStreet(t[i:k], streetPrefix|streetParticle) {
-			return true
-		}
-		if j := skipGap(t, k, false); k > i && j > k && t[i]-'0' <= 9 && inStreet(t[j:wordEnd(t, j)], streetParticle) {
-			return true
+	if i := skipGap(t, c.end, true); i > c.end && i < len(t) {
+		switch k := streetInitials[t[i]]; {
+		case k&(initialCapital|initialPrefix|initialParticle) != 0:
+			if inStreet(t[i:wordEnd(t, i)], streetPrefix|streetParticle) {
+				return true
+			}
+		case k&initialDigit != 0:
+			k := wordEnd(t, i)
+			if j := skipGap(t, k, false); j > k && j < len(t) && streetInitials[t[j]]&(initialCapital|initialParticle) != 0 && inStreet(t[j:wordEnd(t, j)], streetParticle) {
+				return true
+			}
 		}
 	}
 	i := c.start
 	for i > 0 && (t[i-1] == ' ' || t[i-1] == ',' || t[i-1] == '.') {
 		i--
 	}
-	if i == c.start {
+	if i == c.start || i == 0 {
 		return false
 	}
-	k := i
-	for k > 0 && alnum(t[k-1]) {
-		k--
-	}
-	if lookStreet(t[k:i])&streetUnit != 0 {
-		return true
+	if streetInitials[t[i-1]]&lastOfUnit != 0 {
+		k := i - 1
+		for k > 0 && alnum(t[k-1]) {
+			k--
+		}
+		if lookStreet(t[k:i])&streetUnit != 0 {
+			return true
+		}
 	}
 	i = c.start
 	for i > 0 && (t[i-1] == ' ' || t[i-1] == ',') {
 		i--
 	}
-	if k = i; i == c.start {
+	if i == c.start {
 		return false
 	}
+	k := i
 	for k > 0 && t[k-1] != ' ' && t[k-1] != '\n' && t[k-1] != ',' && t[k-1] != ':' {
 		k--
 	}
 	c.turns += (i - k) / chargeBytes
-	return inStreet(t[k:i], streetParticle)
+	return k < i && streetInitials[t[k]]&(initialCapital|initialParticle) != 0 && inStreet(t[k:i], streetParticle)
 }
+
+// initial is what words may be by a byte of them: a set of bits.
+type initial uint8
+
+const (
+	initialDigit    initial = 1 << iota // begins a number
+	initialCapital                      // begins a name
+	initialPrefix                       // begins a streetPrefix
+	initialParticle                     // begins a streetParticle
+	lastOfUnit                          // ends a streetUnit
+)
+
+// streetInitials spares most words beside numbers a look in streetWords.
+var streetInitials = func() (t [256]initial) {
+	for b := range t {
+		switch {
+		case byteClass[b]&isDigit != 0:
+			t[b] = initialDigit
+		case byteClass[b]&isUpper != 0, b >= 0x80:
+			t[b] = initialCapital
+		}
+	}
+	for i, w := range streetWords.words {
+		said := streetWords.values[i]
+		if said&streetPrefix != 0 {
+			t[w[0]] |= initialPrefix
+		}
+		if said&streetParticle != 0 {
+			t[w[0]] |= initialParticle
+		}
+		if last := w[len(w)-1]; said&streetUnit != 0 {
+			t[last] |= lastOfUnit
+			t[last&^0x20] |= lastOfUnit
+		}
+	}
+	return t
+}()
 
 // inStreet reports whether a word is written as a name, or is one of these.
 func inStreet(w []byte, words streetWord) bool {

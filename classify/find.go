@@ -31,24 +31,26 @@ type Scratch struct {
 	mentioned []uint64 // of each container: detectors of the policy whose keywords its members' keys say
 	builtIn   int      // findings of the built-in detectors
 
-	doc                     *payload.Document
-	work, maxWork           int     // detectors started in this document, and how many may be
-	digitsDone, literalDone int     // up to where in the text digits and literals were looked at already
-	field                   int32   // that is being looked at
-	first                   int     // its first finding
-	labels                  bool    // a container has a label
-	label                   []int32 // of each container: the path that {"name": "latitude", "value": …} gives its value, or 0
-	topic                   topicMeaning
-	spoken                  senses // what all keys of the document and its topic mean
-	mapped                  bool   // the text being looked at was folded: matches are placed back
-	digits                  [maxDigits]byte
-	groupEnds, groupSizes   [maxGroups]int    // of digits in groups: where each ends, and how many digits there are up to there
-	groupWays               [maxGroups]uint64 // and how they are written up to there
-	nearby                  nearby            // words around the place that is looked at
-	text                    folder
-	keyFolder               folder
-	cand                    candidate
-	group                   group
+	doc                   *payload.Document
+	work, maxWork         int     // detectors started in this document, and how many may be
+	layout                layout  // of the text being looked at
+	done                  done    // up to where
+	keyed                 bool    // its key opens a gate
+	field                 int32   // that is being looked at
+	first                 int     // its first finding
+	labels                bool    // a container has a label
+	label                 []int32 // of each container: the path that {"name": "latitude", "value": …} gives its value, or 0
+	topic                 topicMeaning
+	spoken                senses // what all keys of the document and its topic mean
+	mapped                bool   // the text being looked at was folded: matches are placed back
+	digits                [maxDigits]byte
+	groupEnds, groupSizes [maxGroups]int    // of digits in groups: where each ends, and how many digits there are up to there
+	groupWays             [maxGroups]uint64 // and how they are written up to there
+	nearby                nearby            // words around the place that is looked at
+	text                  folder
+	keyFolder             folder
+	cand                  candidate
+	group                 group
 }
 
 // Find finds and grades what is sensitive in a parsed document. A panic in a
@@ -417,8 +419,8 @@ func (s *Scratch) open(c *candidate, i int32, kind payload.Kind, text []byte) {
 	c.wrapped = s.doc.Fields[i].Flags&payload.Wrapped != 0
 	c.start, c.end, c.array = 0, 0, arrayShape{}
 	s.nearby.reset(0)
+	s.layout.reset(c.text)
 	c.flat.end, c.voice.end, c.hinted.from, c.hinted.to, c.edges.known = 0, 0, -1, -1, false
-	s.digitsDone, s.literalDone = 0, 0
 }
 
 // bare sets what is known of a text that has no key: what the topic speaks of.

@@ -15,6 +15,9 @@ type gate struct {
 	spoken bool     // the run is in one piece, where somebody may be speaking
 	lead   bool     // the digits begin with 0, or the run with + or (
 	amid   bool     // what stands beside the run can be part of an address
+	// lonely: in groups with single spaces between them, and nothing near that
+	// opens the gate, it is none where further digits stand a space away.
+	lonely bool
 }
 
 // shape is what the letters and digits of a run are, without what stands
@@ -33,7 +36,8 @@ func (a shape) join(b shape) shape {
 // shapeWanted is a shape that detectors want, as masks of places.
 type shapeWanted struct {
 	care, letters uint64
-	digits        int // at least
+	capital       uint64 // of the letters, those that are no small ones
+	digits        int    // at least
 	anyCase       bool
 	ids           uint64 // the detectors, by their place in the list
 }
@@ -46,6 +50,9 @@ func readShape(s string, n int) (w shapeWanted, ok bool) {
 	}
 	for i, b := range []byte(s) {
 		switch b {
+		case 'U':
+			w.capital |= 1 << i
+			fallthrough
 		case 'A':
 			w.letters |= 1 << i
 			w.care |= 1 << i

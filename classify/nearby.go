@@ -1,5 +1,7 @@
 package classify
 
+import "math/bits"
+
 // nearby is the words of a text around the place that is looked at, and which
 // gates each may open: whether any word near a run does is known for the price
 // of looking at each word of the text once. Only where one may, the run's
@@ -129,44 +131,26 @@ func (w *nearby) reset(at int) {
 }
 
 // read reads the next word, and reports whether there is one.
-func (w *nearby) read(t []byte, o *openings) bool {
-	i := w.at
-	for i < len(t) && letterCode[t[i]] == 0 {
-		w.line = w.line || t[i] == '\n'
-		i++
-	}
-	if i == len(t) {
-		w.at = i
+func (w *nearby) read(l *layout, o *openings) bool {
+	i, j, opens, ok := w.next(l, o)
+	if !ok {
 		return false
 	}
-	j := i + 1
-	for j < len(t) && letterCode[t[j]] != 0 {
-		j++
-	}
-	opens := o.of(t[i:j])
-	// A phrase may be written in words of its own: id card.
 	if w.line {
 		w.one, w.two = onset{}, onset{}
 	}
-	for _, b := range [...]onset{w.one, w.two} {
-		if b.n == 0 {
-			continue
-		}
-		if b = b.join(t[i:j]); b.n == 3 {
-			says := o[b.code]
-			for k := w.n - 1; says != 0 && k+3 > w.n && k < w.n; k-- { // the words that it may begin in
-				w.word(k).opens |= says
-				w.gate = max(w.gate, k+1)
-			}
-		}
+	t := l.text
+	if w.one.n|w.two.n != 0 { // a phrase may be written in words of its own: id card
+		w.phrase(t[i:j], o)
 	}
 	w.two = onset{}
-	if w.one.n == 1 && j-i == 1 {
-		w.two = w.one.join(t[i:j])
-	}
-	w.one = onset{}
 	if j-i < 3 {
+		if w.one.n == 1 && j-i == 1 {
+			w.two = w.one.join(t[i:j])
+		}
 		w.one = onset{}.join(t[i:j])
+	} else {
+		w.one = onset{}
 	}
 	if opens != 0 {
 		w.gate = w.n + 1
@@ -176,9 +160,63 @@ func (w *nearby) read(t []byte, o *openings) bool {
 	return true
 }
 
+// phrase notes what the next word opens in one with the last two.
+func (w *nearby) phrase(next []byte, o *openings) {
+	for _, b := range [...]onset{w.one, w.two} {
+		if b.n == 0 {
+			continue
+		}
+		if b = b.join(next); b.n == 3 {
+			says := o[b.code]
+			for k := w.n - 1; says != 0 && k+3 > w.n && k < w.n; k-- { // the words that it may begin in
+				w.word(k).opens |= says
+				w.gate = max(w.gate, k+1)
+			}
+		}
+	}
+}
+
+// next finds the next word, text[i:j], and which gates it may open by itself.
+func (w *nearby) next(l *layout, o *openings) (i, j int, opens opening, ok bool) {
+	t := l.text
+	if i = w.at; i >= l.from && i+64 <= l.to {
+		wide := l.at(laneWide, i)
+		all := l.at(laneAlnum, i) | wide
+		gap := bits.TrailingZeros64(all)
+		if n := bits.TrailingZeros64(^(all >> gap)); gap+n < 64 && n <= longestHint {
+			for _, b := range t[i : i+gap] {
+				w.line = w.line || b == '\n'
+			}
+			i += gap
+			run := t[i : i+n]
+			here := (uint64(1)<<n - 1) << gap
+			letters := here &^ l.at(laneDigit, w.at) >> gap
+			// As most words are: small letters, but for the first.
+			if last := 64 - bits.LeadingZeros64(letters); last >= 3 && (wide|l.at(laneUpper, w.at)&^(1<<gap))&here == 0 {
+				return i, i + n, o[letterCode[run[0]]|letterCode[run[1]]<<5|letterCode[run[2]]<<10], true
+			}
+			return i, i + n, o.of(run), true
+		}
+		i = w.at
+	}
+	for i < len(t) && letterCode[t[i]] == 0 {
+		w.line = w.line || t[i] == '\n'
+		i++
+	}
+	if i == len(t) {
+		w.at = i
+		return i, i, 0, false
+	}
+	j = i + 1
+	for j < len(t) && letterCode[t[j]] != 0 {
+		j++
+	}
+	return i, j, o.of(t[i:j]), true
+}
+
 // seek moves to the first word that does not begin before text[i]: w.cur, which
 // is w.n where there is none.
-func (w *nearby) seek(t []byte, o *openings, i int) {
+func (w *nearby) seek(l *layout, o *openings, i int) {
 	at := uint32(i)
 	if i > w.at+hintBytes || w.n > nearbyWords && at < w.word(w.n+hintReach).start {
 		// Far from what is known: read from farther before it than anything counts.
@@ -191,7 +229,7 @@ func (w *nearby) seek(t []byte, o *openings, i int) {
 		for w.cur < w.n && w.word(w.cur).start < at {
 			w.cur++
 		}
-		if w.cur < w.n || !w.read(t, o) {
+		if w.cur < w.n || !w.read(l, o) {
 			return
 		}
 	}
@@ -205,14 +243,18 @@ func (s *Scratch) calm(t []byte, i int) bool {
 	if i >= w.calmFrom && i < w.calmTo {
 		return true
 	}
-	w.seek(t, &s.plan.opens, i)
+	if to := s.layout.unlettered(i); to > i && s.plan.opens.alone([]byte("0")) == 0 {
+		w.calmFrom, w.calmTo = i, to
+		return true
+	}
+	w.seek(&s.layout, &s.plan.opens, i)
 	const behind = maxWordGroups + hintReach + 2
-	for w.n < w.cur+behind && w.read(t, &s.plan.opens) {
+	for w.n < w.cur+behind && w.read(&s.layout, &s.plan.opens) {
 	}
 	if w.gate > 0 && w.gate+hintReach > w.cur {
 		return false
 	}
-	for w.n < w.cur+nearbyWords/2 && w.gate <= w.cur && w.read(t, &s.plan.opens) {
+	for w.n < w.cur+nearbyWords/2 && w.gate <= w.cur && w.read(&s.layout, &s.plan.opens) {
 	}
 	last := w.n - min(w.n, 2) // the first word that may open a gate, or is not known: with the next it may
 	switch {
@@ -229,7 +271,7 @@ func (s *Scratch) calm(t []byte, i int) bool {
 // opensBefore returns what the words before text[i] may open.
 func (s *Scratch) opensBefore(t []byte, i int) (says opening) {
 	w := &s.nearby
-	w.seek(t, &s.plan.opens, i)
+	w.seek(&s.layout, &s.plan.opens, i)
 	line := w.line
 	if w.cur < w.n {
 		line = w.word(w.cur).line
@@ -253,8 +295,8 @@ func (s *Scratch) opensAfter(t []byte, i int) (says opening) {
 		return opensAll // a letter of another script touches it
 	}
 	w := &s.nearby
-	w.seek(t, &s.plan.opens, i)
-	for k := w.cur; k < w.cur+hintReach && (k < w.n || w.read(t, &s.plan.opens)); k++ {
+	w.seek(&s.layout, &s.plan.opens, i)
+	for k := w.cur; k < w.cur+hintReach && (k < w.n || w.read(&s.layout, &s.plan.opens)); k++ {
 		x := w.word(k)
 		if x.line || int(x.start) >= i+hintBytes {
 			break

@@ -18,6 +18,7 @@ type plan struct {
 	spoken    []gateWords           // what opens each group of gates
 	opens     openings
 	wordOpens opening // the groups of gates of detectors of words
+	sieve     *sieve
 	dotted    []DetectorID
 	colons    []DetectorID
 	at        []DetectorID
@@ -25,6 +26,7 @@ type plan struct {
 	token     []DetectorID
 	literals  []literal                  // by bucket
 	buckets   [literalBuckets + 1]uint16 // where in literals each begins
+	opening   prefixes                   // how literals begin
 	groups    []DetectorID               // onGroup
 	key       []DetectorID               // onKey
 	wordsFor  senses                     // what the detectors of words need
@@ -47,8 +49,17 @@ type literal struct {
 const literalBuckets = 1024
 
 func literalBucket(a, b, c byte) uint32 {
-	return (uint32(a) | uint32(b)<<8 | uint32(c)<<16) * 0x9E3779B1 >> 22
+	return (uint32(a) | uint32(b)<<8 | uint32(c)<<16) * literalHash >> 22
 }
+
+const literalHash = 0x9E3779B1
+
+// prefixes is a set of three bytes; it may hold some that nobody added.
+type prefixes [1 << 13 / 64]uint64
+
+func (p *prefixes) add(x uint32) { x = x * literalHash >> 19; p[x>>6] |= 1 << (x & 63) }
+
+func (p *prefixes) has(x uint32) bool { x = x * literalHash >> 19; return p[x>>6]>>(x&63)&1 != 0 }
 
 // note notes what opens a detector's gate, and returns the gate's group: all
 // that the same words open are one.
@@ -152,10 +163,12 @@ func newPlan(ds []detector, dict *dictionary) *plan {
 			}
 		}
 	}
+	p.sieve = newSieve(p, ds)
 	bucket := func(l literal) uint32 { return literalBucket(l.text[0], l.text[1], l.text[2]) }
 	slices.SortStableFunc(p.literals, func(a, b literal) int { return int(bucket(a)) - int(bucket(b)) })
 	for _, l := range p.literals {
 		p.buckets[bucket(l)+1]++
+		p.opening.add(uint32(l.text[0]) | uint32(l.text[1])<<8 | uint32(l.text[2])<<16)
 	}
 	for i := range literalBuckets {
 		p.buckets[i+1] += p.buckets[i]

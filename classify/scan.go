@@ -1,5 +1,11 @@
 package classify
 
+import (
+	"bytes"
+	"encoding/binary"
+	"math/bits"
+)
+
 // A byte's classes, for the scanner's one table.
 const (
 	isLower  = 1 << iota // a-z
@@ -39,29 +45,87 @@ var byteClass = func() (t [256]uint8) {
 }()
 
 // scan looks for candidates in c.text and reports what their detectors find.
-// Its cost is linear: one table look-up a byte, and at a candidate work bounded
+// Its cost is linear: the lanes of each byte, and at a candidate work bounded
 // by constants.
 func (s *Scratch) scan(c *candidate) {
-	t := c.text
-	for i := 0; i < len(t) && s.work <= s.maxWork; {
-		if byteClass[t[i]]&isBreak != 0 {
-			i++
-			continue
-		}
-		c.turns++
-		j, m, lit := i, uint8(0), s.literalAt(t, i)
-		for j < len(t) {
-			k := byteClass[t[j]]
-			if k&isBreak != 0 {
-				break
+	l := &s.layout
+	s.keyed = c.keyOpens(s.plan.gates)
+	s.done = done{}
+	for at := 0; at < len(c.text); {
+		for end := l.cover(at); at < end; at += 64 {
+			if s.block(c, at); s.work > s.maxWork {
+				return
 			}
-			m |= k
-			j++
 		}
-		if m&(isDigit|isAt|isColon|isEquals) != 0 || j-i >= minToken || lit {
-			s.word(c, i, j, m)
+	}
+}
+
+// done is up to where in a text places of each kind were looked at.
+type done struct {
+	run, signs, digits, literal int
+	word                        [2]int // the word last asked for
+}
+
+// block looks at the candidates that begin among the 64 bytes from text[at] on,
+// word by word.
+func (s *Scratch) block(c *candidate, at int) {
+	l := &s.layout
+	k := (at - l.from) >> 6
+	b, next := &l.blocks[k], &l.blocks[k+1]
+	words := ^b[laneBreak]
+	if words == 0 {
+		return
+	}
+	c.turns += 8 // one for each eight bytes
+	before := &endBlock
+	if k > 0 {
+		before = &l.blocks[k-1]
+	}
+	literals := uint64(0)
+	for x := words &^ (b[laneAlnum]<<1 | before[laneAlnum]>>63); x != 0; x &= x - 1 {
+		if s.literalAt(c.text, at+bits.TrailingZeros64(x)) {
+			literals |= x & -x
 		}
-		i = j
+	}
+	tokens := b.long(laneToken, next) &^ (b[laneToken]<<1 | before[laneToken]>>63)
+	carried := words & (^before[laneBreak] >> 63) // a word that began before this block
+	for x := literals | tokens | b[laneMark] | b[laneDigit] | carried; x != 0; {
+		i := bits.TrailingZeros64(x)
+		n := i + bits.TrailingZeros64(b[laneBreak]>>i) // where the word ends
+		here := ^uint64(0) << i
+		if n < 64 {
+			here &= 1<<n - 1
+		}
+		x &^= here
+		if b[laneMark]&here != 0 {
+			s.urls(c, at, b[laneMark]&here)
+		}
+		for y := tokens & here; y != 0; y &= y - 1 {
+			s.token(c, at+bits.TrailingZeros64(y))
+		}
+		for y := (literals | b[laneMark] | b[laneDigit]) & here; y != 0; y &= y - 1 {
+			j := at + bits.TrailingZeros64(y)
+			if literals&y&-y != 0 && j >= s.done.literal {
+				s.literalFrom(c, j)
+			}
+			switch {
+			case b[laneMark]&y&-y != 0:
+				s.mark(c, j)
+			case b[laneDigit]&y&-y != 0 && j >= s.done.run:
+				s.run(c, l.begin(alnumRun, j), l.end(alnumRun, j))
+			}
+		}
+		if n < 64 || next[laneBreak]&1 != 0 {
+			from := 64 - bits.LeadingZeros64(b[laneBreak]&(1<<i-1))
+			signs := words &^ b[laneAlnum] & (here | (1<<i - 1)) >> from << from
+			if from == 0 && carried != 0 {
+				if signs != 0 || before.tailSigned() {
+					s.signs(c, l.begin(wordRun, at), at+min(n, 64))
+				}
+			} else if signs&(signs-1) != 0 && (b[laneDigit]|b[laneMark])&here != 0 {
+				s.signs(c, at+from, at+min(n, 64))
+			}
+		}
 	}
 }
 
@@ -72,77 +136,159 @@ const (
 	minMixed = 8
 )
 
+// long returns where minMixed places of a lane stand in a row.
+func (b *block) long(k lane, next *block) uint64 {
+	x, y := b[k], next[k]
+	for n := 1; n < minMixed; n *= 2 {
+		x &= x>>n | y<<(64-n)
+		y &= y >> n
+	}
+	return x
+}
+
 // literalAt reports whether a literal may begin at text[i].
 func (s *Scratch) literalAt(t []byte, i int) bool {
-	if i+3 > len(t) {
-		return false
+	if i+4 > len(t) {
+		if i+3 > len(t) {
+			return false
+		}
+		return s.plan.opening.has(uint32(t[i]) | uint32(t[i+1])<<8 | uint32(t[i+2])<<16)
 	}
-	k := literalBucket(t[i], t[i+1], t[i+2])
-	return s.plan.buckets[k] != s.plan.buckets[k+1]
+	return s.plan.opening.has(binary.LittleEndian.Uint32(t[i:]) & 0xffffff)
 }
 
-// word looks at one word of a text, text[from:to], that holds something of
-// interest; m is the union of its bytes' classes.
-func (s *Scratch) word(c *candidate, from, to int, m uint8) {
-	t, p := c.text, s.plan
-	if m&isColon != 0 {
-		for i := from; i+2 < to; i++ {
-			if t[i] == ':' && t[i+1] == '/' && t[i+2] == '/' {
-				s.try(c, p.url, from, to)
-				break
-			}
+// word returns the word that text[i] is in.
+func (s *Scratch) word(i int) (from, to int) {
+	w := &s.done.word
+	if i < w[0] || i >= w[1] {
+		w[0], w[1] = s.layout.begin(wordRun, i), s.layout.end(wordRun, i)
+	}
+	return w[0], w[1]
+}
+
+// literalFrom starts the detectors one of whose literals begins at text[i].
+// Inside a word, one is sought only where the word is long or holds a digit or
+// a mark.
+func (s *Scratch) literalFrom(c *candidate, i int) {
+	t := c.text
+	from, to := s.word(i)
+	if i > from && to-from < minToken && !s.literalAt(t, from) {
+		m := uint8(0)
+		for _, b := range t[from:to] {
+			m |= byteClass[b]
+		}
+		if m&(isDigit|isAt|isColon|isEquals) == 0 {
+			return
 		}
 	}
-	if to-from >= minToken && m&isAlnum != 0 || to-from >= minMixed && m&isDigit != 0 && m&isLetter != 0 {
-		s.tokens(c, from, to)
-	}
-	signs := 0
-	for i := from; i < to && s.work <= s.maxWork; {
-		k := byteClass[t[i]]
-		if (i == from || byteClass[t[i-1]]&isAlnum == 0) && i >= s.literalDone && s.literalAt(t, i) {
-			s.literal(c, i, to)
-		}
-		if k&isAlnum == 0 {
-			switch {
-			case k&isAt != 0:
-				s.at(c, from, to, i)
-			case k&(isColon|isEquals) != 0:
-				s.assign(c, i)
-			}
-			signs++
-			i++
+	s.literal(c, i, to)
+}
+
+// urls starts detectors at a word with "://" in it; marks are some of its places
+// behind text[at].
+func (s *Scratch) urls(c *candidate, at int, marks uint64) {
+	t := c.text
+	for ; marks != 0; marks &= marks - 1 {
+		i := at + bits.TrailingZeros64(marks)
+		if t[i] != ':' || i+2 >= len(t) || t[i+1] != '/' || t[i+2] != '/' {
 			continue
 		}
-		j, am := i+1, k
-		for j < to && byteClass[t[j]]&isAlnum != 0 {
-			am |= byteClass[t[j]]
-			j++
+		if from, to := s.word(i); !bytes.Contains(t[from:i+2], []byte("://")) { // it is the first
+			s.try(c, s.plan.url, from, to)
 		}
-		if am&isDigit != 0 {
-			s.alnum(c, i, j, am)
-		}
-		i = j
-	}
-	if signs >= 2 && m&(isColon|isDigit) != 0 {
-		s.separated(c, from, to, m)
+		return
 	}
 }
 
-// alnum looks at a run of letters and digits, at least one digit, in a word.
-func (s *Scratch) alnum(c *candidate, i, j int, m uint8) {
-	t, p := c.text, s.plan
-	r := shape{n: j - i}
-	if m&isLetter != 0 {
-		r.read(t[i:j])
+// mark looks at an '@', a colon or an equals sign at text[i].
+func (s *Scratch) mark(c *candidate, i int) {
+	if c.text[i] == '@' {
+		s.at(c, i)
+	} else {
+		s.assign(c, i)
 	}
-	if r.n <= maxPlanned && len(p.word[r.n]) > 0 {
-		s.tryRun(c, p.word[r.n], r, min(uint64(r.n), 15), true, i, j)
+}
+
+// token starts detectors at a long run of what keys and encodings are made of.
+func (s *Scratch) token(c *candidate, i int) {
+	l := &s.layout
+	j := l.end(tokenRun, i)
+	digit, upper, lower := false, false, false
+	for k := i; k < j; k += 64 {
+		if k >= l.to {
+			for _, b := range c.text[k:j] {
+				digit, upper, lower = digit || byteClass[b]&isDigit != 0, upper || byteClass[b]&isUpper != 0, lower || byteClass[b]&isLower != 0
+			}
+			break
+		}
+		here := ^uint64(0) >> max(0, 64-(j-k))
+		x, y := l.at(laneDigit, k)&here, l.at(laneUpper, k)&here
+		digit, upper, lower = digit || x != 0, upper || y != 0, lower || l.at(laneAlnum, k)&here&^x&^y != 0
 	}
-	if m&isLetter == 0 && i >= s.digitsDone && !insideDigits(t, i) {
-		s.digitsDone = s.digitGroups(c, i, j)
+	if j-i >= minToken && (digit || upper && lower) || digit && (upper || lower) {
+		s.try(c, s.plan.token, i, j)
+	}
+}
+
+// tailSigned reports whether a sign may stand in the part of a word that ends a
+// block.
+func (b *block) tailSigned() bool {
+	n := bits.LeadingZeros64(b[laneBreak])
+	return n == 64 || n > 0 && ^b[laneAlnum]>>(64-n) != 0
+}
+
+// signs looks at a word of letters, digits and signs. Addresses with dots,
+// colons or dashes between their parts have two of them, or five.
+func (s *Scratch) signs(c *candidate, from, to int) {
+	dots, colons, dashes, told := 0, 0, 0, false
+	for _, b := range c.text[from:to] {
+		switch b {
+		case '.':
+			dots++
+		case ':':
+			colons++
+		case '-':
+			dashes++
+		}
+		told = told || byteClass[b]&(isDigit|isColon) != 0
+	}
+	if told && (dots >= 2 || colons >= 2 || dashes >= 5) {
+		s.separated(c, from, to)
+	}
+}
+
+// run looks at the run of letters and digits text[from:to], at least one digit.
+func (s *Scratch) run(c *candidate, from, to int) {
+	t, l, p := c.text, &s.layout, s.plan
+	s.done.run = to
+	r := shape{n: to - from}
+	if r.n > maxPlanned {
+		return // nothing is so long
+	}
+	if from >= l.from {
+		r.letters = (l.at(laneAlnum, from) &^ l.at(laneDigit, from)) & (^uint64(0) >> (64 - r.n))
+		if r.letters&(r.letters>>1) != 0 {
+			upper := l.at(laneUpper, from)
+			r.mixed = r.letters&(r.letters>>1)&(upper^upper>>1) != 0
+		}
+	} else {
+		r.read(t[from:to])
+	}
+	c.start, c.end = from, to
+	foreign := from > 0 && t[from-1] >= 0x80 // what stands before may belong to it
+	groups := min(uint64(r.n), 15)
+	if foreign || s.passes(c, p.sieve.word[r.n][r.letters&(1<<patternPlaces-1)]) {
+		s.tryRun(c, p.word[r.n], r, groups, true, from, to)
+	}
+	if r.letters == 0 && from >= s.done.digits && !insideDigits(t, from) {
+		if c.start, c.end = from, to; s.groupsPass(c, from, to) {
+			s.done.digits = s.digitGroups(c, from, to)
+		}
 	}
 	if p.anyWords && (p.wordsAny || c.context().meets(p.wordsFor)) {
-		s.wordGroups(c, i, j, r)
+		if c.start, c.end = from, to; s.wordsPass(c, from, to, r) {
+			s.wordGroups(c, from, to, r)
+		}
 	}
 }
 
@@ -164,13 +310,13 @@ func insideDigits(t []byte, i int) bool {
 }
 
 // at starts detectors at a word around an '@' at text[i].
-func (s *Scratch) at(c *candidate, from, to, i int) {
+func (s *Scratch) at(c *candidate, i int) {
 	t := c.text
 	a, b := i, i+1
-	for a > from && i-a < 64 && (byteClass[t[a-1]]&isAlnum != 0 || mailLocal(t[a-1])) {
+	for a > 0 && i-a < 64 && (byteClass[t[a-1]]&isAlnum != 0 || mailLocal(t[a-1])) {
 		a--
 	}
-	for b < to && b-i < 255 && (byteClass[t[b]]&isAlnum != 0 || t[b] == '.' || t[b] == '-') {
+	for b < len(t) && b-i < 255 && (byteClass[t[b]]&isAlnum != 0 || t[b] == '.' || t[b] == '-') {
 		b++
 	}
 	if a < i && b > i+1 {
@@ -188,7 +334,7 @@ func mailLocal(b byte) bool {
 
 // separated starts detectors at runs of hex digits with dots, colons or dashes
 // between them.
-func (s *Scratch) separated(c *candidate, from, to int, m uint8) {
+func (s *Scratch) separated(c *candidate, from, to int) {
 	t, p := c.text, s.plan
 	for i := from; i < to; {
 		k := byteClass[t[i]]
@@ -236,22 +382,7 @@ func (s *Scratch) separated(c *candidate, from, to int, m uint8) {
 	}
 }
 
-// tokens starts detectors at long runs of what keys and encodings are made of.
-func (s *Scratch) tokens(c *candidate, from, to int) {
-	t := c.text
-	for i := from; i < to; {
-		j, m := i, uint8(0)
-		for j < to && tokenByte(t[j]) {
-			m |= byteClass[t[j]]
-			j++
-		}
-		if j-i >= minToken && (m&isDigit != 0 || m&isLetter == isLetter) || j-i >= minMixed && m&isDigit != 0 && m&isLetter != 0 {
-			s.try(c, s.plan.token, i, j)
-		}
-		i = j + 1
-	}
-}
-
+// tokenByte reports whether b is of what keys and encodings are made of.
 func tokenByte(b byte) bool {
 	if byteClass[b]&isAlnum != 0 {
 		return true
@@ -271,7 +402,7 @@ func (s *Scratch) literal(c *candidate, i, to int) {
 		l := &s.plan.literals[k]
 		if len(rest) >= len(l.text) && string(rest[:len(l.text)]) == l.text {
 			if m, ok := s.startFrom(c, l.by, i, max(to, i+len(l.text))); ok {
-				s.literalDone = m.end // what it covers needs no second look
+				s.done.literal = m.end // what it covers needs no second look
 				return
 			}
 		}
