@@ -30,10 +30,10 @@ func (l *link) next() error {
 	}
 	first := head[0] // the next Peek may move what lies under head
 	length, size, err := l.peekLength()
-	if errors.Is(err, packets.ErrMalformedVariableByteInteger) {
-		l.kick(packets.ErrMalformedPacket)
-	}
 	if err != nil {
+		if errors.Is(err, packets.ErrMalformedVariableByteInteger) {
+			l.kick(packets.ErrMalformedPacket)
+		}
 		return err
 	}
 	if !l.connected || first>>4 != packets.Publish {
