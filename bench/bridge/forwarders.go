@@ -32,10 +32,11 @@ func contenders() []contender {
 	return []contender{
 		{"mosquitto bridge", "bridge", harmless, plainBridge},
 		{"paho pass-through", "passthrough", harmless, passThrough},
-		{"sealgate, harmless", "harmless", harmless, sealgate("")},
-		{"sealgate, personal", "personal", personal, sealgate("")},
-		{"sealgate, secret", "secret", secret, sealgate("")},
-		{"sealgate with paho, harmless", "paho", harmless, sealgate("client: paho")},
+		{"sealgate, harmless", "harmless", harmless, sealgate(nil)},
+		{"sealgate, personal", "personal", personal, sealgate(nil)},
+		{"sealgate, secret", "secret", secret, sealgate(nil)},
+		{"sealgate spills, harmless", "spill", harmless, sealgate(func(s *e2e.Site) { s.Spool = e2e.Spilling })},
+		{"sealgate with paho, harmless", "paho", harmless, sealgate(func(s *e2e.Site) { s.Uplink = "client: paho" })},
 		{"Node-RED, masks by name", "nodered", personal, nodeRED},
 	}
 }
@@ -47,10 +48,12 @@ func plainBridge(t *stage, o options, cloud string) way {
 	return way{m.Addr, []*e2e.Process{m.Process}}
 }
 
-func sealgate(uplink string) func(t *stage, o options, cloud string) way {
+func sealgate(change func(*e2e.Site)) func(t *stage, o options, cloud string) way {
 	return func(t *stage, _ options, cloud string) way {
 		site := e2e.NewSite(t, cloud)
-		site.Uplink = uplink
+		if change != nil {
+			change(site)
+		}
 		return way{site.Addr, []*e2e.Process{site.Start(t)}}
 	}
 }

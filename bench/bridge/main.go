@@ -40,7 +40,7 @@ func main() {
 	flag.IntVar(&o.rounds, "rounds", 3, "rounds of each; the median is printed")
 	flag.IntVar(&o.window, "window", 100, "messages under way: of all devices, and of the uplink")
 	flag.StringVar(&o.parts, "parts", parts[0], "what to measure: "+strings.Join(parts, ", ")+", or all; several with commas between")
-	flag.StringVar(&o.only, "only", "", "measure only this, and the bridge's latency: bridge, passthrough, harmless, personal, secret, paho or nodered")
+	flag.StringVar(&o.only, "only", "", "measure only this, and the bridge's latency: bridge, passthrough, harmless, personal, secret, spill, paho or nodered")
 	flag.IntVar(&o.devices, "devices", 0, "measure only with so many devices (default 1 and 50)")
 	flag.StringVar(&o.svg, "svg", "", "write a plot to this file")
 	flag.IntVar(&o.backlog, "backlog", 1_000_000, "messages of the backlog")
