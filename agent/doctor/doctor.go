@@ -44,6 +44,7 @@ type Options struct {
 	Offline bool          // open no connection and ask no name server
 	Timeout time.Duration // of each look-up and connection; 0: 10 s
 	Now     func() time.Time
+	Built   time.Time // when this program was; zero: not known
 }
 
 func (o *Options) defaults() {
@@ -60,7 +61,8 @@ type visit struct {
 	opt     Options
 	cfg     *config.Config
 	now     time.Time
-	running bool // a gateway holds the state directory
+	running bool              // a gateway holds the state directory
+	service map[string]string // properties of the unit; nil: there is none
 	results []Result
 }
 
@@ -79,8 +81,8 @@ func Run(ctx context.Context, opt Options) []Result {
 	v := &visit{opt: opt, now: opt.Now()}
 	machine := []func(*visit, context.Context){(*visit).clock, (*visit).random, (*visit).kernel, (*visit).memory, (*visit).unit}
 	site := []func(*visit, context.Context){
-		(*visit).directories, (*visit).secrets, (*visit).listeners, (*visit).certificates,
-		(*visit).trust, (*visit).custody, (*visit).uplinks,
+		(*visit).directories, (*visit).secrets, (*visit).access, (*visit).listeners, (*visit).certificates,
+		(*visit).trust, (*visit).custody, (*visit).granted, (*visit).uplinks,
 	}
 	v.configuration()
 	for _, check := range machine {

@@ -7,6 +7,9 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"path/filepath"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/sealgate/sealgate/agent"
@@ -22,6 +25,30 @@ const soon = 30 * 24 * time.Hour
 // to root and the group of the service, 0640: others must not read them.
 func (v *visit) secrets(context.Context) {
 	const name = "secret files"
+	files := v.secretFiles()
+	good, seen := 0, map[string]bool{"": true}
+	for _, path := range files {
+		if seen[path] {
+			continue
+		}
+		seen[path] = true
+		st, err := os.Stat(path)
+		switch {
+		case err != nil:
+			v.say(name, Fail, "make it, or correct its path in agent.yaml", "%v", err)
+		case st.Mode().Perm()&0o027 != 0:
+			v.say(name, Fail, "chmod o=,g-wx "+path, "%s has mode %04o: more than its owner may change it, or others read it", path, st.Mode().Perm())
+		default:
+			good++
+		}
+	}
+	if good > 0 {
+		v.fine(name, "%d closed to others", good)
+	}
+}
+
+// secretFiles are those with a password or a key; some of them empty.
+func (v *visit) secretFiles() []string {
 	var files []string
 	c := v.cfg
 	for i := range c.Uplinks {
@@ -63,24 +90,73 @@ func (v *visit) secrets(context.Context) {
 	if _, err := os.Stat(c.Custody.File.Path); err == nil {
 		files = append(files, c.Custody.File.Path)
 	}
-	good, seen := 0, map[string]bool{"": true}
-	for _, path := range files {
-		if seen[path] {
+	return files
+}
+
+// access looks whether the service's user may read what agent.yaml names: root,
+// who edits it, always may.
+func (v *visit) access(context.Context) {
+	const name = "service access"
+	if v.service == nil {
+		return
+	}
+	who := v.service["User"]
+	if who == "" {
+		who = "root"
+	}
+	a, err := accessOf(who)
+	if err != nil {
+		v.say(name, Fail, "make the user that the unit names, or install the package again", "the service's user: %v", err)
+		return
+	}
+	c := v.cfg
+	files := append(v.secretFiles(), v.opt.Path, c.Policy, c.Keys.Recipients, c.Keys.TrustRoot, c.Metrics.WebConfig)
+	for i := range c.Uplinks {
+		if t := c.Uplinks[i].TLS; t != nil {
+			files = append(files, t.CA, t.Cert)
+		}
+	}
+	if b := c.Ingress.Broker; b != nil {
+		files = append(files, b.ACL)
+		for _, l := range b.Listeners {
+			if l.TLS != nil {
+				files = append(files, l.TLS.Cert, l.TLS.ClientCA)
+			}
+		}
+	}
+	slices.Sort(files)
+	good := 0
+	for _, path := range slices.Compact(files) {
+		if path == "" || path == c.Custody.File.Path {
 			continue
 		}
-		seen[path] = true
-		st, err := os.Stat(path)
+		ok, err := a.reads(path)
 		switch {
-		case err != nil:
-			v.say(name, Fail, "make it, or correct its path in agent.yaml", "%v", err)
-		case st.Mode().Perm()&0o027 != 0:
-			v.say(name, Fail, "chmod o=,g-wx "+path, "%s has mode %04o: more than its owner may change it, or others read it", path, st.Mode().Perm())
+		case errors.Is(err, fs.ErrPermission):
+			v.skip(name, "%s is closed to this user: run it as root", path)
+		case err != nil: // a missing file is told above
+		case !ok:
+			v.say(name, Fail, "chgrp "+who+" "+path+" && chmod g+r "+path+", and x for its directories", "the service's user %s can't read %s", who, path)
 		default:
 			good++
 		}
 	}
 	if good > 0 {
-		v.fine(name, "%d closed to others", good)
+		v.fine(name, "%s can read %d files", who, good)
+	}
+}
+
+// granted looks whether the unit lets the service at its custodian.
+func (v *visit) granted(context.Context) {
+	const name, where = "custody of the service", " (docs/install.md), then systemctl daemon-reload and restart"
+	switch {
+	case v.service == nil:
+	case v.cfg.Custody.Kind == "tpm" && !strings.Contains(v.service["DeviceAllow"], filepath.Base(v.cfg.Custody.TPM.Device)):
+		v.say(name, Fail, "install the drop-in tpm.conf"+where, "the unit does not let the service at %s", v.cfg.Custody.TPM.Device)
+	case v.cfg.Custody.Kind == "credential" && !strings.Contains(v.service["LoadCredentialEncrypted"]+" "+v.service["LoadCredential"], v.cfg.Custody.Credential.Name):
+		v.say(name, Fail, "make the credential (sealgate keys credential --help), and install the drop-in credential.conf"+where, "the unit hands the service no credential %s", v.cfg.Custody.Credential.Name)
+	case v.cfg.Custody.Kind == "tpm" || v.cfg.Custody.Kind == "credential":
+		v.fine(name, "the unit grants it")
 	}
 }
 

@@ -1,54 +1,87 @@
 package doctor
 
 import (
-	"bufio"
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/sealgate/sealgate/agent"
 	"github.com/sealgate/sealgate/agent/spool"
 )
 
-func (v *visit) clock(context.Context) {
-	if agent.ClockSynchronized() {
-		v.fine("clock", "synchronized")
+func (v *visit) clock(context.Context) { v.judgeClock(agent.ClockSynchronized()) }
+
+func (v *visit) judgeClock(synchronized bool) {
+	const name, do = "clock", "run a time service: systemctl enable --now systemd-timesyncd"
+	switch {
+	case v.now.Before(v.opt.Built):
+		v.say(name, Fail, do, "%s is before this program was built: nothing can be valid then", v.now.UTC().Format(time.RFC3339))
+	case !synchronized:
+		v.say(name, Warn, do, "not synchronized: certificates and dates are judged by it")
+	default:
+		v.fine(name, "synchronized")
+	}
+}
+
+func (v *visit) judgeRandom(ready bool) {
+	if !ready {
+		v.say("entropy", Fail, "wait, or give the board a random generator (rng-tools, haveged)", "the kernel's generator is not ready: keys can't be made")
 		return
 	}
-	v.say("clock", Warn, "run a time service: systemctl enable --now systemd-timesyncd", "not synchronized: certificates and dates are judged by it")
+	v.fine("entropy", "the kernel's generator is ready")
+}
+
+func (v *visit) judgeKernel(release, machine string) {
+	var major, minor int
+	if _, err := fmt.Sscanf(release, "%d.%d", &major, &minor); err == nil && (major < 4 || major == 4 && minor < 19) {
+		v.say("kernel", Warn, "update the system: nobody mends so old a kernel", "%s", release)
+		return
+	}
+	v.fine("kernel", "%s %s", release, machine)
 }
 
 // leastMemory is what an idle gateway and the system beside it need, in bytes.
 const leastMemory = 64 << 20
 
 func (v *visit) memory(context.Context) {
-	f, err := os.Open("/proc/meminfo")
+	raw, err := os.ReadFile("/proc/meminfo")
 	if err != nil {
 		v.skip("memory", "%v", err)
 		return
 	}
-	defer f.Close()
-	for in := bufio.NewScanner(f); in.Scan(); {
-		if fields := strings.Fields(in.Text()); len(fields) >= 2 && fields[0] == "MemAvailable:" {
-			n, err := strconv.ParseInt(fields[1], 10, 64)
-			if err != nil {
-				break
-			}
-			if n <<= 10; n < leastMemory && !v.running {
-				v.say("memory", Warn, "stop what else runs, or choose a larger board", "%d MiB available", n>>20)
-				return
-			}
-			v.fine("memory", "%d MiB available", n>>20)
+	v.judgeMemory(string(raw))
+}
+
+// judgeMemory reads /proc/meminfo (proc_meminfo(5)).
+func (v *visit) judgeMemory(text string) {
+	for line := range strings.Lines(text) {
+		fields := strings.Fields(line)
+		if len(fields) < 2 || fields[0] != "MemAvailable:" {
+			continue
+		}
+		n, err := strconv.ParseInt(fields[1], 10, 64)
+		if err != nil {
+			break
+		}
+		if n <<= 10; n < leastMemory && !v.running {
+			v.say("memory", Warn, "stop what else runs, or choose a larger board", "%d MiB available", n>>20)
 			return
 		}
+		v.fine("memory", "%d MiB available", n>>20)
+		return
 	}
 	v.skip("memory", "the kernel does not tell")
 }
+
+// unitProperties are those that are looked at (systemctl(1), show).
+const unitProperties = "LoadState,UnitFileState,ActiveState,MemoryMax,User,DeviceAllow,LoadCredentialEncrypted,LoadCredential"
 
 // unit asks systemd, where it is, about the service and its memory limit.
 func (v *visit) unit(ctx context.Context) {
@@ -58,7 +91,7 @@ func (v *visit) unit(ctx context.Context) {
 	}
 	ctx, cancel := v.until(ctx)
 	defer cancel()
-	out, err := exec.CommandContext(ctx, "systemctl", "show", "sealgate.service", "--property=LoadState,UnitFileState,ActiveState,MemoryMax").Output()
+	out, err := exec.CommandContext(ctx, "systemctl", "show", "sealgate.service", "--property="+unitProperties).Output()
 	if err != nil {
 		v.skip("unit", "systemctl: %v", err)
 		return
@@ -84,6 +117,7 @@ func (v *visit) judgeUnit(out string) {
 	default:
 		v.fine("unit", "enabled, %s", p["ActiveState"])
 	}
+	v.service = p
 	n, err := strconv.ParseUint(p["MemoryMax"], 10, 64)
 	switch {
 	case err != nil:

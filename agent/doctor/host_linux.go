@@ -19,11 +19,7 @@ import (
 // random asks whether the kernel's generator is ready (getrandom(2)).
 func (v *visit) random(context.Context) {
 	n, err := unix.Getrandom(make([]byte, 16), unix.GRND_NONBLOCK)
-	if err != nil || n != 16 {
-		v.say("entropy", Fail, "wait, or give the board a random generator (rng-tools, haveged)", "the kernel's generator is not ready: keys can't be made")
-		return
-	}
-	v.fine("entropy", "the kernel's generator is ready")
+	v.judgeRandom(err == nil && n == 16)
 }
 
 func (v *visit) kernel(context.Context) {
@@ -32,13 +28,7 @@ func (v *visit) kernel(context.Context) {
 		v.skip("kernel", "%v", err)
 		return
 	}
-	release := unix.ByteSliceToString(u.Release[:])
-	var major, minor int
-	if _, err := fmt.Sscanf(release, "%d.%d", &major, &minor); err == nil && (major < 4 || major == 4 && minor < 19) {
-		v.say("kernel", Warn, "update the system: nobody mends so old a kernel", "%s", release)
-		return
-	}
-	v.fine("kernel", "%s %s", release, unix.ByteSliceToString(u.Machine[:]))
+	v.judgeKernel(unix.ByteSliceToString(u.Release[:]), unix.ByteSliceToString(u.Machine[:]))
 }
 
 // locked says whether a gateway holds the state directory, without taking the
@@ -131,4 +121,59 @@ func (v *visit) wear() {
 		return
 	}
 	v.judgeWear(string(raw))
+}
+
+// access is what a user may read.
+type access struct {
+	uid    uint32
+	groups map[uint32]bool
+}
+
+// accessOf looks a user of this machine up.
+func accessOf(name string) (*access, error) {
+	u, err := user.Lookup(name)
+	if err != nil {
+		return nil, err
+	}
+	ids, err := u.GroupIds()
+	if err != nil {
+		return nil, err
+	}
+	a := &access{groups: map[uint32]bool{}}
+	uid, err := strconv.ParseUint(u.Uid, 10, 32)
+	a.uid = uint32(uid)
+	for _, id := range ids {
+		gid, e := strconv.ParseUint(id, 10, 32)
+		a.groups[uint32(gid)], err = true, errors.Join(err, e)
+	}
+	return a, err
+}
+
+// reads says whether the user may read a file, its directories included. What
+// access control lists (acl(5)) give is not seen.
+func (a *access) reads(path string) (bool, error) {
+	may := func(path string, bit fs.FileMode) (bool, error) {
+		st, err := os.Stat(path)
+		if err != nil {
+			return false, err
+		}
+		sys, ok := st.Sys().(*syscall.Stat_t)
+		switch mode := st.Mode().Perm(); {
+		case !ok || a.uid == 0:
+			return true, nil
+		case sys.Uid == a.uid:
+			return mode&(bit<<6) != 0, nil
+		case a.groups[sys.Gid]:
+			return mode&(bit<<3) != 0, nil
+		default:
+			return mode&bit != 0, nil
+		}
+	}
+	ok, err := may(path, 4)
+	for dir := filepath.Dir(path); ok && err == nil; dir = filepath.Dir(dir) {
+		if ok, err = may(dir, 1); dir == filepath.Dir(dir) {
+			break
+		}
+	}
+	return ok, err
 }

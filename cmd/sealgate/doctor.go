@@ -18,8 +18,9 @@ func doctorCommand() *cobra.Command {
 		Short: "look for what is wrong on this gateway",
 		Long: `Look at everything that can be wrong on a gateway, and say what to do:
 configuration, clock, entropy, kernel, memory, the service's unit, directories,
-free space, wear of flash, secret files, ports, certificates and their dates,
-trust root, recipients, custody, and the way to each uplink.
+free space, wear of flash, secret files, what the service's user may read, ports,
+certificates and their dates, trust root, recipients, custody, names, and the way
+to each uplink. docs/doctor.md lists all checks.
 
 It changes nothing and may run beside the gateway, best as root. Uplinks are
 dialled with the gateway's credentials under the client id CLIENT_ID-doctor, for
@@ -31,6 +32,7 @@ The exit code is 1 if a check failed; warnings don't count.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			// Without one the custody of this machine can't be asked, and says so.
 			opt.Machine, _ = machineID()
+			opt.Built = build().Built
 			results := doctor.Run(cmd.Context(), opt)
 			if asJSON {
 				enc := json.NewEncoder(cmd.OutOrStdout())
