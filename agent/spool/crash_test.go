@@ -131,7 +131,7 @@ func (d *cutDisk) cut(t *testing.T, s *Spool) {
 
 func TestPowerCut(t *testing.T) {
 	rounds := 12
-	if testing.Short() {
+	if testing.Short() || contract.linger > 0 {
 		rounds = 4
 	}
 	for seed := range uint64(rounds) {

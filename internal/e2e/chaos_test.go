@@ -16,7 +16,7 @@ import (
 // TestChaos lets everything go wrong at once while devices publish: the gateway
 // is killed, the network to the cloud is cut and slow, the disk fills up, and
 // policies are swapped that send the same topics by other lanes and in other
-// orders. The seed says when and in which order. Nothing acknowledged is lost,
+// orders, and the clock is set forth and back. The seed says when and in which order. Nothing acknowledged is lost,
 // nothing is reordered within a topic, no secret is seen in clear.
 func TestChaos(t *testing.T) {
 	t.Parallel()
@@ -40,6 +40,7 @@ func TestChaos(t *testing.T) {
 	}
 	site.Policy = movingPolicy(random, topics)
 	mountDisk(t, site.State(), 32<<20)
+	clock := withClock(t, site)
 	gateway := site.Start(t)
 
 	var (
@@ -58,7 +59,7 @@ func TestChaos(t *testing.T) {
 			}
 		})
 	}
-	kinds := slices.Repeat([]string{"kill", "cut", "slow", "swap", "full disk"}, faults)
+	kinds := slices.Repeat([]string{"kill", "cut", "slow", "swap", "full disk", "clock"}, faults)
 	random.Shuffle(len(kinds), func(i, j int) { kinds[i], kinds[j] = kinds[j], kinds[i] })
 	for i, kind := range kinds {
 		at := int64(total * (2*i + 1 + random.IntN(2)) / (2*len(kinds) + 1))
@@ -81,6 +82,9 @@ func TestChaos(t *testing.T) {
 			fillDisk(t, ballast)
 			time.Sleep(pause)
 			check(t, os.Remove(ballast))
+		case "clock":
+			clock.step(steps[random.IntN(len(steps))])
+			plausible(t, site.Values(t))
 		default:
 			gateway.Kill()
 			clean(t, site)

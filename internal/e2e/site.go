@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -31,13 +32,14 @@ type Site struct {
 	Metrics string
 	Keys    []*crypto.RecipientKey // the consumer's, then the recovery key
 
-	Ingress string // the ingress section; "" is the embedded broker
-	Policy  string // the policy file; "" is the built-in policy
-	Spool   string // the spool section
-	Scheme  string // of the uplink's URL; "" is mqtt
-	Topics  string // the uplink's mapping; "" puts Prefix before all
-	Uplink  string // further settings of the uplink, as "key: value" lines
-	More    string // further sections
+	Ingress string   // the ingress section; "" is the embedded broker
+	Policy  string   // the policy file; "" is the built-in policy
+	Spool   string   // the spool section
+	Scheme  string   // of the uplink's URL; "" is mqtt
+	Topics  string   // the uplink's mapping; "" puts Prefix before all
+	Uplink  string   // further settings of the uplink, as "key: value" lines
+	More    string   // further sections
+	Run     []string // the program and what comes before its arguments; nil is Sealgate
 	cloud   string
 }
 
@@ -124,7 +126,11 @@ func indent(lines string) string {
 // Start runs the gateway and waits until it is ready.
 func (s *Site) Start(t T) *Process {
 	t.Helper()
-	p := Start(t, Sealgate(t), "run", "--config", s.Config(t))
+	run := s.Run
+	if run == nil {
+		run = []string{Sealgate(t)}
+	}
+	p := Start(t, run[0], append(slices.Clone(run[1:]), "run", "--config", s.Config(t))...)
 	t.Cleanup(func() {
 		if f, ok := t.(interface{ Failed() bool }); ok && f.Failed() {
 			t.Logf("log of a gateway:\n%s", p.Log())
