@@ -26,7 +26,7 @@ type Classifier struct {
 	raised    [classCount]Grade // where the class's condition holds
 	traits    [classCount]Trait
 	passes    [classCount]bool // the default action is pass
-	sides     [][2]ClassSet    // of each combination: the classes that can take part
+	parts     parts            // that findings take in combinations
 	telling   ClassSet         // classes whose values each stand for one subject
 	limits    Limits
 	custom    *customs // the policy's own detectors; nil: none
@@ -71,7 +71,7 @@ func compile(o Options, ds []detector) (*Classifier, error) {
 			}
 		}
 	}
-	c.sides, c.telling, c.limits = sides(&c.traits), telling(&c.traits), t.limits[o.Profile]
+	c.parts, c.telling, c.limits = newParts(&c.traits), telling(&c.traits), t.limits[o.Profile]
 	for id, g := range o.Grades {
 		if id == ClassNone || id >= classCount || g < L1 || g > L5 {
 			return nil, fmt.Errorf("compile classifier: override of class %d with grade %d", id, g)

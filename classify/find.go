@@ -231,6 +231,9 @@ func (s *Scratch) labelled(container int32, text []byte) {
 	}
 	// Most of these texts name nothing, and each message brings another one:
 	// they are not worth a path.
+	if s.owner.custom == nil && serial(text) {
+		return
+	}
 	folded, _ := s.keyFolder.fold(text)
 	m, up, said := s.mem.names.meaning(folded), &s.mem.paths[s.paths[container]], uint64(0)
 	if s.owner.custom != nil {
@@ -243,6 +246,26 @@ func (s *Scratch) labelled(container int32, text []byte) {
 		return
 	}
 	s.label[container], s.labels = s.mem.child(s, maphash.Bytes(s.mem.seed, text), s.paths[container], text), true
+}
+
+// serial reports whether the last word of a text is made of letters and digits
+// as no word of the dictionary is: one that a machine counts or draws.
+func serial(text []byte) bool {
+	turns, before := 0, uint8(0) // how often a letter stands behind a digit
+	for _, b := range text {
+		k := byteClass[b]
+		switch {
+		case b >= 0x80:
+			return false // may be folded to anything
+		case k&isLetter == 0:
+		case before&isAlnum == 0 || k&isUpper != 0:
+			turns = 0 // a word begins
+		case before&isDigit != 0:
+			turns++
+		}
+		before = k
+	}
+	return turns >= 2
 }
 
 // relabel gives values the path that a label beside them names.
@@ -284,6 +307,9 @@ func (s *Scratch) look() {
 			continue
 		}
 		p := &s.mem.paths[s.paths[i]]
+		if len(p.detectors) == 0 && (f.Kind == payload.KindBool || f.Kind == payload.KindNumber && f.Text.Len() < minDigits) {
+			continue
+		}
 		text := d.Text(i)
 		if len(p.detectors) == 0 && s.dull(f.Kind, text) {
 			continue
@@ -307,11 +333,37 @@ func (s *Scratch) dull(kind payload.Kind, text []byte) bool {
 		for _, b := range text {
 			m |= byteClass[b]
 		}
+		if m&(isLetter|isDigit) == isDigit {
+			return m&(isAt|isColon|isEquals) == 0 && s.fewDigits(text)
+		}
 		return m&(isDigit|isAt|isColon|isEquals|isBreak) == 0 && !s.literalAt(text, 0)
 	case payload.KindNumber:
-		return len(text) < minDigits || !digitsOnly(text) && !exponential(text)
+		return !digitsOnly(text) && !exponential(text)
 	}
 	return true
+}
+
+// fewDigits reports whether a text without letters is a version, a reading or
+// the like, in which no detector starts: groups of digits that are too short
+// and too few, even for an address.
+func (s *Scratch) fewDigits(text []byte) bool {
+	digits, run, dots := 0, 0, 0
+	for _, b := range text {
+		switch {
+		case b-'0' <= 9:
+			digits++
+			if run++; run > s.plan.shortRun {
+				return false
+			}
+			continue
+		case b == '.':
+			dots++
+		case b != '-' && b != ',' && b != ' ' && b != '%':
+			return false
+		}
+		run = 0
+	}
+	return digits <= s.plan.fewDigits && dots < 3
 }
 
 // exponential reports whether a number is written as digits, E, digits: the
@@ -347,6 +399,11 @@ func (s *Scratch) leaf(i int32, f *payload.Field, p *path, text []byte) {
 			if pp := s.doc.Fields[f.Parent].Parent; pp >= 0 {
 				beside = beside.union(s.siblings[pp])
 			}
+		}
+	}
+	if len(p.detectors) == 0 && timestamp(text) {
+		if g := s.plan.gates; !g.empty() && !g.meets(p.head.union(p.all)) && !g.meets(beside.union(s.topic.about)) {
+			return
 		}
 	}
 	remember := f.Kind == payload.KindString && f.Parent >= 0 && len(text) <= maxKnown

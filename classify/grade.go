@@ -165,39 +165,50 @@ var combinations = []combination{
 		a: part{traits: TraitMedia}, b: part{traits: TraitBiometric, classes: classSet(ClassIDVehiclePlate)}},
 }
 
-// sides are the classes that can take part in each side of each combination.
-func sides(traits *[classCount]Trait) [][2]ClassSet {
-	out := make([][2]ClassSet, len(combinations))
-	for k := range combinations {
-		for i, p := range []*part{&combinations[k].a, &combinations[k].b} {
-			s := p.classes
-			for id := ClassID(1); id < classCount; id++ {
-				if traits[id]&p.traits != 0 {
-					s = s.With(id)
-				}
-			}
-			if p.track {
-				s = s.With(ClassLocationPrecise)
-			}
-			if p.personal {
-				s = s.With(ClassIDDevice)
-			}
-			out[k][i] = s
-		}
-	}
-	return out
+// roles is a set of sides of combinations: bit 2k is a of the k-th, bit 2k+1
+// its b.
+type roles uint64
+
+// parts is the roles that findings have.
+type parts struct {
+	class           [classCount]roles
+	track, personal roles // that a position of a track has besides, and a device that a person carries
+	timeAndPlace    roles // that the document itself has, where it says when and where
 }
 
-func (c *Classifier) takesPart(p *part, f *Finding) bool {
-	switch {
-	case f.Class == ClassNone:
-		return false
-	case p.classes.Has(f.Class), p.traits&c.traits[f.Class] != 0:
-		return true
-	case p.track && f.Raised&RaiseTrack != 0 && f.Class == ClassLocationPrecise:
-		return true
+func newParts(traits *[classCount]Trait) (p parts) {
+	for k := range combinations {
+		for i, x := range []*part{&combinations[k].a, &combinations[k].b} {
+			role := roles(1) << (2*k + i)
+			for id := ClassID(1); id < classCount; id++ {
+				if x.classes.Has(id) || traits[id]&x.traits != 0 {
+					p.class[id] |= role
+				}
+			}
+			if x.track {
+				p.track |= role
+			}
+			if x.personal {
+				p.personal |= role
+			}
+			if x.timeAndPlace {
+				p.timeAndPlace |= role
+			}
+		}
 	}
-	return p.personal && f.Class == ClassIDDevice && f.special
+	return p
+}
+
+// of returns the roles of a finding.
+func (p *parts) of(f *Finding) roles {
+	r := p.class[f.Class]
+	if f.Class == ClassLocationPrecise && f.Raised&RaiseTrack != 0 {
+		r |= p.track
+	}
+	if f.Class == ClassIDDevice && f.special {
+		r |= p.personal
+	}
+	return r
 }
 
 // combine raises findings that tell more together than each alone, and returns
@@ -206,33 +217,31 @@ func (c *Classifier) takesPart(p *part, f *Finding) bool {
 func (c *Classifier) combine(s *Scratch, fs []Finding) Grade {
 	g := L1
 	var there ClassSet
+	var all roles
 	for i := range fs {
-		fs[i].alone = fs[i].Grade
-		there = there.With(fs[i].Class)
+		f := &fs[i]
+		f.alone = f.Grade
+		there, all = there.With(f.Class), all|c.parts.of(f)
 	}
 	c.crowd(s, fs)
 	for i := range fs {
 		g = max(g, fs[i].Grade)
 	}
-	if there&^(1<<ClassNone) == 0 {
+	if all == 0 {
 		return g
 	}
+	if c.parts.timeAndPlace&^all != 0 && s.timeAndPlace(there) {
+		all |= c.parts.timeAndPlace
+	}
 	for k := range combinations {
+		both := roles(3) << (2 * k)
+		if all&both != both {
+			continue
+		}
 		rule := &combinations[k]
-		if there&c.sides[k][0] == 0 || there&c.sides[k][1] == 0 && !rule.b.timeAndPlace {
-			continue
-		}
-		a, b := false, rule.b.timeAndPlace && s.timeAndPlace(there)
-		for i := range fs {
-			a = a || c.takesPart(&rule.a, &fs[i])
-			b = b || c.takesPart(&rule.b, &fs[i])
-		}
-		if !a || !b {
-			continue
-		}
 		for i := range fs {
 			f := &fs[i]
-			if !c.takesPart(&rule.a, f) && !c.takesPart(&rule.b, f) {
+			if c.parts.of(f)&both == 0 {
 				continue
 			}
 			if n := min(max(rule.to, f.alone+rule.up), L4); n > f.Grade {

@@ -32,6 +32,8 @@ type plan struct {
 	wordsFor  senses                     // what the detectors of words need
 	groupsFor senses                     // of detectors on groups
 	minWords  int                        // the shortest run that any of them takes
+	shortRun  int                        // so many digits in one piece, or fewer, start nothing but an address
+	fewDigits int                        // the same of digits in groups
 	anyWords  bool                       // there are detectors of words
 	wordsAny  bool                       // one of them needs nothing
 }
@@ -164,6 +166,12 @@ func newPlan(ds []detector, dict *dictionary) *plan {
 		}
 	}
 	p.sieve = newSieve(p, ds)
+	for n := 1; n < minDigits && p.numbers[n].need(n, 0)&^needAmid == 0; n++ {
+		p.fewDigits = n
+	}
+	for n := 1; n <= p.fewDigits && (p.sieve.word[n][0]|p.sieve.single[n][0])&^needAmid == 0; n++ {
+		p.shortRun = n
+	}
 	bucket := func(l literal) uint32 { return literalBucket(l.text[0], l.text[1], l.text[2]) }
 	slices.SortStableFunc(p.literals, func(a, b literal) int { return int(bucket(a)) - int(bucket(b)) })
 	for _, l := range p.literals {

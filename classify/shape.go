@@ -49,6 +49,48 @@ func parseDecimal(t []byte) (d decimal, ok bool) {
 	return d, digits > 0
 }
 
+// timestamp reports whether a text is a date and a time of the last century or
+// this one, and nothing else: 2026-11-23T14:05:06.123+01:00 (RFC 3339, ISO 8601).
+func timestamp(t []byte) bool {
+	const pattern = "9999-99-99 99:99:99"
+	if len(t) < len(pattern) || len(t) > len(pattern)+16 || t[4] != '-' || t[10] != ' ' && t[10]|0x20 != 't' {
+		return false
+	}
+	for i, b := range t[:len(pattern)] {
+		if p := pattern[i]; p == '9' && b-'0' > 9 || p != '9' && p != ' ' && b != p {
+			return false
+		}
+	}
+	if t[0] != '2' && t[0] != '1' || t[0] == '2' && t[1] != '0' || t[0] == '1' && t[1] != '9' || t[5] > '1' || t[8] > '3' || t[11] > '2' || t[14] > '5' {
+		return false
+	}
+	i := len(pattern)
+	if i < len(t) && (t[i] == '.' || t[i] == ',') {
+		for i++; i < len(t) && t[i]-'0' <= 9; i++ {
+		}
+		if i == len(pattern)+1 || i > len(pattern)+10 {
+			return false
+		}
+	}
+	switch zone := t[i:]; len(zone) {
+	case 0:
+		return true
+	case 1:
+		return zone[0]|0x20 == 'z'
+	case 3, 5, 6:
+		if zone[0] != '+' && zone[0] != '-' || len(zone) == 6 && zone[3] != ':' {
+			return false
+		}
+		for k, b := range zone[1:] {
+			if b-'0' > 9 && (len(zone) != 6 || k != 2) {
+				return false
+			}
+		}
+		return true
+	}
+	return false
+}
+
 // counts is what a text is made of.
 type counts struct {
 	letters, upper, digits, spaces, wide, hex, others int

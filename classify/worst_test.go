@@ -165,6 +165,7 @@ func FuzzGates(f *testing.F) {
 	f.Add("t", []byte("tel +49 (0)170 1234567, card 4111 1111 1111 1111, 123-45-6789 ssn"))
 	f.Add("a/phone", []byte(`{"id":"DE89 3704 0044 0532 0130 00","n":4111111111111111,"t":"12 Main Street, B-MA 1234"}`))
 	f.Add("t", []byte("i d card 12345678Z id-Card:X1234567L 00:11:22:33:44:55 passport no. C01X00T47"))
+	f.Add("a/phone", []byte(`{"phone":"2026-11-23T14:05:06.123Z","x":"2.14.3","t":"12-34, 5"}`))
 	a := newAgree(f)
 	f.Fuzz(func(t *testing.T, topic string, raw []byte) {
 		a.t = t
