@@ -116,7 +116,7 @@ func Check(cfg *config.Config, now time.Time) (notes []string, err error) {
 			}
 		}
 	}
-	if _, err := openWeb(cfg, nil); err != nil && cfg.Metrics.Listen != "off" {
+	if _, err := openWeb(cfg, nil, nil); err != nil && cfg.Metrics.Listen != "off" {
 		errs = append(errs, err)
 	}
 	opt, need := spoolOptions(cfg)

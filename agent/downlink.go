@@ -59,7 +59,7 @@ func (a *Agent) relay(ctx context.Context, cfg *config.Uplink, r *relay) {
 			}, r)
 		}
 		if ctx.Err() == nil {
-			a.log.Error("downlink", "uplink", cfg.Name, "error", err)
+			a.log.Error("downlink ended", "uplink", cfg.Name, "error", err)
 			pause(ctx, time.Minute)
 		}
 	}

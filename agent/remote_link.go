@@ -49,7 +49,7 @@ func (a *Agent) startControl() error {
 			select {
 			case <-tick.C:
 				if err := a.gate.Tick(); err != nil {
-					a.log.Error("remote configuration", "error", err)
+					a.log.Error("a change from the site's operators can't be settled", "error", err)
 				}
 			case <-ctx.Done():
 				return
@@ -83,7 +83,7 @@ func (a *Agent) receive(ctx context.Context, cfg *config.Uplink) {
 	for ctx.Err() == nil {
 		opt, err := a.dialOptions(cfg)
 		if err != nil {
-			a.log.Error("link to the site's operators", "error", err)
+			a.log.Error("link to the site's operators ended", "error", err)
 			pause(ctx, time.Minute)
 			continue
 		}
@@ -105,7 +105,7 @@ func (a *Agent) receive(ctx context.Context, cfg *config.Uplink) {
 		}, offers{a, map[control.Code]time.Time{}})
 		cancel()
 		if err != nil && ctx.Err() == nil && session.Err() == nil {
-			a.log.Error("link to the site's operators", "error", err)
+			a.log.Error("link to the site's operators ended", "error", err)
 			pause(ctx, time.Minute)
 		}
 	}

@@ -232,7 +232,7 @@ func (a *Agent) adopt(r rules) {
 	}
 	for _, al := range r.alarms {
 		a.alarms[al.ID] = al
-		a.log.Warn(al.Text, "alarm", al.ID, "do", al.Do)
+		a.log.Warn("alarm", "alarm", al.ID, "text", al.Text, "do", al.Do)
 	}
 }
 
@@ -240,11 +240,14 @@ func (a *Agent) raise(id, text, do string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.alarms[id] = telemetry.Alarm{ID: id, Text: text, Do: do}
-	a.log.Warn(text, "alarm", id, "do", do)
+	a.log.Warn("alarm", "alarm", id, "text", text, "do", do)
 }
 
 func (a *Agent) clear(id string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	delete(a.alarms, id)
+	if _, stood := a.alarms[id]; stood {
+		delete(a.alarms, id)
+		a.log.Info("alarm cleared", "alarm", id)
+	}
 }

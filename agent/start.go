@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
@@ -250,7 +251,7 @@ func (a *Agent) startHTTP() error {
 	if a.cfg.Metrics.Listen == "off" {
 		return nil
 	}
-	web, err := openWeb(a.cfg, a.webChanged)
+	web, err := openWeb(a.cfg, a.log, a.webChanged)
 	if err != nil {
 		return fmt.Errorf("open metrics listener: %w", err)
 	}
@@ -265,11 +266,11 @@ func (a *Agent) startHTTP() error {
 
 // openWeb reads who may ask at the metrics listener; nil is everybody on
 // loopback.
-func openWeb(cfg *config.Config, report func(error)) (*telemetry.Web, error) {
+func openWeb(cfg *config.Config, log *slog.Logger, report func(error)) (*telemetry.Web, error) {
 	if cfg.Metrics.WebConfig == "" {
 		return nil, nil
 	}
-	return telemetry.OpenWeb(cfg.Metrics.WebConfig, !cfg.Metrics.OnLoopback(), report)
+	return telemetry.OpenWeb(cfg.Metrics.WebConfig, !cfg.Metrics.OnLoopback(), log, report)
 }
 
 // webChanged hears of a change of the web configuration or its certificates.
@@ -307,7 +308,7 @@ func (a *Agent) startClock() {
 			if why == "" {
 				continue
 			}
-			a.log.Warn(why + "; rules are built again")
+			a.log.Warn("rules are built again", "why", why)
 			if err := a.Reload(); err != nil {
 				a.log.Error("rules can't be built", "error", err)
 			}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log"
 	"log/slog"
 	"net"
 	"net/http"
@@ -24,7 +25,7 @@ type Server struct {
 // Serve starts to answer on ln: the status page, /metrics, /-/healthy, /-/ready
 // and /api/v1/status. web says to whom and how; nil is to everybody who asks by
 // address, in clear. Close ends it.
-func (m *Metrics) Serve(ln net.Listener, stats func() Stats, web *Web, log *slog.Logger) *Server {
+func (m *Metrics) Serve(ln net.Listener, stats func() Stats, web *Web, logger *slog.Logger) *Server {
 	s := &Server{
 		ln:   bound(ln, maxConnections),
 		done: make(chan error, 1),
@@ -35,7 +36,7 @@ func (m *Metrics) Serve(ln net.Listener, stats func() Stats, web *Web, log *slog
 			WriteTimeout:      15 * time.Second,
 			IdleTimeout:       time.Minute,
 			MaxHeaderBytes:    16 << 10,
-			ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+			ErrorLog:          httpErrors(logger),
 		},
 	}
 	serve := s.http.Serve
@@ -111,6 +112,16 @@ func local(host string) bool {
 	}
 	host = strings.Trim(host, "[]")
 	return host == "localhost" || net.ParseIP(host) != nil
+}
+
+// httpErrors is where net/http says what went wrong with a connection.
+func httpErrors(l *slog.Logger) *log.Logger { return log.New(debugWriter{l}, "", 0) }
+
+type debugWriter struct{ log *slog.Logger }
+
+func (w debugWriter) Write(line []byte) (int, error) {
+	w.log.Debug("the metrics listener could not answer", "error", strings.TrimSpace(string(line)))
+	return len(line), nil
 }
 
 // Addr is where the server listens.

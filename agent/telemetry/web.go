@@ -11,6 +11,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
 	"os"
@@ -28,6 +29,7 @@ import (
 // used is reported, and what was in force before stays.
 type Web struct {
 	path    string
+	log     *slog.Logger
 	private bool // nothing but TLS with credentials is good enough
 	report  func(error)
 
@@ -43,8 +45,8 @@ const lookEvery = time.Second
 // OpenWeb reads a web configuration file and what it names. private demands
 // TLS, and credentials of clients: for a listener that others can reach. report
 // is told of each change that can't be used, and, with nil, of each that can.
-func OpenWeb(path string, private bool, report func(error)) (*Web, error) {
-	w := &Web{path: path, private: private, report: report}
+func OpenWeb(path string, private bool, log *slog.Logger, report func(error)) (*Web, error) {
+	w := &Web{path: path, private: private, log: log, report: report}
 	rules, files, err := w.read()
 	if err != nil {
 		return nil, err
@@ -231,6 +233,9 @@ func (w *Web) guard(h http.Handler) http.Handler {
 				return
 			}
 			if !good {
+				if user != "" || password != "" {
+					w.log.Warn("the metrics listener refused a login")
+				}
 				rw.Header().Set("WWW-Authenticate", `Basic realm="sealgate", charset="UTF-8"`)
 				http.Error(rw, "user name and password, please", http.StatusUnauthorized)
 				return

@@ -82,7 +82,7 @@ func guard(t *testing.T, config string, certificates ...string) *guarded {
 		selfSigned(t, g.dir, name)
 	}
 	g.write(config)
-	web, err := OpenWeb(filepath.Join(g.dir, "web.yml"), false, func(err error) { g.reports = append(g.reports, err) })
+	web, err := OpenWeb(filepath.Join(g.dir, "web.yml"), false, slog.New(slog.DiscardHandler), func(err error) { g.reports = append(g.reports, err) })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -297,16 +297,16 @@ func TestWebPrivate(t *testing.T) {
 	good := tlsFiles + "}\nbasic_auth_users: {p: " + hashOf(t, "x") + "}\n"
 	for _, weak := range []string{"", tlsFiles + "}\n", strings.TrimPrefix(good, tlsFiles+"}\n")} {
 		write(t, path, weak)
-		if _, err := OpenWeb(path, true, nil); err == nil || !strings.Contains(err.Error(), "not on loopback") {
+		if _, err := OpenWeb(path, true, nil, nil); err == nil || !strings.Contains(err.Error(), "not on loopback") {
 			t.Errorf("%q: %v", weak, err)
 		}
-		if _, err := OpenWeb(path, false, nil); err != nil {
+		if _, err := OpenWeb(path, false, nil, nil); err != nil {
 			t.Errorf("on loopback: %v", err)
 		}
 	}
 	write(t, path, good)
 	var told error
-	w, err := OpenWeb(path, true, func(err error) { told = err })
+	w, err := OpenWeb(path, true, nil, func(err error) { told = err })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -315,7 +315,7 @@ func TestWebPrivate(t *testing.T) {
 	if w.current().logins == nil || told == nil {
 		t.Errorf("weakened while it runs: %v", told)
 	}
-	w, err = OpenWeb(filepath.Join(dir, "gone.yml"), true, nil)
+	w, err = OpenWeb(filepath.Join(dir, "gone.yml"), true, nil, nil)
 	if w != nil || !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("%v, %v", w, err)
 	}
@@ -335,7 +335,7 @@ func TestWebNames(t *testing.T) {
 	} {
 		path := filepath.Join(dir, "web.yml")
 		write(t, path, config)
-		w, err := OpenWeb(path, false, nil)
+		w, err := OpenWeb(path, false, nil, nil)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/sealgate/sealgate/agent"
 	"github.com/sealgate/sealgate/agent/config"
+	"github.com/sealgate/sealgate/agent/telemetry"
 )
 
 // drainTime bounds how long a stop may take: shorter than what systemd gives.
@@ -125,9 +126,9 @@ func logger(cfg config.Log, w io.Writer) *slog.Logger {
 	}
 	opt := &slog.HandlerOptions{Level: level}
 	if cfg.Format == "json" {
-		return slog.New(slog.NewJSONHandler(w, opt))
+		return slog.New(telemetry.NewLogHandler(slog.NewJSONHandler(w, opt)))
 	}
-	return slog.New(slog.NewTextHandler(w, opt))
+	return slog.New(telemetry.NewLogHandler(slog.NewTextHandler(w, opt)))
 }
 
 func checkCommand() *cobra.Command {
