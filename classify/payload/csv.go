@@ -68,7 +68,7 @@ func tryCSV(raw []byte, sep byte) (csvShape, bool) {
 		if len(trimmed) < len(text) {
 			spaced++
 		}
-		number := isCSVNumber(trimmed)
+		number := isCSVNumber(trimmed) || bytes.HasPrefix(bytes.TrimPrefix(trimmed, []byte(`"`)), []byte(TokenMark)) // which may stand for one
 		if rows == 0 {
 			if s.header = s.header && isColumnName(trimmed); cells > maxColumns {
 				return false

@@ -1,6 +1,10 @@
 package policy
 
-import "github.com/sealgate/sealgate/classify/payload"
+import (
+	"bytes"
+
+	"github.com/sealgate/sealgate/classify/payload"
+)
 
 // maxWord is the longest word of an enumeration, in bytes.
 const maxWord = 24
@@ -118,6 +122,37 @@ func timestamp(s []byte) bool {
 		below(s, 0, 23)
 }
 
+// epoch reports whether a text is a time in seconds or milliseconds since 1970,
+// from 2017 to 2033. By itself it may as well be an identifier: formats that
+// don't tell numbers from text have long ones as text.
+func epoch(s []byte) bool {
+	if len(s) != 10 && len(s) != 13 || s[0] != '1' || s[1] < '5' {
+		return false
+	}
+	for _, c := range s {
+		if !digit(c) {
+			return false
+		}
+	}
+	return true
+}
+
+// timeKey reports whether a key ends in a word for a time.
+func timeKey(key []byte) bool {
+	for _, word := range [...]string{"time", "timestamp", "ts", "epoch", "date"} {
+		n := len(key) - len(word)
+		if n < 0 || !bytes.EqualFold(key[n:], []byte(word)) {
+			continue
+		}
+		if n == 0 || key[n] < 'a' || !letter(key[n-1]) { // created_ts, eventTime, but not "parts"
+			return true
+		}
+	}
+	return false
+}
+
+func letter(c byte) bool { return c|0x20 >= 'a' && c|0x20 <= 'z' }
+
 // shape reports whether s begins like the pattern, in which d is a digit.
 func shape(s []byte, pattern string) bool {
 	if len(s) < len(pattern) {
@@ -154,7 +189,7 @@ func harmless(d *payload.Document, i int32) bool {
 	switch d.Fields[i].Kind {
 	case payload.KindString, payload.KindText:
 		s := d.Text(i)
-		return len(s) == 0 || enumWord(s) || number(s) || timestamp(s)
+		return len(s) == 0 || enumWord(s) || number(s) || timestamp(s) || epoch(s) && timeKey(d.Key(i))
 	}
 	return false
 }

@@ -192,6 +192,28 @@ func encodingsOf(value string) map[string][]byte {
 	return forms
 }
 
+// TestFreeTextColumn: under the built-in policy a table with a column of free
+// text leaves as a table, whose other columns are as they were.
+func TestFreeTextColumn(t *testing.T) {
+	p := newParties(t, "")
+	for in, want := range map[string]string{
+		"time,level,note\n1700000000,3,the door was opened late\n1700000001,4,all fine again\n": "time,level,note\n1700000000,3,§\n1700000001,4,§\n",
+		"ts;temp;remark\r\n1;21.5;\"hello; there\"\r\n2;21.6;\r\n":                              "ts;temp;remark\r\n1;21.5;\"§\"\r\n2;21.6;\r\n",
+		"id, note\n1, hello there\n2, all is fine\n":                                            "id, note\n1, §\n2, §\n",
+		"1,21.5,hello there friend\n2,21.6,all is fine\n":                                       "1,21.5,§\n2,21.6,§\n",
+		"temp,21.5\nhum,40\nnote,hello there\n":                                                 "temp,21.5\nhum,40\nnote,§\n",
+	} {
+		o := p.send("hall/1", in)
+		if got := withoutTokens(string(o.Payload)); got != want {
+			t.Errorf("%s (%s): %q, want %q", o.Outcome, o.Reason, got, want)
+			continue
+		}
+		if got := p.open(o); string(got.Payload) != in {
+			t.Errorf("opened %q, want %q", got.Payload, in)
+		}
+	}
+}
+
 // TestTokenAudiences: who may open one field only gets that one, and the token
 // of the other stays.
 func TestTokenAudiences(t *testing.T) {
