@@ -21,8 +21,11 @@ type Token struct {
 
 // Encryptable reports whether field i can be encrypted by itself, a part of its
 // text or whole: in a JSON object any member, which has room for a trailer;
-// elsewhere what accepts a token.
+// elsewhere what accepts a token. What stands in a string is encrypted with it.
 func (d *Document) Encryptable(i int32, part bool) bool {
+	if h := d.Holder(i); h != i {
+		i, part = h, false
+	}
 	f := &d.Fields[i]
 	switch {
 	case d.TopLevelObject():
@@ -31,6 +34,15 @@ func (d *Document) Encryptable(i int32, part bool) bool {
 		return d.Partial(i)
 	}
 	return i != d.Root && f.Accepts.Has(EditToken)
+}
+
+// Holder returns what goes if field i is encrypted: the field itself, or the
+// string that it stands in.
+func (d *Document) Holder(i int32) int32 {
+	if d.Fields[i].Flags&Wrapped != 0 {
+		return d.innerOf(i).field
+	}
+	return i
 }
 
 // Partial reports whether parts of field i can be encrypted by themselves: of a

@@ -71,6 +71,9 @@ func (j *job) field(actions []policy.FieldAction) bool {
 	mark := len(j.edits)
 	if !j.v.Document.Fields[field].Kind.Leaf() {
 		j.outer, j.outerMark = field, mark
+		if leave != nil { // of a part of what is encrypted now
+			leave, j.tightened = nil, ReasonTransform
+		}
 	}
 	if encrypt != nil {
 		var leave *policy.Action
@@ -115,6 +118,10 @@ func (j *job) swallow(encrypt *policy.Action) bool {
 // something to the whole message instead.
 func (j *job) cipher(field int32, s *sealer, leave *policy.Action, mark int) bool {
 	doc := j.v.Document
+	if holder := doc.Holder(field); holder != field {
+		field, mark = holder, min(mark, j.before(holder))
+		j.outer, j.outerMark = field, mark
+	}
 	j.edits, j.done = j.edits[:mark], j.done[:mark]
 	if !doc.Encryptable(field, false) {
 		j.seal(policy.ReasonUnfit)
@@ -150,6 +157,15 @@ func (j *job) cipher(field int32, s *sealer, leave *policy.Action, mark int) boo
 	}
 	j.edits, j.done = append(j.edits, payload.Edit{Field: field, Kind: payload.EditRaw, Value: null}), append(j.done, encrypted)
 	return true
+}
+
+// before returns how many of the edits are on fields in front of one.
+func (j *job) before(field int32) int {
+	n := len(j.edits)
+	for n > 0 && j.edits[n-1].Field >= field {
+		n--
+	}
+	return n
 }
 
 // token notes that a token will stand in some place.

@@ -151,6 +151,7 @@ var fuzzSeeds = []struct{ topic, payload string }{
 	{"a/b", "\xa2\x6adriverName\x68Jane Doe\x61n\x07"}, {"a/b", "\x82\xaadriverName\xa8Jane Doe\xa1n\x07"},
 	{"a/b", "<a plate='B-AB 123'><iban>DE89370400440532013000</iban></a>"}, {"a/b", "truck,plate=B-AB\\ 123 lat=52.516275,lon=13.377704 1"},
 	{"a/b", "iban=DE89370400440532013000&n=7"}, {"a/b", "level=info iban=DE89370400440532013000 n=5"}, {"a/b", `[{"n":"iban","v":1},{"iban":"DE89370400440532013000"}]`},
+	{"a/b", `{"v":"` + b64(`{"lat":52.516275,"lon":13.377704,"iban":"DE89370400440532013000"}`) + `"}`}, {"a/b", `["` + b64(`{"email":"jane.doe@example.com","plate":"B-AB 123"}`) + `"]`},
 	{sparkplugTopic, sparkplugDriver("Jane Doe")}, {"a/b", packedBy("gzip", "iban,n\nDE89370400440532013000,5\n")}, {"a/b", "iban,n\nsealgate1c.AA.,DE89370400440532013000\n"},
 }
 

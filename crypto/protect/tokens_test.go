@@ -51,6 +51,12 @@ var tokenCases = []struct{ name, topic, raw, classes, format, want string }{
 	{"zstd", "crew/1", zstdded("driver_name=Mara+Beispiel&n=7"), "", "zstd", "driver_name=§&n=7"},
 	{"zstd around an object", "crew/1", zstdded(`{"driverName":"Mara Beispiel","n":7}`), "", "zstd", `{"driverName":null,"n":7,"_sg":"…"}`},
 	{"gzip around an object", "crew/1", packedBy("gzip", `{"driverName":"Mara Beispiel","n":7}`), "", "gzip", `{"driverName":null,"n":7,"_sg":"…"}`},
+	{"in base64", "cam/1", `{"v":"` + b64(`{"driverName":"Mara Beispiel","n":7}`) + `","w":1}`, "", "json", `{"v":null,"w":1,"_sg":"…"}`},
+	{"in base64, in an array", "cam/1", `[1,"` + b64(`{"driverName":"Mara Beispiel","email":"mara@example.org"}`) + `"]`, "person.name: encrypt, contact.email: {mask: {keep: 0}}", "json", `[1,"§"]`},
+	{"in base64, edited before", "cam/1", `[1,"` + b64(`{"email":"mara@example.org","driverName":"Mara Beispiel"}`) + `",2]`, "person.name: encrypt, contact.email: {mask: {keep: 0}}", "json", `[1,"§",2]`},
+	{"in base64, twice", "cam/1", `["` + b64(`{"driverName":"Mara Beispiel","ownerName":"Jo Muster"}`) + `",2]`, "", "json", `["§",2]`},
+	{"text in base64", "cam/1", `{"v":"` + b64("write to mara@example.org soon") + `"}`, "contact.email: encrypt", "json", `{"v":null,"_sg":"…"}`},
+	{"a string of json", "cam/1", `{"v":"{\"driverName\":\"Mara Beispiel\",\"n\":7}"}`, "", "json", `{"v":null,"_sg":"…"}`},
 	{"leave has no place", "gps/1", "lat;lon;v\n52.516275;13.377704;1\n", "location.precise: {encrypt: {leave: {generalize: {decimals: 1}}}}", "csv", "lat;lon;v\n§;§;1\n"},
 	{"a cell masked beside", "crew/1", "driver_name,email\nMara Beispiel,mara@example.org\n", "person.name: encrypt, contact.email: {mask: {keep: 0}}", "csv", "driver_name,email\n§,****************\n"},
 
