@@ -71,9 +71,6 @@ func (j *job) field(actions []policy.FieldAction) bool {
 	mark := len(j.edits)
 	if !j.v.Document.Fields[field].Kind.Leaf() {
 		j.outer, j.outerMark = field, mark
-		if leave != nil { // of a part of what is encrypted now
-			leave, j.tightened = nil, ReasonTransform
-		}
 	}
 	if encrypt != nil {
 		var leave *policy.Action
@@ -121,6 +118,9 @@ func (j *job) cipher(field int32, s *sealer, leave *policy.Action, mark int) boo
 	if holder := doc.Holder(field); holder != field {
 		field, mark = holder, min(mark, j.before(holder))
 		j.outer, j.outerMark = field, mark
+		if leave != nil { // of a part of what is encrypted now
+			leave, j.tightened = nil, ReasonTransform
+		}
 	}
 	j.edits, j.done = j.edits[:mark], j.done[:mark]
 	if !doc.Encryptable(field, false) {
