@@ -185,14 +185,38 @@ func (a *Agent) Stop(ctx context.Context) error {
 	return err
 }
 
-// Reload reads policy and recipients again, builds a new generation whole and
-// swaps it in. On an error the rules in force stay; only newer recipients are
+// Reload reads who may connect to the embedded broker again, and policy and
+// recipients, builds a new generation whole and swaps it in. On an error what
+// was in force stays; only newer recipients are
 // taken even where the policy beside them is refused, because a revoked key
 // must not be sealed to any longer.
 func (a *Agent) Reload() error {
+	access := a.reloadAccess()
 	if a.sealed != nil {
-		return a.sealed.reload()
+		return errors.Join(access, a.sealed.reload())
 	}
+	return errors.Join(access, a.reloadRules())
+}
+
+// reloadAccess reads the files of users and ACL again. Clients of users who are
+// gone are disconnected.
+func (a *Agent) reloadAccess() error {
+	if a.broker == nil {
+		return nil
+	}
+	users, acl, err := access(a.cfg.Ingress.Broker)
+	if err != nil {
+		a.raise("access-refused", "the new users or ACL of the embedded broker were refused; those in force stay", "run sealgate check, correct what it names, and reload")
+		return err
+	}
+	if n := a.broker.SetAccess(users, acl); n > 0 {
+		a.log.Info("clients were disconnected: their user is gone or has another password", "clients", n)
+	}
+	a.clear("access-refused")
+	return nil
+}
+
+func (a *Agent) reloadRules() error {
 	a.reloading.Lock()
 	defer a.reloading.Unlock()
 	now := time.Now()

@@ -22,6 +22,8 @@ import (
 	"github.com/sealgate/sealgate/crypto"
 	"github.com/sealgate/sealgate/crypto/envelope"
 	"github.com/sealgate/sealgate/crypto/signed"
+
+	"golang.org/x/crypto/bcrypt"
 )
 
 // cloudSink is what the cloud's broker received.
@@ -288,6 +290,56 @@ func TestReload(t *testing.T) {
 	if m := s.wait(t, "plant/gw-1/b"); strings.Contains(string(m.Payload), "email") || !strings.Contains(string(m.Payload), `"n":1`) {
 		t.Errorf("removed: %q", m.Payload)
 	}
+}
+
+// TestReloadAccess: a reload reads the users again, and disconnects who is gone;
+// a broken file changes nothing.
+func TestReloadAccess(t *testing.T) {
+	s := newSite(t, "")
+	s.cfg = strings.Replace(s.cfg, "anonymous: true,", "users: users,", 1)
+	users := filepath.Join(s.dir, "users")
+	alice := "alice:$6$dHdlbHZlIGJ5dGVz$" + strings.Repeat("A", 86) + "==\n" // of no password
+	bob := "bob:" + hash(t, "b")
+	check(t, os.WriteFile(users, []byte(alice+bob), 0o600))
+	a := s.start(t)
+	defer stop(t, a)
+	dial := func() (mqtt.Conn, error) {
+		return mqtt.DialPaho311(t.Context(), mqtt.Options{URL: "mqtt://" + a.BrokerAddr().String(), ClientID: "device", Username: "bob", Password: "b"})
+	}
+	conn, err := dial()
+	check(t, err)
+	defer conn.Close()
+	check(t, os.WriteFile(users, []byte("bob:b\n"), 0o600))
+	if err := a.Reload(); err == nil || !strings.Contains(fmt.Sprint(a.Stats().Alarms), "access-refused") {
+		t.Errorf("a password in clear was taken: %v, %+v", err, a.Stats().Alarms)
+	}
+	select {
+	case err := <-conn.Done():
+		t.Fatalf("disconnected by a refused file: %v", err)
+	case <-time.After(50 * time.Millisecond):
+	}
+	check(t, os.WriteFile(users, []byte(alice), 0o600))
+	check(t, a.Reload())
+	select {
+	case <-conn.Done():
+	case <-time.After(10 * time.Second):
+		t.Error("bob is gone and still connected")
+	}
+	if again, err := dial(); err == nil {
+		t.Error("bob is gone and may connect")
+		_ = again.Close()
+	}
+	if al := fmt.Sprint(a.Stats().Alarms); strings.Contains(al, "access-refused") {
+		t.Errorf("alarms: %s", al)
+	}
+}
+
+// hash is a line's second half in a file of users.
+func hash(t *testing.T, password string) string {
+	t.Helper()
+	h, err := bcrypt.GenerateFromPassword([]byte(password), bcrypt.MinCost)
+	check(t, err)
+	return string(h) + "\n"
 }
 
 // TestWithoutRecipients: nothing leaves and nothing is acknowledged until there

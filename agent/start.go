@@ -309,7 +309,7 @@ func (a *Agent) startClock() {
 				continue
 			}
 			a.log.Warn("rules are built again", "why", why)
-			if err := a.Reload(); err != nil {
+			if err := a.reloadRules(); err != nil {
 				a.log.Error("rules can't be built", "error", err)
 			}
 		}

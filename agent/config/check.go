@@ -29,13 +29,8 @@ func (c *Config) check(d *strictyaml.Document) {
 	if b := c.Ingress.Broker; b != nil {
 		c.checkBroker(d, b)
 	}
-	for i, s := range c.Ingress.Subscribe {
-		path := fmt.Sprintf("ingress.subscribe.%d", i)
-		checkURL(d, path+".url", s.URL, "mqtt", "mqtts")
-		for _, f := range s.Topics {
-			checkFilter(d, path+".topics", f)
-		}
-		checkClientTLS(d, path, s.URL, s.TLS)
+	for i := range c.Ingress.Subscribe {
+		c.checkSubscribe(d, i)
 	}
 	if len(c.Uplinks) == 0 {
 		d.Errorf("uplinks", "uplinks: name at least one cloud broker, such as `city: {url: \"mqtts://broker.example.com:8883\"}`")

@@ -78,9 +78,10 @@ type Broker struct {
 	// every listener without client certificates is on loopback. Default: false.
 	Anonymous bool `yaml:"anonymous"`
 	// Users is a password file: `name:hash` lines with bcrypt, or the hashes of
-	// mosquitto_passwd ($6$ and $7$).
+	// mosquitto_passwd ($6$ and $7$). A reload reads it again, and disconnects who
+	// is no longer in it.
 	Users string `yaml:"users"`
-	// ACL is a file in mosquitto's format. Default: a client may publish below
+	// ACL is a file in mosquitto's format, read again by a reload. Default: a client may publish below
 	// its own name and subscribe to everything it may publish; with Anonymous
 	// and no ACL, everything.
 	ACL string `yaml:"acl"`

@@ -141,6 +141,26 @@ func TestWhenFull(t *testing.T) {
 	}
 }
 
+func TestSubscribeTwice(t *testing.T) {
+	const head = "gateway: gw\nuplinks: {city: {url: 'mqtt://127.0.0.1:1'}}\ningress:\n  subscribe:\n"
+	for entries, want := range map[string]string{
+		"{url: 'mqtt://a'}, {url: 'mqtt://b'}":                                                                  "",
+		"{url: 'mqtt://a'}, {url: 'mqtt://a:1884'}":                                                             "",
+		"{url: 'mqtt://a', topics: [x/#]}, {url: 'mqtt://a', topics: [y/#], client_id: two}":                    "",
+		"{url: 'mqtt://a', topics: [x/+/b]}, {url: 'mqtt://a', topics: [x/a/c, x/b], client_id: two}":           "",
+		"{url: 'mqtt://a'}, {url: 'mqtt://A:1883'}":                                                             "each would end the other's session",
+		"{url: 'mqtt://a', topics: [x/#]}, {url: 'mqtt://a', topics: [y/#]}":                                    "each would end the other's session",
+		"{url: 'mqtt://a', topics: [x/#]}, {url: 'mqtt://a', topics: [x], client_id: two}":                      "would leave twice",
+		"{url: 'mqtt://a', topics: [+/b]}, {url: 'mqtt://b'}, {url: 'mqtt://a', topics: [a/+], client_id: two}": "overlaps \"+/b\" of entry 1",
+		"{url: 'mqtt://a', topics: [x/#, y, x/#]}":                                                              `topics has "x/#" twice`,
+	} {
+		_, err := Parse("agent.yaml", []byte(head+"    ["+entries+"]\n"))
+		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
+			t.Errorf("%s: %v", entries, err)
+		}
+	}
+}
+
 func TestSpoolMode(t *testing.T) {
 	const head = "gateway: gw\ningress: {broker: {anonymous: true}}\nuplinks: {city: {url: 'mqtt://127.0.0.1:1'}}\n"
 	for value, want := range map[string]Spool{

@@ -30,7 +30,9 @@ func runCommand(env environment) *cobra.Command {
 		Long: `Run the gateway in the foreground until SIGINT or SIGTERM.
 
 SIGHUP reads the policy and the recipients again and swaps them in without
-losing a message; where they are refused, those in force stay.`,
+losing a message; where they are refused, those in force stay. So it does with
+the users and the ACL of the embedded broker: clients of users who are gone, or
+have another password, are disconnected.`,
 		Example: "  sealgate run --config /etc/sealgate/agent.yaml",
 		Args:    arguments(0, "no argument"),
 		RunE: func(cmd *cobra.Command, _ []string) error {

@@ -297,7 +297,28 @@ func TestAccess(t *testing.T) {
 	if f := thief.hello(5, hello{id: "id", user: "bob", pass: "b", keep: true}); f.body[1] != 0x85 {
 		t.Errorf("bob takes alice's client id: CONNACK %x", f.body)
 	}
-	b.SetAccess(nil, nil)
+	carol := dialRaw(t, addr) // anonymous: nobody takes her away
+	if f := carol.hello(4, hello{id: "c"}); f.body[1] != 0 {
+		t.Errorf("carol: CONNACK %x", f.body)
+	}
+	fewer, err := ParseUsers([]byte("alice:" + hash6("a") + "\nbob:" + hash7("b") + "\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := b.SetAccess(users, nil); n != 0 {
+		t.Errorf("%d clients were expelled by the same users", n)
+	}
+	alice.silent()
+	if n := b.SetAccess(fewer, nil); n != 1 { // bob has another password
+		t.Errorf("%d clients were expelled, want bob", n)
+	}
+	bob.ended(0)
+	alice.silent()
+	if n := b.SetAccess(nil, nil); n != 1 {
+		t.Errorf("%d clients were expelled, want alice", n)
+	}
+	alice.ended(0x87)
+	carol.silent()
 	c := dialRaw(t, closed)
 	if f := c.hello(4, hello{id: "z", user: "alice", pass: "a"}); f.body[1] != 5 {
 		t.Errorf("alice after the users are gone: CONNACK %x", f.body)

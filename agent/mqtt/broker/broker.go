@@ -275,12 +275,20 @@ func (b *Broker) Addrs() []net.Addr {
 }
 
 // SetAccess replaces the users and the ACL (nil as in Options) for every
-// decision from now on. Connected clients stay connected.
-func (b *Broker) SetAccess(users *Users, acl *ACL) {
+// decision from now on. Clients whose user is gone or has another password are
+// disconnected; it returns how many.
+func (b *Broker) SetAccess(users *Users, acl *ACL) (expelled int) {
 	if acl == nil {
 		acl = DefaultACL()
 	}
 	b.access.Store(&access{users: users, acl: acl})
+	for _, l := range b.snapshot() {
+		if l.expelled(users) {
+			l.kick(codeDenied)
+			expelled++
+		}
+	}
+	return expelled
 }
 
 // Start begins to accept clients.

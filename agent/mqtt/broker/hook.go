@@ -205,6 +205,9 @@ func (h *hook) OnConnect(cl *mochi.Client, pk packets.Packet) error {
 	l.mu.Lock()
 	l.session = s
 	l.mu.Unlock()
+	if l.expelled(b.access.Load().users) { // since the password was verified
+		return refuse(packets.ErrBadUsernameOrPassword, packets.Err3NotAuthorized.Code)
+	}
 	return nil
 }
 
@@ -231,6 +234,7 @@ func (b *Broker) identify(l *link, c *packets.ConnectParams) (user string, named
 	switch {
 	case c.UsernameFlag && users != nil:
 		user = string(c.Username)
+		l.login = &login{user, users.byName[user]}
 		return user, true, users.Verify(user, c.Password)
 	default: // a name that nobody can verify is no name
 		return "", false, l.door.spec.Anonymous

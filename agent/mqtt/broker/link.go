@@ -39,7 +39,8 @@ type link struct {
 	session   *session
 	source    mqtt.Source
 	user      string
-	named     bool // user name given and verified
+	named     bool   // user name given and verified
+	login     *login // where that was by password
 	version   byte
 	keepalive time.Duration
 	window    int // Receive Maximum of the client; 0: none

@@ -30,6 +30,28 @@ type Users struct {
 	dummy  password      // compared for unknown names, so that they take as long
 }
 
+// A login is who a client said it is, and the password that proved it.
+type login struct {
+	name     string
+	password password
+}
+
+// expelled says whether the client logged in as a user who is gone, or has
+// another password now.
+func (l *link) expelled(users *Users) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.session == nil || l.login == nil {
+		return false
+	}
+	if users == nil {
+		return true
+	}
+	p, known := users.byName[l.login.name]
+	old := l.login.password
+	return !known || p.scheme != old.scheme || p.iterations != old.iterations || !bytes.Equal(p.salt, old.salt) || !bytes.Equal(p.hash, old.hash)
+}
+
 // A password is one stored hash.
 type password struct {
 	scheme     byte // '6', '7' or 'b'
