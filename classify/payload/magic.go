@@ -6,7 +6,7 @@ import (
 )
 
 // opaqueFormat is a binary payload that is known by its magic number. It is one
-// field without text; of pictures metadata can be left out.
+// field without text; of pictures and films metadata can be left out.
 //
 // Images and videos that say where they end are walked to there, so that nothing
 // hides behind it; the contents of model files are not looked at.

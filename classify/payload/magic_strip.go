@@ -7,11 +7,18 @@ import (
 )
 
 // canStrip reports whether metadata can be left out of a medium.
-func (m Media) canStrip() bool { return m == MediaJPEG || m == MediaPNG || m == MediaWebP }
+func (m Media) canStrip() bool {
+	switch m {
+	case MediaJPEG, MediaPNG, MediaWebP, MediaGIF, MediaHEIF, MediaMP4:
+		return true
+	}
+	return false
+}
 
 // Append leaves out what is not needed to show a picture: positions, cameras,
 // times, comments, thumbnails, and whatever is not known. Colour profiles stay;
-// so a picture looks as before, but for the orientation that a camera noted.
+// so a picture looks as before, but for the orientation that a camera noted. Of
+// HEIF and MP4 see magic_boxes.go.
 func (opaqueFormat) Append(dst []byte, d *Document, edits []Edit) ([]byte, error) {
 	if len(edits) != 1 || edits[0].Kind != EditStrip {
 		return nil, errors.New("edit binary: no other edit is accepted")
@@ -21,6 +28,12 @@ func (opaqueFormat) Append(dst []byte, d *Document, edits []Edit) ([]byte, error
 		return stripJPEG(dst, d.Raw), nil
 	case MediaPNG:
 		return stripPNG(dst, d.Raw), nil
+	case MediaGIF:
+		return stripGIF(dst, d.Raw), nil
+	case MediaHEIF:
+		return stripHEIF(dst, d.Raw)
+	case MediaMP4:
+		return stripMP4(dst, d.Raw)
 	}
 	return stripWebP(dst, d.Raw), nil
 }
@@ -128,13 +141,7 @@ func gifEnd(b []byte) (end int, ok bool) {
 	if len(b) < 13 {
 		return 0, false
 	}
-	table := func(flags byte) int {
-		if flags&0x80 == 0 {
-			return 0
-		}
-		return 3 << (flags&7 + 1)
-	}
-	i := 13 + table(b[10])
+	i := 13 + gifTable(b[10])
 	for i < len(b) {
 		switch b[i] {
 		case ';':
@@ -145,7 +152,7 @@ func gifEnd(b []byte) (end int, ok bool) {
 			if len(b)-i < 11 {
 				return 0, false
 			}
-			i += 11 + table(b[i+9])
+			i += 11 + gifTable(b[i+9])
 		default:
 			return 0, false
 		}

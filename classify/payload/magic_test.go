@@ -11,7 +11,7 @@ var mediaSamples = map[string]string{
 	"webp":       webp(chunk("VP8 ", "picture")),
 	"wav":        "RIFF\x05\x00\x00\x00WAVEx\x00",
 	"gif":        gif,
-	"heif":       "\x00\x00\x00\x0cftypheic\x00\x00\x00\x00mdat",
+	"heif":       heif(nil, heifPicture),
 	"mp4":        "\x00\x00\x00\x0cftypisom\x00\x00\x00\x01mdat\x00\x00\x00\x00\x00\x00\x00\x11x",
 	"mpegts":     strings.Repeat("G\x00"+strings.Repeat("x", 186), 2),
 	"mp3":        "ID3\x04\x00\x00",
@@ -76,7 +76,7 @@ func TestStrip(t *testing.T) {
 			}
 		}
 	}
-	for _, format := range []string{"heif", "gif", "mp4", "gguf"} {
+	for _, format := range []string{"wav", "mp3", "mpegts", "gguf"} {
 		raw := mediaSamples[format]
 		if format == "gguf" {
 			raw = "GGUF\x03\x00\x00\x00"

@@ -101,7 +101,7 @@ const (
 	EditNumber                     // replace the value by the number literal Value
 	EditRaw                        // replace the raw value by Value, which is valid in the format (`null`, `{"a":1}`)
 	EditRemove                     // remove the field; the document stays well-formed
-	EditStrip                      // leave out the metadata of a picture; the picture stays
+	EditStrip                      // leave out the metadata of a picture or film; the picture stays
 	EditNull                       // take the value away in the format's own way: the field stays and says that it has none
 	EditToken                      // put Value, which begins with TokenMark, in place of the value or, of a plain text, of Text[Start:End]; see AppendTokens
 )

@@ -5,12 +5,12 @@ import (
 	"github.com/sealgate/sealgate/classify/policy"
 )
 
-// strip leaves a picture without its metadata. What is left is a picture still,
-// with a picture's grade, and no guard is content with it.
+// strip leaves a picture or a film without its metadata. What is left is a
+// picture still, with a picture's grade, and no guard is content with it.
 func strip() Transform {
 	return Transform{
 		Spec: policy.ActionSpec{
-			Name: "strip", Doc: "the metadata of a JPEG, PNG or WebP goes (position, camera, comments); the picture stays",
+			Name: "strip", Doc: "the metadata of a JPEG, PNG, WebP, GIF, HEIF or MP4 goes (position, camera, comments); the picture stays",
 			On: policy.OnField, Strength: policy.StrengthTransform, Residue: policy.ResidueSame,
 			Edits: accepts(payload.EditStrip),
 			Floor: func(*policy.Action) bool { return false },
