@@ -136,7 +136,7 @@ func (a *Agent) readPolicy(now time.Time, audiences []string, r *rules) (*policy
 	if err != nil {
 		// It compiled when it was accepted: the guard or the uplinks are others now.
 		p, _ = a.readOwnPolicy(now, audiences, r)
-		return p, policyError("(remote)", err)
+		return p, policyPlace("the policy that was sent", err)
 	}
 	r.policy.Source = a.remote.Source
 	return p, nil
@@ -183,10 +183,21 @@ func (a *Agent) readOwnPolicy(now time.Time, audiences []string, r *rules) (*pol
 	}
 	p, err := policy.Compile(src, vocabulary, guard)
 	if err != nil {
-		return builtIn(), policyError(a.cfg.Policy, err)
+		return builtIn(), policyPlace(a.cfg.Policy, err)
 	}
 	r.policy.Source = "file"
 	return p, nil
+}
+
+// policyPlace says where a policy is wrong, and not a word of it: self-tests and
+// examples of detectors may hold real data, and this goes into the log.
+func policyPlace(path string, err error) error {
+	var list *policy.Errors
+	if errors.As(err, &list) && len(list.Problems) > 0 {
+		p := list.Problems[0]
+		return fmt.Errorf("%s:%d:%d: the first of %d problems; sealgate check, or sealctl policy check at a desk, shows them", path, p.Line, p.Column, len(list.Problems))
+	}
+	return fmt.Errorf("policy %s can't be compiled: sealgate check says why", path)
 }
 
 // policyError puts the name of the file before each place.
