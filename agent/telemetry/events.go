@@ -29,6 +29,7 @@ func LogEvents() []LogEvent {
 		{"rules-swapped", info, "rules swapped", "mode policy_version policy_source recipients_version", "A reload is in force."},
 		{"rules-due", warn, "rules are built again", "why", "A date has passed: that of observing, or of the recipients."},
 		{"rules-failed", fail, "rules can't be built", "error", "Then those in force stay, or what needs a key waits."},
+		{"clients-ended", info, "clients were disconnected: their user is gone or has another password", "clients", "After a reload of users and access rules."},
 		{"reload-refused", fail, "reload refused; the rules in force stay", "error", "`sealgate check` shows every problem."},
 		{"policy-refused", fail, "policy refused; the built-in one is enforced", "error", "At the start, there is nothing else to enforce."},
 		{"remote-result", info, "remote configuration", "result", "A document or command of the site's operators was taken."},
