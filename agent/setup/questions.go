@@ -1,20 +1,26 @@
 package setup
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
+	"github.com/sealgate/sealgate/agent/config"
 	"github.com/sealgate/sealgate/agent/spool"
+	"github.com/sealgate/sealgate/configs"
 )
 
 // questions asks what is not known yet.
@@ -58,6 +64,34 @@ func (s *session) unaskedDefaults() {
 	}
 }
 
+// ownAddress says whether the gateway that is configured already, but for the
+// packaged file, listens at an address: it may be what answers there.
+func (s *session) ownAddress(addr string) bool {
+	path := filepath.Join(s.opt.Dir, "agent.yaml")
+	raw, err := os.ReadFile(path)
+	if err != nil || bytes.Equal(raw, configs.Packaged) {
+		return false
+	}
+	cfg, err := config.Parse(path, raw)
+	return err == nil && cfg.Ingress.Broker != nil && slices.ContainsFunc(cfg.Ingress.Broker.Listeners, func(l config.Listener) bool { return l.Address == addr })
+}
+
+// free says whether this machine could listen at an address.
+func (s *session) free(ctx context.Context, addr string) error {
+	l, err := new(net.ListenConfig).Listen(ctx, "tcp", addr)
+	switch {
+	case err == nil:
+		return l.Close()
+	case errors.Is(err, syscall.EADDRINUSE) && s.ownAddress(addr):
+		return nil
+	case errors.Is(err, syscall.EADDRINUSE):
+		return errors.New("another program listens there: stop it, choose another port, or, if it is a broker, give its URL")
+	case errors.Is(err, fs.ErrPermission):
+		return nil // the service's user may have the right
+	}
+	return err
+}
+
 func isFile(path string) bool {
 	st, err := os.Stat(path)
 	return err == nil && st.Mode().IsRegular()
@@ -65,7 +99,7 @@ func isFile(path string) bool {
 
 func (s *session) devices(ctx context.Context) error {
 	def := "127.0.0.1:1883"
-	if s.opt.Facts.BrokerRuns {
+	if s.opt.Facts.BrokerRuns && !s.ownAddress(def) {
 		def = "mqtt://127.0.0.1:1883"
 	}
 	for {
@@ -78,7 +112,14 @@ func (s *session) devices(ctx context.Context) error {
 				"  :1883                   for devices on the network, each with a password",
 				"  mqtt://127.0.0.1:1883   a broker that runs here already",
 			},
-			prompt: "devices", flag: "devices", value: &s.a.Devices, def: def, check: devicesAddress,
+			prompt: "devices", flag: "devices", value: &s.a.Devices, def: def,
+			check: func(v string) (string, error) {
+				v, err := devicesAddress(v)
+				if err == nil && s.opt.Person != nil && !strings.Contains(v, "://") {
+					err = s.free(ctx, v)
+				}
+				return v, err
+			},
 		}); err != nil {
 			return err
 		}

@@ -178,9 +178,8 @@ func (p *Plan) System() bool { return p.Dir == SystemDir }
 // Path is that of agent.yaml.
 func (p *Plan) Path() string { return filepath.Join(p.Dir, "agent.yaml") }
 
-// Next are the commands that come after, in order. keys says that the gateway's
-// keys are there.
-func (p *Plan) Next(keys bool) (next []string) {
+// Next are the commands that come after, in order.
+func (p *Plan) Next() (next []string) {
 	a, config := &p.Answers, ""
 	if !p.System() {
 		config = " --config " + shellWord(p.Path())
@@ -194,8 +193,6 @@ func (p *Plan) Next(keys bool) (next []string) {
 			"mkdir -p -m 0700 /etc/credstore.encrypted",
 			"sealgate keys credential | systemd-creds encrypt --name=sealgate-kek - /etc/credstore.encrypted/sealgate-kek",
 			"install -D -m 0644 -t "+dropIns+" "+examples+"credential.conf", "systemctl daemon-reload")
-	case !keys && !p.System():
-		next = append(next, "sealgate keys init"+config)
 	}
 	if p.System() {
 		next = append(next, "systemctl enable --now sealgate")

@@ -196,7 +196,7 @@ func TestWhatIsWritten(t *testing.T) {
 			t.Errorf("%s: %v %v", name, st, err)
 		}
 	}
-	next := p.Next(false)
+	next := p.Next()
 	if !slices.ContainsFunc(next, func(l string) bool {
 		return strings.HasPrefix(l, "mosquitto_pub -h 127.0.0.1 -p 1883 -u device-1 -P") && strings.Contains(l, " -t device-1/hello ")
 	}) {
@@ -320,5 +320,41 @@ func TestGroupOfTheService(t *testing.T) {
 	st, err := os.Stat(filepath.Join(dir, "users"))
 	if err != nil || st.Mode().Perm() != 0o640 {
 		t.Errorf("%v, %v", st, err)
+	}
+}
+
+// TestTakenPort: an address that somebody else listens at is told at once; that
+// of the gateway that is configured already may be its own.
+func TestTakenPort(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	addr := l.Addr().String()
+	var out strings.Builder
+	o := someone(t, &out, addr)
+	if _, err := New(t.Context(), Answers{}, o); err == nil || !strings.Contains(out.String(), "another program listens there") || strings.Contains(out.String(), "2 of 5") {
+		t.Errorf("%v\n%s", err, out.String())
+	}
+	out.Reset()
+	own := someone(t, &out, addr)
+	write(t, filepath.Join(own.Dir, "agent.yaml"), "ingress: {broker: {anonymous: true, listeners: [{address: \""+addr+"\"}]}}\nuplinks: {c: {url: \"mqtt://127.0.0.1:1\"}}\n")
+	if _, err := New(t.Context(), Answers{}, own); err == nil || !strings.Contains(out.String(), "2 of 5") {
+		t.Errorf("%v\n%s", err, out.String())
+	}
+
+	// A gateway that runs at the usual address is not a broker to read from.
+	again := nobody(t)
+	again.Facts.BrokerRuns = true
+	write(t, filepath.Join(again.Dir, "agent.yaml"), "ingress: {broker: {anonymous: true}}\nuplinks: {c: {url: \"mqtt://127.0.0.1:1\"}}\n")
+	p, err := New(t.Context(), Answers{Uplink: "h", Login: "none"}, again)
+	if err != nil || p.Answers.Devices != "127.0.0.1:1883" {
+		t.Errorf("edited: %+v, %v", p, err)
+	}
+	write(t, filepath.Join(again.Dir, "agent.yaml"), string(configs.Packaged))
+	p, err = New(t.Context(), Answers{Uplink: "h", Login: "none"}, again)
+	if err != nil || p.Answers.Devices != "mqtt://127.0.0.1:1883" {
+		t.Errorf("packaged: %+v, %v", p, err)
 	}
 }

@@ -32,9 +32,20 @@ type WriteOptions struct {
 	Now   time.Time
 }
 
-// MayWrite is fs.ErrExist where Write would refuse agent.yaml: to be known
-// before anybody answers questions.
+// MayWrite is fs.ErrExist where Write would refuse agent.yaml, and
+// fs.ErrPermission where this user can't write: to be known before anybody
+// answers questions.
 func MayWrite(dir string, force bool) error {
+	there := dir
+	for {
+		if _, err := os.Stat(there); err == nil || there == filepath.Dir(there) {
+			break
+		}
+		there = filepath.Dir(there)
+	}
+	if err := syscall.Access(there, 2); err != nil { // W_OK (access(2))
+		return fmt.Errorf("write into %s: %w", there, err)
+	}
 	path := filepath.Join(dir, "agent.yaml")
 	data, err := os.ReadFile(path)
 	switch {

@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -59,6 +60,9 @@ func runAgent(ctx context.Context, cfg *config.Config, env environment) error {
 	opt := agent.Options{Config: cfg, Logger: log, Build: build(), Machine: machine}
 	for {
 		a, err := agent.Start(ctx, opt)
+		if errors.Is(err, syscall.EADDRINUSE) {
+			return hinted{err, "another program listens there, such as a mosquitto that its package has started (systemctl stop mosquitto): stop it, or choose another port; sealgate doctor looks at each"}
+		}
 		if err != nil {
 			return err
 		}

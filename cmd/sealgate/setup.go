@@ -101,7 +101,7 @@ func runSetup(cmd *cobra.Command, env environment, f setupFlags, a setup.Answers
 	if err != nil {
 		return err
 	}
-	if err := setup.MayWrite(dir, f.force || f.dryRun); err != nil {
+	if err := setup.MayWrite(dir, f.force); err != nil && !f.dryRun {
 		return replaceHint(err)
 	}
 	now := time.Now()
@@ -135,7 +135,7 @@ func runSetup(cmd *cobra.Command, env environment, f setupFlags, a setup.Answers
 			return err
 		}
 	}
-	next := plan.Next(f.initKeys)
+	next := plan.Next()
 	if f.asJSON {
 		return setupJSON(cmd.OutOrStdout(), map[string]any{"files": written, "tried": tried(plan), "notes": plan.Notes, "next": next})
 	}
@@ -179,7 +179,7 @@ func showPlan(cmd *cobra.Command, p *setup.Plan, asJSON bool) error {
 		files = append(files, f)
 	}
 	if asJSON {
-		return setupJSON(cmd.OutOrStdout(), map[string]any{"files": files, "tried": tried(p), "notes": p.Notes, "next": p.Next(false)})
+		return setupJSON(cmd.OutOrStdout(), map[string]any{"files": files, "tried": tried(p), "notes": p.Notes, "next": p.Next()})
 	}
 	for i, f := range files {
 		if i > 0 {
@@ -245,8 +245,12 @@ func interruptible(ctx context.Context, read func() (string, error)) (string, er
 	}
 }
 
-// replaceHint says what to do about files that are there.
+// replaceHint says what to do about files that are there, and places that are
+// closed.
 func replaceHint(err error) error {
+	if errors.Is(err, fs.ErrPermission) {
+		return hinted{err, "run it as root, or choose another --out to try it"}
+	}
 	if errors.Is(err, fs.ErrExist) {
 		return hinted{err, "choose another --out, or say --force to replace it; it is kept beside"}
 	}
