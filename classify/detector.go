@@ -39,7 +39,7 @@ type detector struct {
 	senses []sense
 	needs  bool
 	// gate, where it is set, says without find where find can match (onDigits,
-	// onWord, onWords); nil: anywhere.
+	// onWord, onWords, onToken); nil: anywhere.
 	gate *gate
 
 	// find looks at one candidate. It must not keep c or its slices, must not

@@ -4,10 +4,10 @@ package classify
 // them, in any text. Those that a field's key names are in credentialDetectors.
 func secretDetectors() []detector {
 	return []detector{
-		{name: "provider-token", class: ClassCredentialToken, on: onToken, find: findProviderToken},
-		{name: "shaped-token", class: ClassCredentialToken, on: onToken, find: findShapedToken},
-		{name: "json-web-token", class: ClassCredentialToken, on: onToken, min: 24, find: findJWT},
-		{name: "named-secret", class: ClassCredentialSecret, on: onToken, find: findNamedSecret},
+		{name: "provider-token", class: ClassCredentialToken, on: onToken, gate: &gate{begins: tokenPrefixes()}, find: findProviderToken},
+		{name: "shaped-token", class: ClassCredentialToken, on: onToken, gate: &gate{begins: []string{"SK"}, signs: "~:.|", holds: []string{"-us", "T3BlbkFJ"}}, find: findShapedToken},
+		{name: "json-web-token", class: ClassCredentialToken, on: onToken, min: 24, gate: &gate{begins: []string{"ZXl", "ey", "ew"}}, find: findJWT},
+		{name: "named-secret", class: ClassCredentialSecret, on: onToken, gate: &gate{signs: "=:", named: true}, find: findNamedSecret},
 		{name: "pem-private-key", class: ClassCredentialPrivateKey, on: onLiteral, literals: []string{"-----BEGIN "}, find: findPEM},
 		{name: "putty-private-key", class: ClassCredentialPrivateKey, on: onLiteral, literals: []string{"PuTTY-User-Key-File-"}, find: findPuTTY},
 		{name: "url-credentials", class: ClassCredentialSecret, on: onURL, find: findURLCredentials},

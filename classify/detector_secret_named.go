@@ -97,6 +97,9 @@ func isName(b []byte) bool {
 
 // nameOf tells what a name right before a value means, and how sure that makes.
 func (c *candidate) nameOf(name []byte, sure uint8) (senses, uint8) {
+	if !c.dict.endings.may(name) {
+		return senses{}, 0
+	}
 	head, ok := c.secretHead(name)
 	if !ok {
 		if credentialWord(name) {
@@ -113,13 +116,15 @@ func (c *candidate) nameOf(name []byte, sure uint8) (senses, uint8) {
 // credentialWord reports whether a name ends in a word for credentials that
 // says nothing in a key of telemetry.
 func credentialWord(name []byte) bool {
-	for _, w := range []string{"credentials", "credential", "creds", "auth", "webhook", "authtoken", "apitoken", "dsn", "secret_id", "secretid"} {
+	for _, w := range credentialWords {
 		if n := len(name) - len(w); n >= 0 && equalFold(name[n:], w) {
 			return true
 		}
 	}
 	return false
 }
+
+var credentialWords = []string{"credentials", "credential", "creds", "auth", "webhook", "authtoken", "apitoken", "dsn", "secret_id", "secretid"}
 
 // namedBefore looks for a name among the words before t[i].
 func (c *candidate) namedBefore(i int) (senses, uint8) {
@@ -163,7 +168,7 @@ func (c *candidate) namedBefore(i int) (senses, uint8) {
 // namedByKey is the name of a value that a few words begin: {"secret": "acme
 // 7xq6cbfilgmpr2685kwt1v83"}.
 func (c *candidate) namedByKey() (senses, uint8) {
-	if c.key.has(senseSecret) || c.key.has(sensePassword) || c.key.has(senseToken) {
+	if c.key.meets(namingSenses) {
 		return c.key, 70
 	}
 	return senses{}, 0

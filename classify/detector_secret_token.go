@@ -345,6 +345,15 @@ var tokenRules = []tokenRule{
 
 var tokenIndex = newRuleIndex(tokenRules)
 
+// tokenPrefixes is how the tokens of all rules begin.
+func tokenPrefixes() []string {
+	var ps []string
+	for i := range tokenRules {
+		ps = append(ps, tokenRules[i].prefix)
+	}
+	return ps
+}
+
 func findProviderToken(c *candidate) (match, bool) {
 	t := c.text
 	for i := c.start; i+8 < c.end; i++ {

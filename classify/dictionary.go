@@ -14,6 +14,7 @@ type dictionary struct {
 	longest int                // bytes of the longest word
 	lengths [beginnings]uint32 // by a word's first three bytes: how long such words are, one bit each
 	first   [256]bool          // bytes that words begin with; those beyond ASCII all
+	endings nameEndings        // of names of secrets
 }
 
 // beginnings is how many groups words are put in by their first three bytes.
@@ -60,6 +61,18 @@ func newDictionary() *dictionary {
 		}
 	}
 	d.words = newLexicon(words)
+	for w, means := range words {
+		if means.meets(secretSenses) {
+			d.endings.add(w)
+			if len(w) > 2 {
+				d.endings.add(w + "s")
+				d.endings.add(w + "es")
+			}
+		}
+	}
+	for _, w := range slices.Concat(tailWords.words, credentialWords) {
+		d.endings.add(w)
+	}
 	return d
 }
 

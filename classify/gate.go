@@ -2,7 +2,7 @@ package classify
 
 import "math/bits"
 
-// gate is what must hold for a run (onDigits, onWord, onWords) before find is
+// gate is what must hold for a run (onDigits, onWord, onWords, onToken) before find is
 // worth a look: one of the meanings or words is near, or the run is written in
 // one of the ways. It says no more than find itself would: without it nothing
 // else is found, only later.
@@ -18,6 +18,14 @@ type gate struct {
 	// lonely: in groups with single spaces between them, and nothing near that
 	// opens the gate, it is none where further digits stand a space away.
 	lonely bool
+
+	// Of tokens (onToken), one of these: a word of the run begins with one of
+	// begins, two or three bytes; the run or the byte before it is one of signs;
+	// the run holds one of holds; the name of a secret may stand before it.
+	begins []string
+	signs  string
+	holds  []string
+	named  bool
 }
 
 // shape is what the letters and digits of a run are, without what stands
@@ -76,6 +84,7 @@ type list struct {
 	leading uint64
 	amid    uint64
 	near    uint64 // those that meanings or words near open
+	sole    uint64 // those that anything else does, but for a 0 or a street
 	printed []printing
 	senses  senses // what opens any of the gates
 	words   hint
@@ -124,6 +133,7 @@ func (ls *lists) add(id DetectorID, d *detector, opens opening, n int, digits bo
 	k := d.gate
 	if k == nil {
 		l.open |= bit
+		l.sole |= bit
 		return
 	}
 	if k.plain {
@@ -131,6 +141,9 @@ func (ls *lists) add(id DetectorID, d *detector, opens opening, n int, digits bo
 	}
 	if k.spoken {
 		l.spoken |= bit
+	}
+	if k.plain || k.spoken || len(k.groups) > 0 {
+		l.sole |= bit
 	}
 	if k.lead {
 		l.leading |= bit

@@ -195,6 +195,9 @@ func (w *nearby) next(l *layout, o *openings) (i, j int, opens opening, ok bool)
 			if last := 64 - bits.LeadingZeros64(letters); last >= 3 && (wide|l.at(laneUpper, w.at)&^(1<<gap))&here == 0 {
 				return i, i + n, o[letterCode[run[0]]|letterCode[run[1]]<<5|letterCode[run[2]]<<10], true
 			}
+			if letters == 0 {
+				return i, i + n, o.alone(run[:1]), true // a number, whatever its length
+			}
 			return i, i + n, o.of(run), true
 		}
 		i = w.at

@@ -23,7 +23,7 @@ type plan struct {
 	colons    []DetectorID
 	at        []DetectorID
 	url       []DetectorID
-	token     []DetectorID
+	tokens    tokenSieve
 	literals  []literal                  // by bucket
 	buckets   [literalBuckets + 1]uint16 // where in literals each begins
 	opening   prefixes                   // how literals begin
@@ -36,6 +36,14 @@ type plan struct {
 	fewDigits int                        // the same of digits in groups
 	anyWords  bool                       // there are detectors of words
 	wordsAny  bool                       // one of them needs nothing
+}
+
+// singleOf returns what oneWord starts at a word.
+func (p *plan) singleOf(r shape) lists {
+	if r.letters == 0 {
+		return p.singles[r.n]
+	}
+	return p.single[r.n]
 }
 
 // maxPlanned is the longest word that detectors are told apart by.
@@ -99,7 +107,7 @@ type gateWords struct {
 }
 
 func newPlan(ds []detector, dict *dictionary) *plan {
-	p := &plan{digitWays: newWays(), wordWays: newWays()}
+	p := &plan{digitWays: newWays(), wordWays: newWays(), tokens: tokenSieve{sets: []uint64{0}}}
 	for i := range ds {
 		d, id := &ds[i], DetectorID(i)
 		opens := p.note(d, dict)
@@ -151,10 +159,13 @@ func newPlan(ds []detector, dict *dictionary) *plan {
 				p.wordsAny = true
 			}
 		}
+		if d.on&onToken != 0 {
+			p.tokens.add(id, d.gate)
+		}
 		if d.on&onGroup != 0 {
 			p.groupsFor = p.groupsFor.union(sensesOf(d.senses))
 		}
-		for on, list := range map[start]*[]DetectorID{onDotted: &p.dotted, onColons: &p.colons, onAt: &p.at, onURL: &p.url, onToken: &p.token, onGroup: &p.groups, onKey: &p.key} {
+		for on, list := range map[start]*[]DetectorID{onDotted: &p.dotted, onColons: &p.colons, onAt: &p.at, onURL: &p.url, onGroup: &p.groups, onKey: &p.key} {
 			if d.on&on != 0 {
 				*list = append(*list, id)
 			}

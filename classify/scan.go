@@ -62,8 +62,9 @@ func (s *Scratch) scan(c *candidate) {
 
 // done is up to where in a text places of each kind were looked at.
 type done struct {
-	run, signs, digits, literal int
-	word                        [2]int // the word last asked for
+	run, digits, literal int
+	unnamed              int    // no name of a secret ends before it, as far as one counts
+	word                 [2]int // the word last asked for
 }
 
 // block looks at the candidates that begin among the 64 bytes from text[at] on,
@@ -226,7 +227,7 @@ func (s *Scratch) token(c *candidate, i int) {
 		digit, upper, lower = digit || x != 0, upper || y != 0, lower || l.at(laneAlnum, k)&here&^x&^y != 0
 	}
 	if j-i >= minToken && (digit || upper && lower) || digit && (upper || lower) {
-		s.try(c, s.plan.token, i, j)
+		s.tokens(c, i, j)
 	}
 }
 
@@ -277,7 +278,7 @@ func (s *Scratch) run(c *candidate, from, to int) {
 	c.start, c.end = from, to
 	foreign := from > 0 && t[from-1] >= 0x80 // what stands before may belong to it
 	groups := min(uint64(r.n), 15)
-	if foreign || s.passes(c, p.sieve.word[r.n][r.letters&(1<<patternPlaces-1)]) {
+	if foreign || s.passes(c, p.sieve.word[r.n][r.letters&(1<<patternPlaces-1)], p.word[r.n], r) {
 		s.tryRun(c, p.word[r.n], r, groups, true, from, to)
 	}
 	if r.letters == 0 && from >= s.done.digits && !insideDigits(t, from) {

@@ -260,11 +260,7 @@ func (w *ways) leads(t []byte, at int) bool {
 
 // oneWord starts the detectors of words in a row at one word.
 func (s *Scratch) oneWord(c *candidate, i, j int, r shape) {
-	ls := s.plan.single[r.n]
-	if r.letters == 0 {
-		ls = s.plan.singles[r.n]
-	}
-	s.tryRun(c, ls, r, min(uint64(r.n), 15), true, i, j)
+	s.tryRun(c, s.plan.singleOf(r), r, min(uint64(r.n), 15), true, i, j)
 }
 
 // wordsFrom starts detectors at words in a row from text[start] on, up to each

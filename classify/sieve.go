@@ -140,19 +140,28 @@ func (v *sieve) begins(d *detector) {
 	}
 }
 
-// passes reports whether one of the detectors that wait for x finds it: then the
-// run c.text[c.start:c.end] is worth a look.
-func (s *Scratch) passes(c *candidate, x need) bool {
+// passes reports whether one of the detectors of lists that wait for x finds it:
+// then the run c.text[c.start:c.end], of shape r, is worth a look.
+func (s *Scratch) passes(c *candidate, x need, ls lists, r shape) bool {
 	switch {
 	case x == 0:
 		return false
-	case x&needNothing != 0,
+	case x&needNothing != 0 && !r.mixed,
 		x&needLead != 0 && c.text[c.start] == '0',
 		x&needAmid != 0 && c.amidStreet(),
-		x&needSpoken != 0 && c.spoken():
+		x&needSpoken != 0 && !r.mixed && c.spoken():
 		return true
 	}
-	return x&needNear != 0 && s.opens(c, c.start)
+	near := false
+	for i := range ls { // all of the shape, not its first places alone
+		l := &ls[i]
+		ids := l.of(r)
+		if r.mixed && ids&l.sole != 0 {
+			return true
+		}
+		near = near || ids&l.near != 0
+	}
+	return near && s.opens(c, c.start)
 }
 
 // opens reports whether the key or a word near what begins at text[i] may open a
@@ -168,7 +177,7 @@ func (s *Scratch) groupsPass(c *candidate, i, j int) bool {
 	}
 	var sep byte
 	k, n := nextGroup(t, j, &sep, true), j-i
-	if n >= minDigits && n <= maxDigits && s.passes(c, p.sieve.digits[n]) {
+	if n >= minDigits && n <= maxDigits && s.passes(c, p.sieve.digits[n], p.digits[n], shape{n: n}) {
 		return true
 	}
 	if k == j {
@@ -228,7 +237,7 @@ func (s *Scratch) wordsPass(c *candidate, i, j int, r shape) bool {
 		}
 	}
 	pattern := r.letters & (1<<patternPlaces - 1)
-	if r.n <= maxWords && s.passes(c, v.single[r.n][pattern]) {
+	if r.n <= maxWords && s.passes(c, v.single[r.n][pattern], s.plan.singleOf(r), r) {
 		return true
 	}
 	if j+1 >= len(t) || !joins(t[j]) || byteClass[t[j+1]]&isAlnum == 0 {

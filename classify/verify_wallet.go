@@ -77,6 +77,9 @@ func bech32Wallet(b []byte) bool {
 	if len(b) < 14 || len(b) > 90 {
 		return false
 	}
+	if b[2] != '1' && b[3] != '1' && b[4] != '1' {
+		return false // where the prefix of a network ends
+	}
 	lower, upper := false, false
 	sep := -1
 	for i, c := range b {
