@@ -302,12 +302,12 @@ func (r *jsonReader) object(i int, self int32, hash uint64, container int32) int
 		f := d.add()
 		f.Parent, f.Index = self, index
 		var place int32 // where its members are remembered
-		end := -1
+		end, p := -1, (*keyPlace)(nil)
 		if keys.sorted && next > keys.last {
-			end = d.keys.expect(next, raw, i+1)
+			p = &d.keys.places[next]
+			end = p.expect(&d.keys, raw, i+1)
 		}
 		if end > 0 {
-			p := &d.keys.places[next]
 			f.Key = Span{uint32(i + 1), uint32(end)}
 			f.PathHash, f.Place = p.path, next
 			d.members = append(d.members, member{p.hash, int32(field)})

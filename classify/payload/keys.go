@@ -1,6 +1,9 @@
 package payload
 
-import "sync/atomic"
+import (
+	"encoding/binary"
+	"sync/atomic"
+)
 
 // Bounds of what a Document remembers of keys. Devices repeat theirs; one that
 // invents them fills the memory, which is then forgotten as a whole.
@@ -26,6 +29,9 @@ type keyMemory struct {
 
 // A keyPlace is a key in a container that is a place itself.
 type keyPlace struct {
+	head      uint64 // the first eight bytes of the key and the quote behind it
+	mask      uint64 // which of these there are
+	tail      uint64 // the last eight, if there are more
 	path      uint64 // PathHash of the value
 	hash      uint64 // of the key
 	container int32
@@ -70,14 +76,38 @@ func (m *keyMemory) root() int32 {
 }
 
 // expect returns where the key that begins at raw[i] ends, if it is that of a
-// place, or -1.
-func (m *keyMemory) expect(place int32, raw []byte, i int) int {
-	p := &m.places[place]
+// place, or -1. It compares eight bytes at a time.
+func (p *keyPlace) expect(m *keyMemory, raw []byte, i int) int {
 	end := i + int(p.size)
-	if end < len(raw) && raw[end] == '"' && string(raw[i:end]) == string(m.text[p.text:p.text+p.size]) {
+	if uint(i) > uint(len(raw)) || len(raw)-i < 8 || binary.LittleEndian.Uint64(raw[i:])&p.mask != p.head {
+		return -1
+	}
+	if p.size < 8 {
 		return end
 	}
-	return -1
+	if end >= len(raw) || binary.LittleEndian.Uint64(raw[end-7:]) != p.tail || p.size >= 16 && string(raw[i:end]) != string(m.text[p.text:p.text+p.size]) {
+		return -1
+	}
+	return end
+}
+
+// setKey notes a key.
+func (p *keyPlace) setKey(key []byte) {
+	p.size = int32(len(key))
+	for i := range min(len(key)+1, 8) {
+		b := byte('"')
+		if i < len(key) {
+			b = key[i]
+		}
+		p.head |= uint64(b) << (8 * i)
+		p.mask |= 0xff << (8 * i)
+	}
+	if len(key) >= 8 {
+		var last [8]byte
+		copy(last[:7], key[len(key)-7:])
+		last[7] = '"'
+		p.tail = binary.LittleEndian.Uint64(last[:])
+	}
 }
 
 // member returns the place of a key in a container, behind the member before:
@@ -95,7 +125,9 @@ func (m *keyMemory) member(container, before int32, hash, path uint64, key []byt
 		}
 		i = (i + 1) & (placeSlots - 1)
 	}
-	id := m.add(keyPlace{path: path, hash: hash, container: container, text: int32(len(m.text)), size: int32(len(key))}, len(key))
+	p := keyPlace{path: path, hash: hash, container: container, text: int32(len(m.text))}
+	p.setKey(key)
+	id := m.add(p, len(key))
 	if id != noPlace {
 		m.text = append(m.text, key...)
 		m.slots[i] = id

@@ -158,3 +158,26 @@ func FuzzMemory(f *testing.F) {
 		}
 	})
 }
+
+// A key is the expected one in all its bytes, however long.
+func TestExpectedKeys(t *testing.T) {
+	for n := range 34 {
+		key := strings.Repeat("abcdefghij", 4)[:n]
+		var warm Document
+		for range 3 {
+			sameAsCold(t, &warm, "a/b", fmt.Appendf(nil, `{%q:1,"next":"some text behind it"}`, key))
+		}
+		if f := warm.Find("/" + key); f < 0 || warm.Fields[f].Place == 0 {
+			t.Errorf("%q has no place", key)
+		}
+		for i := range n {
+			other := []byte(key)
+			other[i] ^= 1
+			sameAsCold(t, &warm, "a/b", fmt.Appendf(nil, `{"%s":1,"next":"some text behind it"}`, other))
+			sameAsCold(t, &warm, "a/b", fmt.Appendf(nil, `{"%s":1}`, key))
+			sameAsCold(t, &warm, "a/b", fmt.Appendf(nil, `{"%s`, key[:i]))
+		}
+		sameAsCold(t, &warm, "a/b", fmt.Appendf(nil, `{"%sx":1,"next":"some text behind it"}`, key))
+		sameAsCold(t, &warm, "a/b", fmt.Appendf(nil, `{"%s\"":1,"next":"some text behind it"}`, key))
+	}
+}
