@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"strings"
 	"time"
 	"unicode"
@@ -113,6 +114,9 @@ func (v *visit) configuration() {
 	const name = "configuration"
 	again := "correct it; sealgate check --config " + v.opt.Path + " shows every problem"
 	cfg, err := config.Load(v.opt.Path)
+	if errors.Is(err, fs.ErrNotExist) {
+		again = "sealgate setup makes one, and sealgate import makes one of mosquitto's; or say --config FILE"
+	}
 	if err != nil {
 		v.say(name, Fail, again, "%v", err)
 		return

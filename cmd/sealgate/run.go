@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"os"
 	"syscall"
@@ -38,6 +39,9 @@ have another password, are disconnected.`,
 		Args:    arguments(0, "no argument"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, err := config.Load(path)
+			if errors.Is(err, fs.ErrNotExist) {
+				return hinted{err, "sealgate setup makes one, and sealgate import makes one of mosquitto's; or say --config FILE"}
+			}
 			if err != nil {
 				return hinted{err, "sealgate check --config " + path + " shows every problem at once"}
 			}
