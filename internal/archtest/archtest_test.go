@@ -44,6 +44,7 @@ var allowed = map[string][]string{
 	"configs":               {},
 	"cmd/sealgate":          {"internal/manpage", "internal/sbom", "agent/...", "configs"},
 	"cmd/sealctl":           {"internal/manpage", "internal/sbom", "classify/...", "crypto/...", "agent/spool", "agent/mqtt", "agent/config", "agent/control/...", "configs", "internal/durable"},
+	"internal/attest":       {},
 	"internal/durable":      {},
 	"internal/manpage":      {},
 	"internal/sbom":         {},
