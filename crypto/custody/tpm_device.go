@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/fxamacker/cbor/v2"
@@ -43,11 +44,13 @@ func openTPM(path string) (transport.TPMCloser, error) {
 	if st.Mode()&fs.ModeCharDevice == 0 {
 		return nil, fmt.Errorf("%w: %s is neither a device nor a socket; set custody.tpm.device", ErrMissing, path)
 	}
-	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	// os.OpenFile would make the device non-blocking, and then Linux answers a read
+	// that comes before the TPM is done with nothing, which looks like the end.
+	fd, err := syscall.Open(path, syscall.O_RDWR|syscall.O_CLOEXEC, 0)
 	if err != nil {
 		return nil, noTPM(path, err)
 	}
-	return device{f}, nil
+	return device{os.NewFile(uintptr(fd), path)}, nil
 }
 
 func noTPM(path string, err error) error {
