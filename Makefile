@@ -3,19 +3,15 @@
 SHELL := /bin/bash
 GO ?= go
 TOOL := $(GO) tool -modfile=internal/tools/go.mod
-VERSION ?= $(shell git describe --tags --always 2>/dev/null || echo devel)
-BUILT ?= $(shell TZ=UTC git log -1 --format=%cd --date=format-local:%Y-%m-%dT%H:%M:%SZ 2>/dev/null)
-SUPPORT_END ?= # a day as 2028-12-31: until when this build gets security updates
-LDFLAGS := -s -w -buildid= -X main.version=$(VERSION) -X main.built=$(BUILT) -X main.supportEnd=$(SUPPORT_END)
 TARGETS := linux/amd64 linux/arm64 linux/arm/7 linux/arm/6 linux/riscv64 linux/mipsle
 
-.PHONY: help build test check fmt vet lint race fuzz cross smoke interop packages lifecycle vuln licences bench demo monitoring clean
+.PHONY: help build test check fmt vet lint race fuzz cross smoke interop packages release verify lifecycle qemu-tpm vuln licences bench demo monitoring clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
 
 build: ## build bin/sealgate and bin/sealctl
-	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/...
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags "$$(internal/tools/ldflags)" -o bin/ ./cmd/...
 
 test: ## run the tests as the README says
 	$(GO) test ./...
@@ -38,10 +34,10 @@ fuzz: ## each fuzz target for FUZZTIME (3s)
 	GO=$(GO) FUZZTIME=$(or $(FUZZTIME),3s) internal/tools/fuzz
 
 cross: ## build for every supported board; the size of linux/arm64 is bounded
-	GO=$(GO) TARGETS="$(TARGETS)" LDFLAGS='$(LDFLAGS)' internal/tools/cross
+	GO=$(GO) TARGETS="$(TARGETS)" internal/tools/cross
 
 smoke: ## run both programs of every board under an emulator: a message sealed and opened, size and idle memory bounded
-	GO=$(GO) TARGETS="$(TARGETS)" LDFLAGS='$(LDFLAGS)' internal/tools/smoke
+	GO=$(GO) TARGETS="$(TARGETS)" internal/tools/smoke
 
 interop: ## open our vectors with other libraries, and the fixtures of google/tink/go with ours
 	$(GO) -C crypto/testdata/interop test ./...
@@ -50,8 +46,17 @@ interop: ## open our vectors with other libraries, and the fixtures of google/ti
 packages: ## .deb, .rpm, .ipk and .apk of both programs for every board, in dist/
 	GO=$(GO) internal/tools/packages
 
+release: ## packages built twice alike, bills of materials, VEX, checksums and provenance, signed, in dist/: SUPPORT_END=DAY KEY=FILE, or DRY=1 (docs/release.md)
+	GO=$(GO) internal/tools/release
+
+verify: ## check a release in DIST (dist/) as its user would: PUBLIC=FILE
+	internal/tools/verify
+
 lifecycle: ## install, run, reload, break, upgrade and purge the .deb in a booted systemd (root)
 	GO=$(GO) internal/tools/lifecycle
+
+qemu-tpm: ## boot a machine with a TPM: sealed credentials, custody, another TPM (minutes)
+	GO=$(GO) internal/tools/qemu-tpm
 
 vuln: ## known vulnerabilities, with a canary
 	GO=$(GO) internal/tools/vuln

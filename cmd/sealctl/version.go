@@ -14,11 +14,19 @@ import (
 // version is set by the linker for releases: -X main.version=1.2.3.
 var version = ""
 
+// revision is the commit, set like version; a build in a checkout knows it by itself.
+var revision = ""
+
+// supportEnd is until when this version gets security updates, as 2006-01-02, set
+// like version; empty: not stated.
+var supportEnd = ""
+
 type versionInfo struct {
 	Version string `json:"version"`
 	Commit  string `json:"commit,omitempty"`
 	Go      string `json:"go"`
 	System  string `json:"system"`
+	Support string `json:"support_end,omitempty"`
 }
 
 func newVersion(e *env) *cobra.Command {
@@ -36,6 +44,9 @@ func newVersion(e *env) *cobra.Command {
 				return e.printJSON(v)
 			}
 			_, err := fmt.Fprintf(e.stdout, "sealctl %s (%s, %s)\n", v.Version, v.Go, v.System)
+			if err == nil && v.Support != "" {
+				_, err = fmt.Fprintf(e.stdout, "security updates until %s\n", v.Support)
+			}
 			return err
 		},
 	}
@@ -56,7 +67,7 @@ func newMan(root *cobra.Command) *cobra.Command {
 }
 
 func readVersion() versionInfo {
-	v := versionInfo{Version: version, Go: runtime.Version(), System: runtime.GOOS + "/" + runtime.GOARCH}
+	v := versionInfo{Version: version, Commit: revision, Support: supportEnd, Go: runtime.Version(), System: runtime.GOOS + "/" + runtime.GOARCH}
 	if b, ok := debug.ReadBuildInfo(); ok {
 		if v.Version == "" {
 			v.Version = b.Main.Version

@@ -17,6 +17,10 @@ import (
 // version is set by the release build with -ldflags "-X main.version=…".
 var version = "devel"
 
+// revision is the commit, set by the release build like version; a build in a
+// checkout knows it by itself.
+var revision = ""
+
 // supportEnd is until when this version gets security updates, as 2006-01-02,
 // set by the release build like version; empty: not stated.
 var supportEnd = ""
@@ -26,7 +30,7 @@ var supportEnd = ""
 var built = ""
 
 func build() telemetry.Build {
-	b := telemetry.Build{Version: version, GoVersion: runtime.Version()}
+	b := telemetry.Build{Version: version, Revision: revision, GoVersion: runtime.Version()}
 	b.SupportEnd, _ = time.Parse(time.DateOnly, supportEnd) // zero where it is not stated
 	b.Built, _ = time.Parse(time.RFC3339, built)            // the same
 	if info, ok := debug.ReadBuildInfo(); ok {
@@ -67,11 +71,18 @@ func versionCommand() *cobra.Command {
 				return sbom.Write(cmd.OutOrStdout(), "sealgate", b.Version)
 			}
 			if asJSON {
-				return json.NewEncoder(cmd.OutOrStdout()).Encode(map[string]string{
+				v := map[string]string{
 					"version": b.Version, "revision": b.Revision, "go": b.GoVersion, "os": runtime.GOOS, "arch": runtime.GOARCH,
-				})
+				}
+				if !b.SupportEnd.IsZero() {
+					v["support_end"] = b.SupportEnd.Format(time.DateOnly)
+				}
+				return json.NewEncoder(cmd.OutOrStdout()).Encode(v)
 			}
 			fmt.Fprintf(cmd.OutOrStdout(), "sealgate %s %s %s/%s\n", b.Version, b.GoVersion, runtime.GOOS, runtime.GOARCH)
+			if !b.SupportEnd.IsZero() {
+				fmt.Fprintf(cmd.OutOrStdout(), "security updates until %s\n", b.SupportEnd.Format(time.DateOnly))
+			}
 			return nil
 		},
 	}
