@@ -111,7 +111,7 @@ func TestStripBoxes(t *testing.T) {
 			}
 		}
 		for _, s := range strings.Split(tt.kept, ",") {
-			if strings.Index(got, s) < 0 || strings.Index(got, s) != strings.Index(tt.raw, s) {
+			if !strings.Contains(got, s) || strings.Index(got, s) != strings.Index(tt.raw, s) {
 				t.Errorf("%s: %q is not where it was in %q", tt.name, s, got)
 			}
 		}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"os"
@@ -45,9 +46,9 @@ func TestScripts(t *testing.T) {
 	})
 }
 
-// sealCommand is a gateway in one line: seal DIR whole|json|fields|reference
-// TOPIC FILE OUT. It seals FILE to the first audience of DIR/recipients.bundle, or
-// its member "plate"; its signing key appears as DIR/gateway/*.pub.json, a grant
+// sealCommand is a gateway in one line: seal DIR
+// whole|json|fields|tokens|reference TOPIC FILE OUT. It seals FILE to the first
+// audience of DIR/recipients.bundle, or its member, or cell, "plate"; its signing key appears as DIR/gateway/*.pub.json, a grant
 // that travels alone as OUT.grant.
 func sealCommand(args []string) error {
 	if len(args) != 5 {
@@ -75,6 +76,12 @@ func sealCommand(args []string) error {
 		sealed, err = lease.SealMessage(nil, st, plain, envelope.EncodingJSON)
 	case "fields":
 		sealed, err = lease.SealFields(nil, st, plain, []envelope.FieldCipher{{Pointer: "/plate", Plaintext: []byte(`"NH-417"`)}})
+	case "tokens":
+		st.ContentType = "text/csv"
+		at := bytes.Index(plain, []byte("NH-417"))
+		sealed, err = lease.SealTokens(nil, st, []envelope.FieldCipher{{Pointer: "/0/plate", Plaintext: []byte("NH-417")}}, func(tokens [][]byte) ([]byte, []envelope.TokenPlace, error) {
+			return bytes.Replace(plain, []byte("NH-417"), tokens[0], 1), []envelope.TokenPlace{{At: at}}, nil
+		})
 	default:
 		err = fmt.Errorf("no way %q", how)
 	}
