@@ -248,6 +248,13 @@ func (m *markup) keys(s *Stats, now time.Time) {
 func (m *markup) devices(s *Stats) {
 	m.html("<section>\n<h2>Devices</h2>\n<dl>\n")
 	m.row("Connected", "", number(uint64(max(s.Ingress.Connected, 0))))
+	for _, b := range s.Ingress.Brokers {
+		state, class := "read", "good strong"
+		if !b.Connected {
+			state, class = "not read", "bad strong"
+		}
+		m.row("Broker "+b.Broker, class, state)
+	}
 	m.row("Acknowledged", "", number(s.Ingress.Acknowledged)+" of "+number(s.Ingress.Received)+" messages")
 	if s.Held > 0 {
 		m.row("Held", "bad", number(s.Held)+" wait for a key")

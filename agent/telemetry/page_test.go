@@ -23,14 +23,15 @@ func busy(t testing.TB, now time.Time) (*Metrics, func() Stats) {
 	t.Helper()
 	stats := func() Stats {
 		s := sampleStats()
-		s.Gateway, s.ClockSynchronized = "gw-0042", true
+		s.Gateway, s.Mode, s.ClockSynchronized = "gw-0042", "observe", true
+		s.Remote = &RemoteStats{Version: 7, NotAfter: now.AddDate(0, 1, 0), RootVersion: 2}
 		s.Policy.Applied = now.Add(-3 * time.Hour)
 		s.Policy.Hash = "5d41402abc4b2a76"
 		s.Recipients = RecipientStats{Version: 3, NotAfter: now.AddDate(0, 2, 0)}
 		s.Keys = []Key{{"kem", now.AddDate(0, 0, -40)}, {"signing", now.AddDate(0, 0, -40)}, {"spool", now.AddDate(0, 0, -40)}}
 		s.Uplinks = []Uplink{{Name: "cloud", Connected: true, Acknowledged: 128430, Bytes: 48 << 20, InFlight: 3, RoundTrip: 12400 * time.Microsecond}}
 		s.Spool = SpoolStats{Bytes: 11 << 20, Limit: 64 << 20, Records: 512, Oldest: now.Add(-40 * time.Second)}
-		s.Ingress = IngressStats{Connected: 17, Received: 131002, Acknowledged: 131000}
+		s.Ingress = IngressStats{Connected: 17, Received: 131002, Acknowledged: 131000, Brokers: []Subscribed{{Broker: "plc:1883", Connected: true}}}
 		s.Alarms = []Alarm{{ID: "observing", Text: "route <everything else> observes: its messages leave unprotected", Do: "look at what would happen (sealctl policy explain), then set its mode to enforce"}}
 		return s
 	}
@@ -80,6 +81,7 @@ func TestPage(t *testing.T) {
 		`<td>everything else</td><td>L3</td><td class="bad strong">passed</td>`,
 		`<td>devices</td><td>L1</td><td class="soft">passed</td>`,
 		`<td class="soft classes">id.vehicle_plate media.image</td>`, `<td class="soft classes"></td>`,
+		"version 7, until " + now.AddDate(0, 1, 0).UTC().Format(time.DateOnly), `<dt>Broker plc:1883</dt><dd class="good strong">read</dd>`,
 		"48.0 MiB", "128,430 messages", "40 days ago", "<svg",
 		"<style>" + pageCSS + "</style>", "<script>" + pageJS + "</script>",
 	} {
@@ -224,7 +226,7 @@ func TestBrowser(t *testing.T) {
 	m, stats := busy(t, time.Now())
 	url := serve(t, m, stats)
 	for _, c := range []struct{ name, size, extra string }{
-		{"status", "1000,1000", "--blink-settings=preferredColorScheme=1"},
+		{"status", "1000,1100", "--blink-settings=preferredColorScheme=1"},
 		{"status-phone", "500,1200", "--blink-settings=preferredColorScheme=0"},
 	} {
 		dir := t.TempDir()

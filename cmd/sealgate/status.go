@@ -225,6 +225,13 @@ func printStatus(w io.Writer, s *telemetry.Stats, now time.Time) {
 	}
 	fmt.Fprintf(w, "devices    %d connected, %d received, %d acknowledged, %d refused\n",
 		s.Ingress.Connected, s.Ingress.Received, s.Ingress.Acknowledged, s.Ingress.Refused)
+	for _, b := range s.Ingress.Brokers {
+		state := "read"
+		if !b.Connected {
+			state = "not read"
+		}
+		fmt.Fprintf(w, "broker     %s %s\n", printable(b.Broker), state)
+	}
 	fmt.Fprintf(w, "waiting    %d messages, %s of %s", s.Spool.Records, size(s.Spool.Bytes), size(s.Spool.Limit))
 	if s.Spool.Records > 0 {
 		fmt.Fprintf(w, ", oldest %s", since(s.Spool.Oldest, now))
