@@ -52,7 +52,7 @@ func changing() [][]byte {
 			`"ts":%d,"location":{"latitude":52.52%04d,"longitude":13.40%04d,"altitude":34.5,"accuracy":4.2},`+
 			`"readings":{"temperature":21.%d,"humidity":48,"pressure":1013.2,"battery":3.61,"rssi":-%d,"snr":7.5,"state":"moving","alarm":null},`+
 			`"driver":{"firstName":"Katrin","lastName":"Vogt","shift":"early"},"counters":[17,4,%d,0],"note":"door %d opened at dock"}`,
-			0, i, i%10, 1718000123456+i*977, i*37, i*53, i%10, 50+i%40, 2291+i, i)
+			0, i, i%10, 1718000123456+int64(i)*977, i*37, i*53, i%10, 50+i%40, 2291+i, i)
 	}
 	return ms
 }
