@@ -180,9 +180,9 @@ func (p *Plan) Path() string { return filepath.Join(p.Dir, "agent.yaml") }
 
 // Next are the commands that come after, in order.
 func (p *Plan) Next() (next []string) {
-	a, config := &p.Answers, ""
+	a, with := &p.Answers, ""
 	if !p.System() {
-		config = " --config " + shellWord(p.Path())
+		with = " --config " + shellWord(p.Path())
 	}
 	const dropIns, examples = "/etc/systemd/system/sealgate.service.d/", "/usr/share/doc/sealgate/examples/systemd/"
 	switch {
@@ -197,9 +197,9 @@ func (p *Plan) Next() (next []string) {
 	if p.System() {
 		next = append(next, "systemctl enable --now sealgate")
 	} else {
-		next = append(next, "sealgate run"+config+" &")
+		next = append(next, "sealgate run"+with+" &")
 	}
-	return append(next, "sealgate doctor"+config, p.hello(), "sealgate status"+config)
+	return append(next, "sealgate doctor"+with, p.hello(), "sealgate status"+with)
 }
 
 // hello publishes a first message as a device would.

@@ -358,3 +358,26 @@ func TestTakenPort(t *testing.T) {
 		t.Errorf("packaged: %+v, %v", p, err)
 	}
 }
+
+// TestLocalBrokerIsSilent: one that does not answer can be looked at again, left,
+// or replaced by another answer.
+func TestLocalBrokerIsSilent(t *testing.T) {
+	for _, x := range []struct {
+		typed []string
+		want  string
+		looks int
+	}{
+		{[]string{"mqtt://127.0.0.1:1", "y", "retry", "leave"}, "2 of 5", 2},
+		{[]string{"mqtt://127.0.0.1:1", "n"}, "2 of 5", 0},
+		{[]string{"mqtt://127.0.0.1:1", "y", "change"}, "1 of 5", 1},
+	} {
+		var out strings.Builder
+		if _, err := New(t.Context(), Answers{}, someone(t, &out, x.typed...)); err == nil {
+			t.Errorf("%q: nobody answered the rest", x.typed)
+		}
+		at := strings.LastIndex(out.String(), " of 5")
+		if got := out.String()[at-1 : at+5]; got != x.want || strings.Count(out.String(), "nothing listens there") != x.looks {
+			t.Errorf("%q: ended at %s:\n%s", x.typed, got, out.String())
+		}
+	}
+}

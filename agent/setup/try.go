@@ -69,8 +69,10 @@ func (s *session) tryExisting(ctx context.Context) (again bool, err error) {
 		}
 		return false, nil
 	}
-	try, err := s.agrees(ctx, "Look now whether it answers?", true)
-	for try && err == nil {
+	if s.trying, err = s.agrees(ctx, "Look now whether it answers?", true); err != nil {
+		return false, err
+	}
+	for s.trying {
 		a := Answers{
 			Gateway: s.a.Gateway, Uplink: s.a.Devices, Cleartext: true,
 			Username: s.a.DevicesUsername, PasswordFile: s.a.DevicesPasswordFile, password: s.a.devicesPassword,
@@ -92,7 +94,7 @@ func (s *session) tryExisting(ctx context.Context) (again bool, err error) {
 			return again, err
 		}
 	}
-	return false, err
+	return false, nil
 }
 
 // another asks what to do where a broker did not answer. s.trying goes off where
