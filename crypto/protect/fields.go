@@ -93,7 +93,8 @@ func (j *job) field(actions []policy.FieldAction) bool {
 }
 
 // swallow deals with actions inside a container that was acted on: the stricter
-// holds for the whole of it. Package policy plans no such thing.
+// holds for the whole of it. Package policy plans no such thing, but in a string
+// that holds a document and is encrypted for something in it.
 func (j *job) swallow(encrypt *policy.Action) bool {
 	n := len(j.ciphers)
 	ciphered := n > 0 && j.ciphers[n-1].field == j.outer
