@@ -53,24 +53,25 @@ type Agent struct {
 	log       *slog.Logger
 	lifecycle lifecycle
 
-	boot     uint64
-	meter    protect.Meter
-	sealed   *sealed // nil where the keys could be opened
-	keyring  *crypto.Keyring
-	custody  telemetry.CustodyStats
-	kept     state // guarded by reloading, as the two below
-	keptFile *stateFile
-	floor    Floor // of the recipients bundle
-	metrics  *telemetry.Metrics
-	spool    *spool.Spool
-	state    *classify.State
-	volumes  *volumes
-	corridor *corridor.Corridor
-	broker   *broker.Broker         // nil where there is none
-	reads    []*mqtt.SubscribeStats // of the existing brokers, as configured
-	http     *telemetry.Server
-	gate     *control.Gate     // nil where nothing is taken from outside
-	remote   control.Effective // what the gate wants in force; guarded by reloading
+	boot      uint64
+	meter     protect.Meter
+	sealed    *sealed // nil where the keys could be opened
+	keyring   *crypto.Keyring
+	custody   telemetry.CustodyStats
+	kept      state // guarded by reloading, as the two below
+	keptFile  *stateFile
+	floor     Floor // of the recipients bundle
+	metrics   *telemetry.Metrics
+	spool     *spool.Spool
+	state     *classify.State
+	volumes   *volumes
+	corridor  *corridor.Corridor
+	broker    *broker.Broker         // nil where there is none
+	downlinks sync.Map               // by uplink: its *relay, where it has one
+	reads     []*mqtt.SubscribeStats // of the existing brokers, as configured
+	http      *telemetry.Server
+	gate      *control.Gate     // nil where nothing is taken from outside
+	remote    control.Effective // what the gate wants in force; guarded by reloading
 
 	statusDue, resyncDue chan struct{}
 

@@ -10,6 +10,7 @@ import (
 	"github.com/sealgate/sealgate/agent/config"
 	"github.com/sealgate/sealgate/agent/mqtt"
 	"github.com/sealgate/sealgate/agent/mqtt/broker"
+	"github.com/sealgate/sealgate/agent/telemetry"
 	"github.com/sealgate/sealgate/classify/policy"
 )
 
@@ -27,6 +28,7 @@ func (a *Agent) startDownlinks() error {
 		if err != nil {
 			return fmt.Errorf("uplink %s: %w", cfg.Name, err)
 		}
+		a.downlinks.Store(cfg.Name, relay)
 		ctx, cancel := context.WithCancel(context.Background())
 		done := make(chan struct{})
 		go func() {
@@ -70,7 +72,18 @@ type relay struct {
 	broker  *broker.Broker
 	filters []mqtt.Filter
 	rules   []relayRule
-	dropped atomic.Uint64 // on topics that no local device may have
+
+	received, relayed          atomic.Uint64
+	reserved, unmapped, tooBig atomic.Uint64 // refused; see telemetry.Downlink
+}
+
+// stats counts what became of the messages; nil where there is no relay.
+func (r *relay) stats() *telemetry.Downlink {
+	d := &telemetry.Downlink{ // received last: it is never less than the others together
+		Relayed: r.relayed.Load(), Reserved: r.reserved.Load(), Unmapped: r.unmapped.Load(), TooLong: r.tooBig.Load(),
+	}
+	d.Received = r.received.Load()
+	return d
 }
 
 type relayRule struct {
@@ -91,23 +104,35 @@ func newRelay(topics []config.Topic, b *broker.Broker) (*relay, error) {
 	return r, nil
 }
 
+// maxTopic is the longest topic that MQTT has a length for.
+const maxTopic = 65535
+
 // local is the local topic of one at the uplink: the first rule that matches
-// wins. Topics that mean something to the gateway itself are nobody's.
-func (r *relay) local(topic string) (string, bool) {
+// wins. Topics that mean something to the gateway itself are nobody's. What is
+// refused is counted in why.
+func (r *relay) local(topic string) (local string, why *atomic.Uint64) {
 	for _, rule := range r.rules {
 		if rest, ok := strings.CutPrefix(topic, rule.remote); ok && rule.filter.Match(topic) {
-			local := rule.local + rest
-			return local, local != "" && local[0] != '$' && !reserved("", local)
+			switch local = rule.local + rest; {
+			case local == "":
+				return "", &r.unmapped
+			case local[0] == '$' || reserved("", local):
+				return "", &r.reserved
+			case len(local) > maxTopic:
+				return "", &r.tooBig
+			}
+			return local, nil
 		}
 	}
-	return "", false
+	return "", &r.unmapped
 }
 
 // Submit implements mqtt.Sink.
 func (r *relay) Submit(_ context.Context, _ mqtt.Source, m mqtt.Message, done func(error)) error {
-	local, ok := r.local(m.Topic)
-	if !ok {
-		r.dropped.Add(1)
+	r.received.Add(1)
+	local, why := r.local(m.Topic)
+	if why != nil {
+		why.Add(1)
 		done(nil)
 		return nil
 	}
@@ -115,6 +140,7 @@ func (r *relay) Submit(_ context.Context, _ mqtt.Source, m mqtt.Message, done fu
 	if err := r.broker.Relay(&m); err != nil {
 		return err // not acknowledged: it comes again
 	}
+	r.relayed.Add(1)
 	done(nil)
 	return nil
 }

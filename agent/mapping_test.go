@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"github.com/sealgate/sealgate/agent/config"
+	"github.com/sealgate/sealgate/agent/mqtt"
+	"github.com/sealgate/sealgate/agent/telemetry"
 	"github.com/sealgate/sealgate/classify/policy"
 	"github.com/sealgate/sealgate/crypto/protect"
 )
@@ -180,8 +182,26 @@ func TestRelayedTopics(t *testing.T) {
 		"down/gw-1/cmd/valve": "cloud/cmd/valve", "down/all/time": "time", "down/gw-1/other": "", "up/x": "",
 		"down/all/$SYS/x": "", "down/all/sg/v1/plant/now": "", "down/all": "", "down/all/": "",
 	} {
-		if got, ok := r.local(remote); ok != (want != "") || ok && got != want {
-			t.Errorf("%s is relayed as %q (%t), want %q", remote, got, ok, want)
+		if got, why := r.local(remote); got != want || (why == nil) != (want != "") {
+			t.Errorf("%s is relayed as %q (%t), want %q", remote, got, why == nil, want)
 		}
+	}
+}
+
+// TestRefusedDownlink: what can't be relayed is acknowledged, or it would come
+// again for ever, and counted by why.
+func TestRefusedDownlink(t *testing.T) {
+	r, err := newRelay([]config.Topic{{Pattern: "#", RemotePrefix: "r/"}, {Pattern: "#", RemotePrefix: "l/", LocalPrefix: "longer/"}}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	acks := 0
+	for _, topic := range []string{"r/$SYS/x", "r/sg/v1/plant/now", "r/", "e/x", "l/" + strings.Repeat("x", maxTopic-2)} {
+		if err := r.Submit(t.Context(), mqtt.Source{}, mqtt.Message{Topic: topic}, func(error) { acks++ }); err != nil {
+			t.Errorf("%.20s: %v", topic, err)
+		}
+	}
+	if got, want := *r.stats(), (telemetry.Downlink{Received: 5, Reserved: 2, Unmapped: 2, TooLong: 1}); acks != 5 || got != want {
+		t.Errorf("%d acknowledged, %+v, want %+v", acks, got, want)
 	}
 }

@@ -74,6 +74,9 @@ func (a *Agent) Stats() telemetry.Stats {
 			Quarantined: u.Quarantined, InFlight: int(u.InFlight), RoundTrip: u.RoundTrip,
 			Subjects: a.volumes.stats(i),
 		})
+		if r, ok := a.downlinks.Load(u.Name); ok {
+			s.Uplinks[i].Downlink = r.(*relay).stats()
+		}
 	}
 	if a.broker != nil {
 		bs := a.broker.Stats()

@@ -78,6 +78,9 @@ func newCollector(m *Metrics, b Build, stats func() Stats) *collector {
 	add("uplink_acknowledged_bytes_total", "Their bytes, topics included.", "uplink")
 	add("uplink_resent_messages_total", "Messages sent again after a lost connection.", "uplink")
 	add("uplink_quarantined_messages_total", "Messages that the uplink refused again and again; kept, protected, in quarantine.", "uplink")
+	add("downlink_received_messages_total", "Messages for local devices that the uplink's broker delivered; after a lost connection some come again.", "uplink")
+	add("downlink_relayed_messages_total", "Of those, delivered to the embedded broker's clients and retained messages.", "uplink")
+	add("downlink_refused_messages_total", "Of those, acknowledged and not relayed. reserved: the local topic means something to the gateway itself; unmapped: no mapping names a local topic; topic_too_long: longer than MQTT permits, once mapped.", "uplink", "reason")
 	add("uplink_in_flight_messages", "Messages sent and not yet acknowledged.", "uplink")
 	add("uplink_round_trip_seconds", "Smoothed time from publish to acknowledgement.", "uplink")
 	add("uplink_subjects", "Estimate of how many people data left of over the uplink this year. sensitive: those of whom something graded L4 left.", "uplink", "kind")
@@ -228,6 +231,13 @@ func (k sink) ways(s *Stats) {
 		k.count("uplink_acknowledged_bytes_total", u.Bytes, u.Name)
 		k.count("uplink_resent_messages_total", u.Resent, u.Name)
 		k.count("uplink_quarantined_messages_total", u.Quarantined, u.Name)
+		if d := u.Downlink; d != nil {
+			k.count("downlink_received_messages_total", d.Received, u.Name)
+			k.count("downlink_relayed_messages_total", d.Relayed, u.Name)
+			k.count("downlink_refused_messages_total", d.Reserved, u.Name, "reserved")
+			k.count("downlink_refused_messages_total", d.Unmapped, u.Name, "unmapped")
+			k.count("downlink_refused_messages_total", d.TooLong, u.Name, "topic_too_long")
+		}
 		k.gauge("uplink_in_flight_messages", float64(u.InFlight), u.Name)
 		k.gauge("uplink_round_trip_seconds", u.RoundTrip.Seconds(), u.Name)
 		k.gauge("uplink_subjects", float64(u.Subjects.All), u.Name, "all")

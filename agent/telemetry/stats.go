@@ -121,6 +121,17 @@ type Uplink struct {
 	InFlight     int           `json:"in_flight"`
 	RoundTrip    time.Duration `json:"round_trip_ns"`
 	Subjects     Subjects      `json:"subjects"`
+	Downlink     *Downlink     `json:"downlink,omitempty"` // nil: nothing is taken from its broker for devices
+}
+
+// Downlink counts messages for local devices. Received without a verdict were
+// not acknowledged: they come again.
+type Downlink struct {
+	Received uint64 `json:"received"`
+	Relayed  uint64 `json:"relayed"`
+	Reserved uint64 `json:"refused_reserved"`       // on topics that mean something to the gateway itself
+	Unmapped uint64 `json:"refused_unmapped"`       // on topics that no mapping gives a local name
+	TooLong  uint64 `json:"refused_topic_too_long"` // once mapped
 }
 
 // Subjects estimates of how many people data left over an uplink this year.

@@ -27,7 +27,7 @@ func sampleStats() Stats {
 	return Stats{
 		Gateway: "gw", Ready: true, Mode: "enforce",
 		Policy:  PolicyStats{Version: 7, Hash: "00ff", Source: "file", Applied: time.Unix(1_767_225_600, 0)},
-		Uplinks: []Uplink{{Name: "city", Connected: true, Acknowledged: 5, RoundTrip: 3 * time.Millisecond, Subjects: Subjects{All: 8100, Sensitive: 40, Limit: 10000, Share: 0.81}}},
+		Uplinks: []Uplink{{Name: "city", Connected: true, Acknowledged: 5, RoundTrip: 3 * time.Millisecond, Subjects: Subjects{All: 8100, Sensitive: 40, Limit: 10000, Share: 0.81}, Downlink: &Downlink{Received: 3, Relayed: 2, Reserved: 1}}},
 		Crypto:  CryptoStats{NoKey: 2, Wraps: 4, DataKeys: 2, Messages: 9},
 		Custody: CustodyStats{Kind: "tpm", Rescue: 1, Rollback: "tpm"},
 		Keys:    []Key{{"signing", time.Unix(1_767_000_000, 0)}},

@@ -80,6 +80,10 @@ func TestDownlink(t *testing.T) {
 				}
 				check(t, keeper.Ack(p.ID))
 			}
+			v := site.Values(t)
+			if received, relayed := v[`sealgate_downlink_received_messages_total{uplink="cloud"}`], v[`sealgate_downlink_relayed_messages_total{uplink="cloud"}`]; received < 20 || relayed != received {
+				t.Errorf("%g messages of the downlink were received and %g relayed since the start, want 20 of each", received, relayed)
+			}
 			for i, p := range everything.All() {
 				if len(p.Topic) < 5 || p.Topic[:5] != "down/" {
 					t.Errorf("message %d came back up as %s", i, p.Topic)
