@@ -26,6 +26,7 @@ func LogEvents() []LogEvent {
 		{"gateway-stopped", info, "gateway stopped", "gateway", "All that was taken is durable."},
 		{"alarm", warn, "alarm", "alarm text do", "Something stands that a person should look at; status page and `sealgate status` show it until it is over."},
 		{"alarm-cleared", info, "alarm cleared", "alarm", "It is over."},
+		{"clients-expelled", info, "clients were disconnected: their user is gone or has another password", "clients", "A reload read the embedded broker's users again."},
 		{"rules-swapped", info, "rules swapped", "mode policy_version policy_source recipients_version", "A reload is in force."},
 		{"rules-due", warn, "rules are built again", "why", "A date has passed: that of observing, or of the recipients."},
 		{"rules-failed", fail, "rules can't be built", "error", "Then those in force stay, or what needs a key waits."},

@@ -459,6 +459,7 @@ The same is done to a mosquitto with a bridge and to a gateway that observes, an
 		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s |\n", row.name, row.what, seen[0][i], seen[1][i], mark)
 	}
 	b.WriteString("\nWhere they differ:\n\n" + strings.Join(notes, ""))
+	b.WriteString("\nWhat arrives twice: each connection of an uplink is a new session and begins with the first message that was not acknowledged. So at every QoS, 2 included, a lost connection repeats at most what was under way, `window.messages` (100) of them, in order and with the same message id (`internal/e2e.TestQoS2AcrossCuts`); a kill repeats also what was acknowledged since the last checkpoint, half a second before. What a device sends again after a lost acknowledgement is a new message.\n")
 	b.WriteString("\nWhile a policy observes, payloads and topics leave byte for byte. What enforcing changes is the policy's affair.\n")
 	path := filepath.Join("..", "..", "docs", "bridge-parity.md")
 	if *update {
