@@ -191,6 +191,20 @@ func (s *subscriber) up(present bool) {
 	s.connected = true
 }
 
+// lessGranted says that the broker sends with less than was asked for: at QoS 0
+// a lost connection loses what was under way, and what came meanwhile.
+func (s *subscriber) lessGranted(granted []byte) {
+	n := 0
+	for i, f := range s.o.Filters {
+		if i < len(granted) && granted[i] < f.QoS {
+			n++
+		}
+	}
+	if n > 0 {
+		s.o.Logger.Warn("local broker grants a lower QoS than asked: it may lose messages", "filters", n)
+	}
+}
+
 // A stream is the messages of one connection, between the library's callback,
 // which must not block for long, and the sink, which may.
 type stream struct {

@@ -63,11 +63,13 @@ func (s *subscriber) run311(ctx context.Context, t *stream, wire *coalescer) err
 		if err := sub.Error(); err != nil {
 			return fmt.Errorf("subscribe: %w", err)
 		}
-		for _, code := range sub.Result() {
-			if code > 2 {
-				return fmt.Errorf("subscribe: broker refused a filter (0x%02x)", code)
+		granted := make([]byte, len(s.o.Filters))
+		for i, f := range s.o.Filters {
+			if granted[i] = sub.Result()[f.Topic]; granted[i] > 2 {
+				return fmt.Errorf("subscribe: broker refused a filter (0x%02x)", granted[i])
 			}
 		}
+		s.lessGranted(granted)
 	case <-t.ctx.Done():
 		return context.Cause(t.ctx)
 	case <-late.C:

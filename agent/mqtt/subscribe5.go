@@ -98,9 +98,11 @@ func (s *subscriber) run5(ctx context.Context, t *stream, wire *coalescer, guard
 			RetainHandling:    retained,
 		})
 	}
-	if _, err := client.Subscribe(t.ctx, sub); err != nil {
+	granted, err := client.Subscribe(t.ctx, sub)
+	if err != nil {
 		return t.cause(fmt.Errorf("subscribe: %w", err))
 	}
+	s.lessGranted(granted.Reasons)
 	return t.wait(ctx)
 }
 
