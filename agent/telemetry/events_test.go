@@ -129,7 +129,7 @@ func TestLogEvents(t *testing.T) {
 // TestLogFields: what a field holds is known, and no field is one that a device
 // could fill.
 func TestLogFields(t *testing.T) {
-	allowed := strings.Fields("error uplink log lane reason result alarm text do why gateway boot mode policy_version policy_source recipients_version on ingress client clients message_id messages records seconds retry_in restart_in kept")
+	allowed := strings.Fields("error uplink log lane reason result alarm text do why gateway boot mode policy_version policy_source recipients_version on ingress client clients filters message_id messages records seconds retry_in restart_in kept")
 	for _, e := range LogEvents() {
 		for _, f := range strings.Fields(e.Fields) {
 			if !slices.Contains(allowed, f) {
