@@ -36,7 +36,7 @@ func emailDetector() detector {
 func phoneDetector() detector {
 	return detector{
 		name: "phone", class: ClassContactPhone, on: onDigits, min: 7, max: 15,
-		gate: &gate{senses: sensesOf([]sense{sensePhone}), words: hintPhone, groups: []uint64{0x334, 0x37, 0x244, 0x1334, 0x3322}, spoken: true, lead: true, lonely: true},
+		gate: &gate{senses: sensesOf([]sense{sensePhone}), words: hintPhone, groups: []uint64{0x334, 0x37, 0x244, 0x1334, 0x3322}, spoken: true, lead: 9, lonely: true},
 		find: func(c *candidate) (match, bool) {
 			m, _ := c.found(0, WhyShape)
 			if (c.kind == payload.KindTopic || c.kind == payload.KindNumber && !c.root) && !c.international() {

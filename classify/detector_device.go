@@ -68,7 +68,7 @@ func bareHardwareDetector() detector {
 	set := sensesOf(said)
 	return detector{
 		name: "mac-bare", class: ClassIDDevice, on: onWord, min: 12, max: 18,
-		gate: &gate{senses: set, words: hintMAC, lead: true}, // lead: 0x…
+		gate: &gate{senses: set, words: hintMAC, lead: 12}, // lead: 0x…
 		find: func(c *candidate) (match, bool) {
 			r := c.run()
 			prefixed := r[0] == '0' && r[1] == 'x'

@@ -172,12 +172,14 @@ func (c *candidate) amidStreet() bool {
 		return false
 	}
 	k := i
-	for k > 0 && t[k-1] != ' ' && t[k-1] != '\n' && t[k-1] != ',' && t[k-1] != ':' {
+	for k > 0 && i-k <= longestStreet && t[k-1] != ' ' && t[k-1] != '\n' && t[k-1] != ',' && t[k-1] != ':' {
 		k--
 	}
-	c.turns += (i - k) / chargeBytes
-	return k < i && streetInitials[t[k]]&(initialCapital|initialParticle) != 0 && inStreet(t[k:i], streetParticle)
+	return k < i && i-k <= longestStreet && streetInitials[t[k]]&(initialCapital|initialParticle) != 0 && inStreet(t[k:i], streetParticle)
 }
+
+// longestStreet is the longest word of a street's name, in bytes.
+const longestStreet = 64
 
 // initial is what words may be by a byte of them: a set of bits.
 type initial uint8

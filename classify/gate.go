@@ -13,7 +13,7 @@ type gate struct {
 	groups []uint64 // the lengths of the run's groups: see form.groups
 	plain  bool     // the run is in one piece
 	spoken bool     // the run is in one piece, where somebody may be speaking
-	lead   bool     // the digits begin with 0, or the run with + or (
+	lead   int      // so many places at least, the first a 0; or the run begins with + or (; 0: none
 	amid   bool     // what stands beside the run can be part of an address
 	// lonely: in groups with single spaces between them, and nothing near that
 	// opens the gate, it is none where further digits stand a space away.
@@ -145,7 +145,7 @@ func (ls *lists) add(id DetectorID, d *detector, opens opening, n int, digits bo
 	if k.plain || k.spoken || len(k.groups) > 0 {
 		l.sole |= bit
 	}
-	if k.lead {
+	if k.lead > 0 {
 		l.leading |= bit
 	}
 	if k.amid {

@@ -246,7 +246,7 @@ func (s *Scratch) calm(t []byte, i int) bool {
 	if i >= w.calmFrom && i < w.calmTo {
 		return true
 	}
-	if to := s.layout.unlettered(i); to > i && s.plan.opens.alone([]byte("0")) == 0 {
+	if to := s.layout.unlettered(i); to > i && s.plan.sieve.plain {
 		w.calmFrom, w.calmTo = i, to
 		return true
 	}

@@ -90,7 +90,11 @@ func (s *Scratch) block(c *candidate, at int) {
 	}
 	tokens := b.long(laneToken, next) &^ (b[laneToken]<<1 | before[laneToken]>>63)
 	carried := words & (^before[laneBreak] >> 63) // a word that began before this block
-	for x := literals | tokens | b[laneMark] | b[laneDigit] | carried; x != 0; {
+	digits := b[laneDigit]
+	if digits != 0 {
+		digits = s.rows(k)
+	}
+	for x := literals | tokens | b[laneMark] | digits | carried; x != 0; {
 		i := bits.TrailingZeros64(x)
 		n := i + bits.TrailingZeros64(b[laneBreak]>>i) // where the word ends
 		here := ^uint64(0) << i
@@ -104,7 +108,7 @@ func (s *Scratch) block(c *candidate, at int) {
 		for y := tokens & here; y != 0; y &= y - 1 {
 			s.token(c, at+bits.TrailingZeros64(y))
 		}
-		for y := (literals | b[laneMark] | b[laneDigit]) & here; y != 0; y &= y - 1 {
+		for y := (literals | b[laneMark] | digits) & here; y != 0; y &= y - 1 {
 			j := at + bits.TrailingZeros64(y)
 			if literals&y&-y != 0 && j >= s.done.literal {
 				s.literalFrom(c, j)
@@ -112,7 +116,7 @@ func (s *Scratch) block(c *candidate, at int) {
 			switch {
 			case b[laneMark]&y&-y != 0:
 				s.mark(c, j)
-			case b[laneDigit]&y&-y != 0 && j >= s.done.run:
+			case digits&y&-y != 0 && j >= s.done.run:
 				s.run(c, l.begin(alnumRun, j), l.end(alnumRun, j))
 			}
 		}

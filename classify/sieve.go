@@ -33,6 +33,8 @@ type sieve struct {
 	// is a small letter.
 	begin  [patternPlaces + 1][1 << patternPlaces][2]begin
 	lonely bool // every detector of digits in groups is lonely: see gate
+	lead   int  // the least of the lead of any of them
+	plain  bool // numbers open no gate by themselves
 }
 
 // begin says what words in a row that begin so can start: a set of bits.
@@ -45,7 +47,7 @@ const (
 )
 
 func newSieve(p *plan, ds []detector) *sieve {
-	v := &sieve{lonely: true}
+	v := &sieve{lonely: !p.digitWays.any, lead: maxDigits + 1, plain: p.opens.alone([]byte("0")) == 0}
 	for n := range v.word {
 		for x := range 1 << min(n, patternPlaces) {
 			v.word[n][x] = p.word[n].need(n, uint64(x))
@@ -62,8 +64,11 @@ func newSieve(p *plan, ds []detector) *sieve {
 	}
 	for i := range ds {
 		d := &ds[i]
-		if d.on&(onDigits|onWords) != 0 && d.gate != nil && (d.gate.lead || len(d.gate.groups) > 0) && !d.gate.lonely {
+		if d.on&(onDigits|onWords) != 0 && d.gate != nil && (d.gate.lead > 0 || len(d.gate.groups) > 0) && !d.gate.lonely {
 			v.lonely = false
+		}
+		if k := d.gate; d.on&onDigits != 0 && k != nil && k.lead > 0 {
+			v.lead = min(v.lead, k.lead)
 		}
 		if d.on&onWords != 0 {
 			v.begins(d)
@@ -188,19 +193,19 @@ func (s *Scratch) groupsPass(c *candidate, i, j int) bool {
 	}
 	// Further groups, until there are digits enough, and they are printed as
 	// one of the ways says, or as none.
-	node, ends := p.digitWays.nodes[firstWay].next[min(n, 15)], t[i] == '0'
+	node, ends := p.digitWays.nodes[firstWay].next[min(n, 15)], false
 	for {
 		ends = ends || p.digitWays.nodes[node].ends
-		if (node == 0 || ends) && n >= minDigits {
-			return ends || s.opens(c, i)
+		if n >= minDigits && ends || t[i] == '0' && n >= p.sieve.lead {
+			return true
+		}
+		if k == j || n >= minDigits && node == 0 && t[i] != '0' {
+			return n >= minDigits && s.opens(c, i)
 		}
 		j = l.end(digitRun, k)
 		n += j - k
 		node = p.digitWays.nodes[node].next[min(j-k, 15)]
-		if k = nextGroup(t, j, &sep, true); k == j {
-			ends = ends || p.digitWays.nodes[node].ends
-			return n >= minDigits && (ends || s.opens(c, i))
-		}
+		k = nextGroup(t, j, &sep, true)
 	}
 }
 
@@ -215,8 +220,10 @@ func (l *layout) spaced(i int) bool {
 		}
 		switch i += n; {
 		case i >= len(l.text):
-		case l.text[i] == '-', l.text[i] == '/', l.text[i] == '(', l.text[i] == ')', l.text[i] == '.' && spaces>>(n-1)&1 != 0:
+		case l.text[i] == '-', l.text[i] == '/', l.text[i] == '(', l.text[i] == ')':
 			return false
+		case l.text[i] == '.': // it mixes with no space, but may be the first
+			return spaces<<(64-n) != 0 && spaces>>(n-1)&1 == 0
 		}
 		return true
 	}
@@ -274,4 +281,55 @@ func (l *layout) rowOfWords(i, n, least int) bool {
 		n, i = n+j-i-1, j
 	}
 	return true
+}
+
+// rows returns the digits of a block, the k-th, that are worth a look: not those
+// of short numbers in a row, each a space behind the one before, where there are
+// numbers and dots and nothing else. No words are near, no one speaks there, and
+// in groups with spaces nothing is found beside further digits.
+func (s *Scratch) rows(k int) uint64 {
+	l, v := &s.layout, s.plan.sieve
+	b, digits := &l.blocks[k], l.blocks[k][laneDigit]
+	const edge = 128 // where a text begins and ends, someone may speak
+	at := l.from + 64*k
+	if !v.lonely || !v.plain || s.keyed || at < edge || at+64+edge > len(l.text) {
+		return digits
+	}
+	next, before := &l.blocks[k+1], &l.blocks[k-1]
+	row := digits &^ (digits<<1 | before[laneDigit]>>63) &
+		(b[laneSpace]<<1 | before[laneSpace]>>63) & (digits<<2 | before[laneDigit]>>62)
+	if row&(row-1) == 0 || l.unlettered(at) < at+64 {
+		return digits
+	}
+	for _, x := range [...]*block{b, next} {
+		if x[laneSpace]&(x[laneSpace]<<1) != 0 {
+			return digits
+		}
+	}
+	if b[laneSpace]>>63&next[laneSpace] != 0 {
+		return digits
+	}
+	var dots [2]uint64
+	for i, x := range [...]*block{b, next} {
+		for y := ^(x[laneDigit] | x[laneSpace]); y != 0; y &= y - 1 {
+			j := at + 64*i + bits.TrailingZeros64(y)
+			if t := l.text[j]; t != '\n' && (t != '.' || byteClass[l.text[j-1]]&isDigit == 0) {
+				return digits
+			} else if t == '.' {
+				dots[i] |= y & -y
+			}
+		}
+	}
+	// What has ten digits may be something by itself.
+	x, y := digits, next[laneDigit]
+	for _, n := range [...]int{1, 2, 4, 2} {
+		x &= x>>n | y<<(64-n)
+		y &= y >> n
+	}
+	row &^= x
+	// Nor is what a dot goes on.
+	for y := digits & (dots[0]>>1 | dots[1]<<63); y != 0 && row != 0; y &= y - 1 {
+		row &^= 1 << (63 - bits.LeadingZeros64(row&(y^(y-1))|1))
+	}
+	return digits & (digits + row)
 }

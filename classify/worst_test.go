@@ -156,6 +156,8 @@ func TestGatesChangeNothing(t *testing.T) {
 			topic, raw := contractLine(t, line)
 			a.on(topic, raw)
 			a.on("home/phone/value", raw)
+			a.on("t", slices.Concat([]byte("17 42 "), raw, []byte(" 7 8")))
+			a.on("t", slices.Concat([]byte(strings.Repeat("17 42.5 ", 80)), raw, []byte(strings.Repeat(" 7 8", 160))))
 			a.on(topic, slices.Concat([]byte("see "), raw, []byte(" and "), raw))
 		}
 	}
