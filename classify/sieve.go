@@ -95,9 +95,9 @@ func (ls lists) need(n int, pattern uint64) (x need) {
 				open |= w.ids
 			}
 		}
-		for bit, set := range map[need]uint64{needNothing: open, needSpoken: l.spoken, needLead: l.leading, needAmid: l.amid, needNear: l.near} {
+		for i, set := range [...]uint64{open, l.spoken, l.leading, l.amid, l.near} { // in the order of need
 			if ids&set != 0 {
-				x |= bit
+				x |= needNothing << i
 			}
 		}
 	}
