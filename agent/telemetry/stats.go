@@ -25,7 +25,7 @@ type Stats struct {
 	Ingress           IngressStats   `json:"ingress"`
 	Uplinks           []Uplink       `json:"uplinks"`
 	Spool             SpoolStats     `json:"spool"`
-	Panics            uint64         `json:"recovered_panics"`
+	Panics            uint64         `json:"recovered_panics"`  // each kept the gateway running
 	Held              uint64         `json:"held_messages"`     // wait for a usable key, unacknowledged
 	Unrouted          uint64         `json:"unrouted_messages"` // topics that begin with $ and have no route
 	Dropped           uint64         `json:"dropped_messages"`  // on routes that say offline: drop, while the uplink was down
@@ -44,7 +44,7 @@ type Alarm struct {
 // PolicyStats describes the policy in force.
 type PolicyStats struct {
 	Version uint64    `json:"version"`
-	Hash    string    `json:"hash"`
+	Hash    string    `json:"hash"`   // SHA-256 of the document, in hex
 	Source  string    `json:"source"` // file, built-in, or remote: group, gateway, sealed
 	Applied time.Time `json:"applied"`
 }
@@ -54,8 +54,8 @@ type RemoteStats struct {
 	Offers      map[control.Code]uint64 `json:"offers"` // documents and commands, by what became of them
 	Version     uint64                  `json:"version"`
 	NotAfter    time.Time               `json:"not_after,omitzero"` // of the policy that was sent
-	Probation   bool                    `json:"probation"`
-	Lockdown    bool                    `json:"lockdown"`
+	Probation   bool                    `json:"probation"`          // the policy is being tried: it is rolled back if it fails
+	Lockdown    bool                    `json:"lockdown"`           // a signed command stopped all that leaves
 	RootVersion uint64                  `json:"root_version"`
 }
 
@@ -67,13 +67,13 @@ type RecipientStats struct {
 
 // Key describes one of the gateway's own keys.
 type Key struct {
-	Purpose string    `json:"purpose"`
+	Purpose string    `json:"purpose"` // kem, signing or spool
 	Created time.Time `json:"created"` // its newest generation
 }
 
 // CustodyStats describes who keeps the key of the gateway's own keys.
 type CustodyStats struct {
-	Kind    string    `json:"kind,omitempty"`
+	Kind    string    `json:"kind,omitempty"`   // tpm, credential, vault or file
 	Created time.Time `json:"created,omitzero"` // the key-encryption key
 	Rescue  int       `json:"rescue_keys"`
 	// Rollback is what notices an older copy of the state: tpm or unprotected.
@@ -97,7 +97,7 @@ type IngressStats struct {
 	Received     uint64       `json:"received"`
 	Bytes        uint64       `json:"received_bytes"` // topics included
 	Acknowledged uint64       `json:"acknowledged"`
-	Refused      uint64       `json:"refused"`
+	Refused      uint64       `json:"refused"`           // not taken: the device has to send again, or may not
 	InFlight     uint64       `json:"in_flight"`         // between receipt and acknowledgement
 	Brokers      []Subscribed `json:"brokers,omitempty"` // existing ones that are read
 }
@@ -116,7 +116,7 @@ type Uplink struct {
 	Connected    bool          `json:"connected"`
 	Acknowledged uint64        `json:"acknowledged"`
 	Bytes        uint64        `json:"acknowledged_bytes"`
-	Resent       uint64        `json:"resent"`
+	Resent       uint64        `json:"resent"` // after a lost connection
 	Quarantined  uint64        `json:"quarantined"`
 	InFlight     int           `json:"in_flight"`
 	RoundTrip    time.Duration `json:"round_trip_ns"`
