@@ -39,6 +39,7 @@ func TestDashboards(t *testing.T) {
 	checkAsRules(t, exprs)
 
 	site := NewSite(t, StartMosquitto(t, "").Addr)
+	site.Topics = `[{pattern: "#", remote_prefix: "{site}/{gateway}/"}, {pattern: "#", direction: in, remote_prefix: "down/", local_prefix: "cloud/"}]`
 	src, err := os.ReadFile(site.Config(t))
 	check(t, err)
 	cfg, err := config.Parse(filepath.Join(site.Dir, "agent.yaml"), src)
