@@ -14,12 +14,14 @@ type Entry struct {
 	Uplink int
 	Lane   uint8
 	Record Record
-	// Safe, if set, is called once after Commit took the entry: when the record
-	// is durable or released, whichever is first; from any goroutine, perhaps
-	// before Commit returns. It must not block or call the spool. With
-	// Options.Linger the record may wait in memory till then. After an error of
-	// Commit it is not called.
-	Safe func()
+	// Safe, if set, is called once after Commit took the entry, with nil when the
+	// record is durable; from any goroutine, perhaps before Commit returns. It must
+	// not block or call the spool. The cursor may have the record before. With
+	// Options.Linger it may wait in memory till then, and Safe is called when it is
+	// released there, too. An error says that the record could not be made durable:
+	// it may be sent, and must not be acknowledged. After an error of Commit Safe is
+	// not called.
+	Safe func(error)
 	// NoSync leaves out the fdatasync unless another entry of the log asks for
 	// it: QoS 0. It does not hold for grants.
 	NoSync bool
@@ -32,17 +34,19 @@ type Entry struct {
 type part struct {
 	log    *log
 	recs   []*Record
-	safe   []func() // of each record, or nil
+	safe   []func(error) // of each record, or nil
 	bytes  int64
 	sync   bool // if it is written
 	now    bool // some record must be durable when Commit returns
 	memory bool // is kept there
+	behind bool // is flushed after Commit returned
 	err    error
 }
 
 // Commit writes the entries to their logs, in order, and returns when they are
-// durable, those with Safe excepted: with Options.Linger it may only take them.
-// Grants that the control log does not hold yet come first and are
+// durable, those with Safe excepted: these are flushed, with what is written
+// meanwhile, while the next Commit runs; with Options.Linger it may only take
+// them. Grants that the control log does not hold yet come first and are
 // durable before anything else is written; the others are left out. It ends the
 // reservations of the entries.
 //
@@ -70,6 +74,7 @@ func (s *Spool) Commit(entries []Entry) error {
 		s.split(entries, control, now)
 		if !control {
 			s.choose()
+			s.postpone()
 		}
 		if err := s.writeParts(now); err != nil {
 			return fmt.Errorf("commit: %w", err)
@@ -81,8 +86,8 @@ func (s *Spool) Commit(entries []Entry) error {
 			continue
 		}
 		for _, safe := range s.parts[i].safe {
-			if safe != nil {
-				safe()
+			if safe != nil && !s.parts[i].behind {
+				safe(nil)
 			}
 		}
 	}
@@ -170,6 +175,24 @@ func (s *Spool) choose() {
 	}
 }
 
+// postpone marks the parts that are flushed behind: where everybody who waits is
+// told.
+func (s *Spool) postpone() {
+	behind := s.opt.Linger == 0 && !s.settled.Load()
+	for i := range s.parts {
+		p := &s.parts[i]
+		p.behind = behind && p.sync && !p.now
+	}
+}
+
+func (p *part) write(now time.Time) {
+	if p.behind {
+		p.err = p.log.writeBehind(p.recs, p.safe, now)
+		return
+	}
+	p.err = p.log.write(p.recs, p.sync, now)
+}
+
 // fit marks the parts that memory has room for, and reports whether that is all
 // that may wait there.
 func (s *Spool) fit() bool {
@@ -217,12 +240,12 @@ func (s *Spool) writeParts(now time.Time) error {
 		}
 		if last != nil {
 			other := last
-			wg.Go(func() { other.err = other.log.write(other.recs, other.sync, now) })
+			wg.Go(func() { other.write(now) })
 		}
 		last = p
 	}
 	if last != nil {
-		last.err = last.log.write(last.recs, last.sync, now)
+		last.write(now)
 	}
 	wg.Wait()
 	for i := range s.parts {

@@ -163,6 +163,7 @@ func powerCut(t *testing.T, seed uint64, sync bool) (lost int) {
 	dir := t.TempDir()
 	var next uint64                   // number to commit
 	acknowledged := map[uint64]bool{} // and not yet released
+	released := map[uint64]bool{}
 	for range 10 {
 		d := &cutDisk{rng: rng, left: 5 + rng.IntN(200)}
 		o := small(t, dir)
@@ -223,7 +224,11 @@ func powerCut(t *testing.T, seed uint64, sync bool) (lost int) {
 			for range 1 + rng.IntN(30) {
 				e := Entry{Record: data(next, rng.IntN(3000)), NoSync: noSync}
 				if n := next; !noSync || !sync {
-					e.Safe = func() { acknowledged[n] = true }
+					e.Safe = func(err error) {
+						if err == nil && !released[n] {
+							acknowledged[n] = true
+						}
+					}
 				}
 				es = append(es, e)
 				next++
@@ -240,11 +245,15 @@ func powerCut(t *testing.T, seed uint64, sync bool) (lost int) {
 			ns, ps = append(ns, more...), append(ps, mps...)
 			for k := rng.IntN(40); k > 0 && len(ns) > 0; k-- {
 				c.Release(ps[0])
+				released[ns[0]] = true
 				delete(acknowledged, ns[0])
 				ns, ps = ns[1:], ps[1:]
 			}
 			if rng.IntN(6) == 0 {
 				s.spill() // as when they have waited for long enough
+			}
+			if rng.IntN(3) == 0 {
+				s.Flush()
 			}
 			if _, err := s.uplinks[0].logs[0].reclaim(rng.IntN(3) == 0); err != nil {
 				break
@@ -339,7 +348,12 @@ func killed(dir string) {
 		var es []Entry
 		for range 1 + rand.IntN(20) {
 			id := n
-			es = append(es, Entry{Record: data(n, 300), Safe: func() { say("safe", id) }})
+			es = append(es, Entry{Record: data(n, 300), Safe: func(err error) {
+				if err != nil {
+					fail(err)
+				}
+				say("safe", id)
+			}})
 			n++
 		}
 		if err := s.Commit(es); errors.Is(err, ErrFull) {

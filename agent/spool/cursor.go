@@ -216,7 +216,7 @@ func (c *Cursor) Release(pos Pos) {
 		c.l.opt.kick()
 	}
 	if safe != nil {
-		safe()
+		safe(nil)
 	}
 }
 

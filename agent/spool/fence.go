@@ -32,6 +32,7 @@ func (s *Spool) Fence(moves []Move) error {
 			if err := u.logs[from].write(nil, true, now); err != nil {
 				return fmt.Errorf("write before fence: uplink %s: %w", u.name, err)
 			}
+			u.logs[from].flush()
 		}
 		for to := range uint8(laneCount) {
 			need := u.fence(moves, to)

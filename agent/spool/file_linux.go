@@ -7,12 +7,24 @@ import (
 	"syscall"
 )
 
+// datasync keeps the descriptor open meanwhile: the file may be closed by
+// another goroutine.
 func datasync(f *os.File) error {
-	for {
-		if err := syscall.Fdatasync(int(f.Fd())); err != syscall.EINTR {
-			return err
-		}
+	c, err := f.SyscallConn()
+	if err != nil {
+		return err
 	}
+	serr := syscall.EINTR
+	for err == nil && serr == syscall.EINTR {
+		err = c.Control(func(fd uintptr) { serr, _ = syscall.Fdatasync(int(fd)).(syscall.Errno) })
+	}
+	if err != nil {
+		return err
+	}
+	if serr != 0 {
+		return serr
+	}
+	return nil
 }
 
 // reserve allocates the blocks, by fallocate where the file system has it.

@@ -9,10 +9,10 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/sealgate/sealgate/crypto"
-	"github.com/sealgate/sealgate/internal/durable"
 )
 
 const (
@@ -76,7 +76,8 @@ type queued struct {
 
 // A log is one sequence of records in a directory of segments, with one cursor.
 //
-// Lock order: wmu, Cursor.mu, mu, then the locks of pool, books and grants.
+// Lock order: flushing, wmu, Cursor.mu, mu, then the locks of pool, books and
+// grants.
 type log struct {
 	opt     *Options
 	keys    *keySet
@@ -90,7 +91,11 @@ type log struct {
 	changed *notifier // Spool.Changed
 	meter   *meter
 
+	flushing sync.Mutex // held by who flushes segments that records are appended to: an error is told once
+	owes     atomic.Bool
+
 	wmu     sync.Mutex // one append at a time; guards what follows
+	owed    []owed     // who waits for the next flush
 	act     *segment   // appended to; nil: the next record opens a segment
 	touched []*segment // written by the append under way
 	dirty   []*segment // written since their last fdatasync
@@ -145,18 +150,22 @@ func (l *log) isData() bool { return l.id < laneCount }
 // synced. After an error none of the records is in the log, and what waits goes
 // on waiting. A zero time leaves the records the one they have.
 func (l *log) write(recs []*Record, sync bool, now time.Time) error {
+	if sync || l.opt.Linger > 0 {
+		l.flushing.Lock()
+		defer l.flushing.Unlock()
+	}
 	l.wmu.Lock()
 	safe, err := l.writeAll(recs, sync, now)
 	l.wmu.Unlock()
 	for _, f := range safe {
-		f()
+		f(nil)
 	}
 	return err
 }
 
 // writeAll is write, and returns whom to tell that records are durable. Callers
 // hold wmu.
-func (l *log) writeAll(recs []*Record, sync bool, now time.Time) (safe []func(), err error) {
+func (l *log) writeAll(recs []*Record, sync bool, now time.Time) (safe []func(error), err error) {
 	if !now.IsZero() {
 		for _, r := range recs {
 			r.Stored = now
@@ -182,7 +191,7 @@ func (l *log) writeAll(recs []*Record, sync bool, now time.Time) (safe []func(),
 			return l.publish(&b), nil
 		}
 		l.opt.Logger.Error("segment given up", "uplink", l.uplink, "log", logNames[l.id], "error", err)
-		l.abandon(unsynced)
+		_ = l.abandon(unsynced) // who waits for what it could not save is told
 		if errors.Is(err, ErrFull) {
 			break
 		}
@@ -300,29 +309,13 @@ func (l *log) name(seg *segment) error {
 	return nil
 }
 
-// sync makes everything written durable. An error is final for the segment: the
-// kernel may have dropped the pages, and a second fdatasync would say yes.
+// sync makes everything written durable. Callers hold flushing and wmu.
 func (l *log) sync() error {
-	fresh := false
-	for _, seg := range l.dirty {
-		start := time.Now()
-		err := seg.f.Datasync()
-		l.meter.synced(time.Since(start))
-		if err != nil {
-			return fmt.Errorf("fdatasync %s: %w", seg.path, err)
-		}
-		fresh = fresh || seg.fresh
+	f := l.unflushed()
+	if err := l.datasync(f); err != nil {
+		return err
 	}
-	if fresh {
-		if err := durable.SyncDir(l.dir); err != nil {
-			return fmt.Errorf("fsync %s: %w", l.dir, err)
-		}
-	}
-	for _, seg := range l.dirty {
-		seg.fresh = false
-	}
-	l.dirty = l.dirty[:0]
-	l.synced = l.written()
+	l.flushed(f)
 	return nil
 }
 
@@ -337,7 +330,7 @@ func (l *log) written() uint64 {
 }
 
 // publish shows what was appended to readers. It returns whom to tell.
-func (l *log) publish(b *writing) (safe []func()) {
+func (l *log) publish(b *writing) (safe []func(error)) {
 	fresh := b.recs[b.waited:]
 	if l.isData() {
 		for _, r := range fresh {
@@ -417,7 +410,7 @@ func (l *log) pause() { l.paused, l.backlog = true, math.MaxUint64 }
 func (q *queued) size() int { return len(q.rec.Payload) + len(q.rec.Topic) + 512 }
 
 // release marks one delivered record as done with. It returns whom to tell.
-func (l *log) release(seq uint64) (segmentDone bool, safe func()) {
+func (l *log) release(seq uint64) (segmentDone bool, safe func(error)) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	i, ok := l.flight(seq)

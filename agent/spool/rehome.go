@@ -12,8 +12,9 @@ import (
 // abandon ends the segments that an append failed on. What readers have seen of
 // them stays valid: it lies before the offset at which the append began. After
 // a failed fdatasync that is not enough, since a page shared with acknowledged
-// records may be lost, so these are written again elsewhere.
-func (l *log) abandon(unsynced bool) {
+// records may be lost, so these are written again elsewhere; an error says that
+// they could not be, and is told to those who wait for one of them.
+func (l *log) abandon(unsynced bool) (err error) {
 	l.act = nil
 	l.books.tail(l.id, 0)
 	var keep []*segment
@@ -27,7 +28,7 @@ func (l *log) abandon(unsynced bool) {
 	}
 	l.touched, l.dirty = l.touched[:0], keep
 	if !unsynced {
-		return
+		return nil
 	}
 	l.dirty = nil
 	for _, seg := range keep {
@@ -40,11 +41,16 @@ func (l *log) abandon(unsynced bool) {
 		if runs == nil {
 			continue
 		}
-		if err := l.rehome(seg, runs, false); err != nil {
+		if rerr := l.rehome(seg, runs, false); rerr != nil {
 			l.opt.Logger.Error("records of a segment that could not be synced stay where they are",
-				"uplink", l.uplink, "log", logNames[l.id], "error", err)
+				"uplink", l.uplink, "log", logNames[l.id], "error", rerr)
+			err = errors.Join(err, rerr)
 		}
 	}
+	for i := range l.owed {
+		l.owed[i].err = errors.Join(l.owed[i].err, err)
+	}
+	return err
 }
 
 // discard removes a segment that was never part of the log.

@@ -23,9 +23,9 @@ import (
 type pending struct {
 	rec  *Record
 	seq  uint64
-	size int64     // that it may take on disk, promised to it
-	at   time.Time // when it was taken; monotonic
-	safe func()    // nil: nobody waits for it, or not any more
+	size int64       // that it may take on disk, promised to it
+	at   time.Time   // when it was taken; monotonic
+	safe func(error) // nil: nobody waits for it, or not any more
 }
 
 // A writing is what one write puts on disk.
@@ -93,7 +93,7 @@ func (l *log) flows() bool {
 }
 
 // take puts records into memory, at the end of the log.
-func (l *log) take(recs []*Record, safe []func(), now time.Time) {
+func (l *log) take(recs []*Record, safe []func(error), now time.Time) {
 	l.wmu.Lock()
 	defer l.wmu.Unlock()
 	for _, r := range recs {
@@ -133,7 +133,7 @@ func (l *log) waits(seq uint64) *pending {
 
 // unload forgets what waits in memory up to a record. It returns whom to tell.
 // Callers hold mu.
-func (l *log) unload(upTo uint64) (safe []func()) {
+func (l *log) unload(upTo uint64) (safe []func(error)) {
 	for len(l.head) > 0 && l.head[0].seq <= upTo {
 		p := &l.head[0]
 		if p.safe != nil {
@@ -247,12 +247,13 @@ func (s *Spool) spill() {
 	wg.Wait()
 }
 
-// Settle ends waiting in memory: what waits is written, and what is committed
+// Settle ends waiting: what waits in memory is written, and what is committed
 // later is durable at once. Call it first when a gateway stops: devices then
 // need not wait for the uplink to be told that their messages are safe.
 func (s *Spool) Settle() {
 	s.settled.Store(true)
 	s.spill()
+	s.Flush()
 }
 
 // lanes are the logs of all uplinks that records may wait for in memory.

@@ -45,14 +45,19 @@ func TestContract(t *testing.T) {
 
 // A listener hears which records are safe.
 type listener struct {
-	mu   sync.Mutex // guards told
+	mu   sync.Mutex // guards the rest
 	told []uint64
+	lost []uint64 // could not be made durable
 }
 
-func (l *listener) hear(n uint64) func() {
-	return func() {
+func (l *listener) hear(n uint64) func(error) {
+	return func(err error) {
 		l.mu.Lock()
 		defer l.mu.Unlock()
+		if err != nil {
+			l.lost = append(l.lost, n)
+			return
+		}
 		l.told = append(l.told, n)
 	}
 }
@@ -166,7 +171,7 @@ func TestSpillsAtOnce(t *testing.T) {
 	for name, cause := range map[string]func(*testing.T, *Spool, *Cursor){
 		"nobody reads any more": func(_ *testing.T, _ *Spool, c *Cursor) { c.Pause() },
 		"too much for memory": func(t *testing.T, s *Spool, _ *Cursor) {
-			if err := s.Commit([]Entry{{Lane: 1, Record: data(99, 16<<10), Safe: func() {}}}); err != nil {
+			if err := s.Commit([]Entry{{Lane: 1, Record: data(99, 16<<10), Safe: func(error) {}}}); err != nil {
 				t.Error(err)
 			}
 		},

@@ -90,6 +90,7 @@ type Options struct {
 	wake    chan struct{}
 	lingers chan struct{} // something waits in memory
 	paused  chan struct{} // a cursor was paused
+	flushes chan struct{} // a flush is owed
 	start   time.Time     // what the wall clock said
 	began   time.Time     // at this moment of the monotonic one
 }
@@ -129,7 +130,7 @@ func (o *Options) setDefaults() error {
 	if o.Memory <= 0 {
 		o.Memory = 4 << 20
 	}
-	o.wake, o.lingers, o.paused = make(chan struct{}, 1), make(chan struct{}, 1), make(chan struct{}, 1)
+	o.wake, o.lingers, o.paused, o.flushes = make(chan struct{}, 1), make(chan struct{}, 1), make(chan struct{}, 1), make(chan struct{}, 1)
 	if o.began = time.Now(); o.start.IsZero() {
 		o.start = o.began
 	}
@@ -177,6 +178,7 @@ type Spool struct {
 	stop    context.CancelFunc
 	done    chan struct{} // closed when the housekeeping has ended
 	watched chan struct{} // closed when nobody watches what waits in memory any more
+	flushed chan struct{} // closed when nobody flushes what was written behind any more
 	settled atomic.Bool   // nothing waits there any more
 }
 
@@ -230,7 +232,7 @@ func Open(opt Options) (_ *Spool, err error) {
 	if err := CheckDir(opt.Dir); err != nil && !opt.Volatile {
 		return nil, fmt.Errorf("open spool: %w", err)
 	}
-	s := &Spool{opt: opt, done: make(chan struct{}), watched: make(chan struct{})}
+	s := &Spool{opt: opt, done: make(chan struct{}), watched: make(chan struct{}), flushed: make(chan struct{})}
 	defer func() {
 		if err != nil {
 			s.closeFiles()
@@ -265,6 +267,7 @@ func Open(opt Options) (_ *Spool, err error) {
 	s.stop = cancel
 	go s.keepHouse(ctx)
 	go s.watch(ctx)
+	go s.flushBehind(ctx)
 	return s, nil
 }
 
@@ -465,6 +468,8 @@ func (s *Spool) Close() error {
 	s.stop()
 	<-s.done
 	<-s.watched
+	<-s.flushed
+	s.Flush()
 	s.commit.Lock()
 	defer s.commit.Unlock()
 	var err error
@@ -489,6 +494,7 @@ func (s *Spool) Close() error {
 // flush syncs all logs and their checkpoints.
 func (u *uplink) flush() (err error) {
 	for _, l := range u.logs {
+		l.flushing.Lock()
 		l.wmu.Lock()
 		l.mu.Lock()
 		closed := l.closed
@@ -505,6 +511,7 @@ func (u *uplink) flush() (err error) {
 			err = errors.Join(err, serr)
 		}
 		l.wmu.Unlock()
+		l.flushing.Unlock()
 	}
 	return err
 }

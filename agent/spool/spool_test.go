@@ -53,7 +53,7 @@ func mustOpen(t testing.TB, o Options) *Spool {
 func put(s *Spool, es []Entry) error {
 	for i := range es {
 		if s.opt.Linger > 0 && !es[i].NoSync && es[i].Safe == nil {
-			es[i].Safe = func() {}
+			es[i].Safe = func(error) {}
 		}
 	}
 	return s.Commit(es)
