@@ -334,6 +334,7 @@ func (c *Corridor) Close(ctx context.Context) error {
 		c.workers.Wait()
 		close(c.commits)
 		c.committer.Wait()
+		c.opt.Spool.Flush() // who waits for it is acknowledged
 		for _, s := range c.senders {
 			s.drain(ctx)
 		}

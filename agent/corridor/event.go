@@ -34,5 +34,5 @@ type Event struct {
 	Queue    time.Duration // ingress to worker
 	Judge    time.Duration
 	Protect  time.Duration
-	Commit   time.Duration // worker to durable
+	Commit   time.Duration // worker to the log; the flush comes behind
 }

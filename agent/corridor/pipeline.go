@@ -30,6 +30,7 @@ type job struct {
 	size        int64
 	uplinks     spool.UplinkMask
 	reservation spool.Reservation
+	left        bool // the budget
 
 	cut *cut // set: no message, but the end of those of a generation
 
@@ -48,6 +49,7 @@ type batchItem struct {
 	err     error // the message can't leave and must not be acknowledged
 
 	unsafe atomic.Int32 // entries that are neither durable nor released, and the commit under way
+	lost   atomic.Bool  // one of them could not be made durable
 }
 
 // A shard judges and protects the messages of its order keys, one at a time.
@@ -106,6 +108,7 @@ var (
 	errHeld  = errors.New("no usable key")
 
 	errBehind = errors.New("an earlier message of the connection was refused")
+	errDisk   = errors.New("the message could not be made durable")
 )
 
 // process takes one message through the stages. Read it first: this is what
@@ -305,10 +308,11 @@ func (c *Corridor) runCommitter() {
 	}
 }
 
-// await lets the entries of a message wait for the uplink, if they may.
+// await lets the entries of a message wait for the flush behind their commit,
+// or for the uplink, if they may.
 func (c *Corridor) await(item *batchItem) {
 	item.unsafe.Store(1)
-	if c.opt.Spill == nil || item.job.msg.QoS == 0 || !c.opt.Spill(item.job.msg.Topic) {
+	if item.job.msg.QoS == 0 || c.opt.Spill != nil && !c.opt.Spill(item.job.msg.Topic) {
 		return
 	}
 	item.unsafe.Add(int32(len(item.entries)))
@@ -316,12 +320,12 @@ func (c *Corridor) await(item *batchItem) {
 		if e := &item.entries[i]; e.Record.Kind == spool.KindGrant {
 			item.unsafe.Add(-1) // always durable
 		} else {
-			e.Safe = func() { c.safe(item) }
+			e.Safe = func(err error) { c.safe(item, err) }
 		}
 	}
 }
 
-// commit makes a batch durable and acknowledges it.
+// commit writes a batch; what nobody waits for longer is acknowledged.
 func (c *Corridor) commit(batch []*batchItem, entries []spool.Entry, f *fences) {
 	if len(batch) == 0 {
 		return
@@ -334,9 +338,9 @@ func (c *Corridor) commit(batch []*batchItem, entries []spool.Entry, f *fences) 
 		c.stats.commitErrors.Add(1)
 		c.opt.Logger.Error("spool refused a batch; its messages stay unacknowledged", "messages", len(batch), "error", err)
 	}
-	durable := time.Now()
+	written := time.Now()
 	for _, item := range batch {
-		c.finish(item, err, durable)
+		c.finish(item, err, written)
 	}
 	clear(batch)   // keep no payload alive
 	clear(entries) //
@@ -359,33 +363,65 @@ func (b *batchItem) bytes() (n int) {
 }
 
 // finish acknowledges one message, once it is safe, or refuses to.
-func (c *Corridor) finish(item *batchItem, err error, durable time.Time) {
-	item.job.release(c)
-	c.stats.finished.Add(1)
+func (c *Corridor) finish(item *batchItem, err error, written time.Time) {
+	j := item.job
+	c.opt.Spool.Cancel(j.reservation) // what Commit did not use
 	if err == nil {
 		err = item.err
 	}
 	if err == nil {
 		for i := range item.events {
-			item.events[i].Commit = durable.Sub(item.ready)
+			item.events[i].Commit = written.Sub(item.ready)
 			c.opt.Observe(&item.events[i])
 		}
-		item.job.msg = mqtt.Message{} // what left of it may have to wait for its acknowledgement
-		c.safe(item)
+		if c.opt.Spill != nil { // what waits for the uplink has the spool's bound, and may do so for long
+			j.leave(c)
+		}
+		j.msg = mqtt.Message{QoS: j.msg.QoS} // what left of it may have to wait for its acknowledgement
+		clear(item.entries)
+		c.safe(item, nil)
 		return
 	}
-	if r := item.job.src.Refused; r != nil && item.job.msg.QoS > 0 {
-		r.Store(true)
-	}
-	item.job.done(err)
+	j.refuse(c, err)
 }
 
-// safe is called for each entry of a message that is durable or released, and
-// once when its commit has ended. The last one acknowledges it.
-func (c *Corridor) safe(item *batchItem) {
-	if item.unsafe.Add(-1) == 0 {
+// safe is called for each entry of a message that is durable or released, or
+// can't be made so, and once when its commit has ended. The last one
+// acknowledges the message, or refuses to.
+func (c *Corridor) safe(item *batchItem, err error) {
+	if err != nil {
+		item.lost.Store(true)
+	}
+	if item.unsafe.Add(-1) > 0 {
+		return
+	}
+	switch j := item.job; {
+	case item.lost.Load():
+		j.refuse(c, errDisk)
+	case j.overtakes(): // its commit had begun before the other one was refused
+		j.refuse(c, errBehind)
+	default:
+		j.leave(c)
 		c.stats.committed.Add(1)
-		item.job.done(nil)
+		j.done(nil)
+	}
+}
+
+// refuse leaves a message unacknowledged, and those behind it.
+func (j *job) refuse(c *Corridor, err error) {
+	j.leave(c)
+	if r := j.src.Refused; r != nil && j.msg.QoS > 0 {
+		r.Store(true)
+	}
+	j.done(err)
+}
+
+// leave gives back what the job had of the budget, once.
+func (j *job) leave(c *Corridor) {
+	if !j.left {
+		j.left = true
+		c.budget.give(j.size)
+		c.stats.finished.Add(1)
 	}
 }
 

@@ -19,8 +19,8 @@ type Entry struct {
 	// not block or call the spool. The cursor may have the record before. With
 	// Options.Linger it may wait in memory till then, and Safe is called when it is
 	// released there, too. An error says that the record could not be made durable:
-	// it may be sent, and must not be acknowledged. After an error of Commit Safe is
-	// not called.
+	// it may be sent, and must not be acknowledged. After an error of Commit it means
+	// nothing.
 	Safe func(error)
 	// NoSync leaves out the fdatasync unless another entry of the log asks for
 	// it: QoS 0. It does not hold for grants.
