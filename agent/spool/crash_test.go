@@ -186,6 +186,7 @@ func powerCut(t *testing.T, seed uint64, sync bool) (lost int) {
 		}
 		s.stop()
 		<-s.done
+		<-s.flushed
 		d.mu.Lock()
 		d.left = -1
 		d.mu.Unlock()
