@@ -146,14 +146,22 @@ func (s *Spool) flushBehind(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-s.opt.flushes:
-			s.Flush()
+			s.flushOwed()
 		}
 	}
 }
 
-// Flush makes durable what was committed before, in all lanes at the same time,
-// and returns when those who wait for it have been told.
+// Flush makes durable what was committed before, and returns when those who wait
+// for it have been told.
 func (s *Spool) Flush() {
+	s.flushOwed()
+	for _, l := range s.lanes() {
+		l.flush() // one may be under way that began before
+	}
+}
+
+// flushOwed flushes the lanes that owe it, all at the same time.
+func (s *Spool) flushOwed() {
 	var wg sync.WaitGroup
 	var last *log
 	for _, u := range s.uplinks {
