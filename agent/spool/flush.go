@@ -156,8 +156,14 @@ func (s *Spool) flushBehind(ctx context.Context) {
 func (s *Spool) Flush() {
 	s.flushOwed()
 	for _, l := range s.lanes() {
-		l.flush() // one may be under way that began before
+		l.flushUnderWay() // it began before
 	}
+}
+
+// flushUnderWay waits for the end of a flush.
+func (l *log) flushUnderWay() {
+	l.flushing.Lock()
+	defer l.flushing.Unlock()
 }
 
 // flushOwed flushes the lanes that owe it, all at the same time.
