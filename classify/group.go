@@ -57,3 +57,33 @@ func (g *group) report(i int32, m match) {
 	g.s.findings = append(g.s.findings, Finding{Field: i, Start: uint32(m.start), End: uint32(m.end),
 		Class: class, Confidence: m.confidence, Detector: g.id, Why: m.why, special: m.special})
 }
+
+// array looks at an array whose key may say what it is, and reports whether
+// everything inside is told by that.
+func (s *Scratch) array(i int32) bool {
+	p := &s.mem.paths[s.paths[i]]
+	if len(p.arrays) == 0 {
+		return false
+	}
+	c := &s.cand
+	s.open(c, i, payload.KindArray, nil)
+	c.key, c.up = p.head, p.up
+	c.above = p.above.union(s.topic.about)
+	c.beside = senses{}
+	if parent := s.doc.Fields[i].Parent; parent >= 0 {
+		c.beside = s.siblings[parent]
+	}
+	c.about = c.above.union(p.about).union(c.beside)
+	c.array = measure(s.doc, i)
+	found := false
+	for _, id := range p.arrays {
+		d := &s.owner.detectors[id]
+		if m, ok := d.find(c); ok && m.confidence >= minConfidence {
+			m.start, m.end = 0, 0
+			s.report(c, id, m)
+			found = true
+		}
+	}
+	c.array = arrayShape{}
+	return found
+}
