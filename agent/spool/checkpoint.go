@@ -14,17 +14,20 @@ import (
 
 const (
 	checkpointName = "checkpoint"
-	checkpointSize = 8192
-	slotDistance   = 4096 // two slots never share a page
+	slots          = 2
+	slotDistance   = 4096 // they never share a page
+	checkpointSize = slots * slotDistance
 )
 
-// A checkpoint file says how far a log is released, in two slots that are
-// written in turn: a torn write leaves the other one.
+// A checkpoint file says how far a log is released, in two slots. One of them is
+// durable; only the other one is written, until that one is durable too: a torn
+// write never costs more than what was not yet durable.
 type checkpoint struct {
-	released uint64     // highest that was written; guarded by mu
 	mu       sync.Mutex // guards what follows
+	released uint64     // highest that was written
 	f        file
 	count    uint64 // writes so far
+	durable  int64  // slot that no write touches
 }
 
 // open opens the file or makes an empty one, and returns what it says.
@@ -39,32 +42,36 @@ func (c *checkpoint) open(l *log) (released, durableTo uint64, known bool, err e
 	if c.f, err = l.opt.open(path); err != nil {
 		return 0, 0, false, err
 	}
-	h, err := readCheckpoint(c.f, l.keys, l.id, l.uplink)
+	h, slot, err := readCheckpoint(c.f, l.keys, l.id, l.uplink)
 	if err != nil {
 		return 0, 0, false, fmt.Errorf("%s: %w", path, err)
 	}
-	if c.count = h.count; h.count == 0 {
+	if c.count, c.durable = h.count, slot; h.count == 0 {
 		return 0, 0, false, nil
+	}
+	if err := c.f.Datasync(); err != nil { // a process that was killed may have left it in the page cache only
+		return 0, 0, false, fmt.Errorf("fdatasync %s: %w", path, err)
 	}
 	return h.first - 1, h.durable, true, nil
 }
 
-// readCheckpoint returns the newer of the valid slots, or a zero header.
-func readCheckpoint(f io.ReaderAt, keys *keySet, id logID, uplink string) (newest header, err error) {
-	for off := int64(0); off < checkpointSize; off += slotDistance {
+// readCheckpoint returns the newer of the valid slots and which it is, or a zero
+// header.
+func readCheckpoint(f io.ReaderAt, keys *keySet, id logID, uplink string) (newest header, slot int64, err error) {
+	for n := range int64(slots) {
 		sector := make([]byte, headerSize)
-		if _, err := f.ReadAt(sector, off); err != nil {
+		if _, err := f.ReadAt(sector, n*slotDistance); err != nil {
 			continue // too short: not valid
 		}
 		h, _, err := openHeader(sector, checkpointMagic, keys)
 		if errors.Is(err, ErrKey) {
-			return newest, err
+			return newest, slot, err
 		}
 		if err == nil && h.log == id && h.uplink == uplink && h.count > newest.count {
-			newest = h
+			newest, slot = h, n
 		}
 	}
-	return newest, nil
+	return newest, slot, nil
 }
 
 // write notes that records up to released are. Only sync makes it durable: a
@@ -83,7 +90,8 @@ func (c *checkpoint) write(l *log, released, durableTo uint64, sync bool) error 
 		return fmt.Errorf("seal checkpoint: %w", err)
 	}
 	c.count++
-	if _, err := c.f.WriteAt(sector, int64(c.count%2)*slotDistance); err != nil {
+	slot := 1 - c.durable
+	if _, err := c.f.WriteAt(sector, slot*slotDistance); err != nil {
 		return fmt.Errorf("write checkpoint: %w", err)
 	}
 	l.meter.written.Add(headerSize)
@@ -93,5 +101,6 @@ func (c *checkpoint) write(l *log, released, durableTo uint64, sync bool) error 
 	if err := c.f.Datasync(); err != nil {
 		return fmt.Errorf("fdatasync checkpoint: %w", err)
 	}
+	c.durable = slot
 	return nil
 }

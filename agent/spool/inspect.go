@@ -184,7 +184,7 @@ func (l *log) peekCheckpoint() (released uint64, err error) {
 		return 0, err
 	}
 	defer f.Close()
-	h, err := readCheckpoint(f, l.keys, l.id, l.uplink)
+	h, _, err := readCheckpoint(f, l.keys, l.id, l.uplink)
 	if errors.Is(err, ErrKey) || h.count == 0 {
 		return 0, nil // the segments say so too
 	}
