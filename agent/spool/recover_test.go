@@ -266,7 +266,7 @@ func TestCheckpointSlots(t *testing.T) {
 		for _, p := range ps[:n] {
 			c.Release(p)
 		}
-		if _, err := l.reclaim(true); err != nil {
+		if err := l.check.write(l, l.acked, l.durable, true); err != nil {
 			t.Fatal(err)
 		}
 	}
