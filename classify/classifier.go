@@ -31,6 +31,7 @@ type Classifier struct {
 	limits    Limits
 	custom    *customs // the policy's own detectors; nil: none
 
+	plateTells  bool // under the profile a plate raises pictures and sound, as a face does
 	customNames []string
 }
 
@@ -71,7 +72,8 @@ func compile(o Options, ds []detector) (*Classifier, error) {
 			}
 		}
 	}
-	c.parts, c.telling, c.limits = newParts(&c.traits), telling(&c.traits), t.limits[o.Profile]
+	c.plateTells = t.classes[ClassMediaImage].ConditionIn(o.Profile) == "face_or_plate"
+	c.parts, c.telling, c.limits = newParts(&c.traits, c.plateTells), telling(&c.traits), t.limits[o.Profile]
 	for id, g := range o.Grades {
 		if id == ClassNone || id >= classCount || g < L1 || g > L5 {
 			return nil, fmt.Errorf("compile classifier: override of class %d with grade %d", id, g)

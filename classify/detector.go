@@ -145,6 +145,8 @@ type candidate struct {
 	dict     *dictionary
 	names    *names // the same, remembered
 	childAge int    // below it a person is a child
+
+	plateTells bool // a picture of a plate is as one of a face
 }
 
 // charge notes that a detector looks at so many bytes beyond its run.

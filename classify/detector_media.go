@@ -16,9 +16,10 @@ func mediaDetectors() []detector {
 	}
 }
 
-// ofPerson marks a picture or a model as being of faces or plates.
+// ofPerson marks a picture or a sound as being of faces or, where the profile
+// says that these tell as much, of plates.
 func (c *candidate) ofPerson(m match) match {
-	m.special = c.about.has(senseFace) || c.about.has(sensePlate) || c.about.has(senseEmbedding)
+	m.special = c.about.has(senseFace) || c.about.has(senseEmbedding) || c.plateTells && c.about.has(sensePlate)
 	return m
 }
 

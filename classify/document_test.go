@@ -118,6 +118,9 @@ func taxonomyPage(t *testing.T) []byte {
 		if c.to != Ungraded {
 			to = "at least " + c.to.String()
 		}
+		if c.plate {
+			to += ", where a plate raises it as a face does"
+		}
 		fmt.Fprintf(&b, "| %s | %s |\n", c.name, to)
 	}
 	b.WriteString(pageLimits)
@@ -157,6 +160,7 @@ var conditions = map[string]string{
 	"track":          "as a track",
 	"time_and_place": "with time and place",
 	"identity":       "with an identity",
+	"face":           "with a face",
 	"face_or_plate":  "with a face or a plate",
 	"biometric":      "for a biometric model",
 	"gbt35273":       "with `gbt35273: true`",
@@ -166,9 +170,9 @@ func gradeWords(t *testing.T, k *Class, profile string) string {
 	t.Helper()
 	words := k.Grades[profile].String()
 	if r := k.Raised[profile]; r > k.Grades[profile] {
-		when, ok := conditions[k.RaisedWhen]
+		when, ok := conditions[k.ConditionIn(profile)]
 		if !ok {
-			t.Fatalf("%s: the condition %q has no words", k.Name, k.RaisedWhen)
+			t.Fatalf("%s: the condition %q has no words", k.Name, k.ConditionIn(profile))
 		}
 		words += ", " + r.String() + " " + when
 	}

@@ -93,7 +93,7 @@ func (s *Scratch) begin(c *Classifier, d *payload.Document) {
 	s.mem.begin(c, d)
 	s.work, s.maxWork = 0, maxWork+maxWorkPerByte*len(d.Raw)
 	s.nearby.turns = 0
-	s.cand = candidate{dict: c.dict, names: &s.mem.names, childAge: c.limits.ChildAge}
+	s.cand = candidate{dict: c.dict, names: &s.mem.names, childAge: c.limits.ChildAge, plateTells: c.plateTells}
 	n := len(d.Fields)
 	s.paths, s.siblings, s.label, s.labels = grown(s.paths, n), grown(s.siblings, n), grown(s.label, n), false
 	s.topic = s.mem.topic(s, d)

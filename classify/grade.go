@@ -132,10 +132,11 @@ type part struct {
 // combination is a rule: what of a stands beside what of b is graded at least
 // to, and up grades higher, at most L4.
 type combination struct {
-	name string
-	a, b part
-	to   Grade
-	up   Grade
+	name  string
+	a, b  part
+	to    Grade
+	up    Grade
+	plate bool // only where a plate tells who is in a picture: see Classifier.plateTells
 }
 
 func classSet(ids ...ClassID) (s ClassSet) {
@@ -162,7 +163,9 @@ var combinations = []combination{
 	{name: "child that is known", to: L4,
 		a: part{traits: TraitDirect}, b: part{classes: classSet(ClassChild)}},
 	{name: "picture or sound of somebody known", to: L4,
-		a: part{traits: TraitMedia}, b: part{traits: TraitBiometric, classes: classSet(ClassIDVehiclePlate)}},
+		a: part{traits: TraitMedia}, b: part{traits: TraitBiometric}},
+	{name: "picture or sound beside a plate", to: L4, plate: true,
+		a: part{traits: TraitMedia}, b: part{classes: classSet(ClassIDVehiclePlate)}},
 }
 
 // roles is a set of sides of combinations: bit 2k is a of the k-th, bit 2k+1
@@ -176,8 +179,11 @@ type parts struct {
 	timeAndPlace    roles // that the document itself has, where it says when and where
 }
 
-func newParts(traits *[classCount]Trait) (p parts) {
+func newParts(traits *[classCount]Trait, plateTells bool) (p parts) {
 	for k := range combinations {
+		if combinations[k].plate && !plateTells {
+			continue
+		}
 		for i, x := range []*part{&combinations[k].a, &combinations[k].b} {
 			role := roles(1) << (2*k + i)
 			for id := ClassID(1); id < classCount; id++ {

@@ -2,6 +2,7 @@ package classify
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 )
@@ -19,6 +20,15 @@ func TestProfiles(t *testing.T) {
 		{"cn with GB/T 35273", Options{Profile: "cn", GBT35273: true}, `{"pesel":"44051401359"}`, L4},
 		{"cn plate", Options{Profile: "cn"}, `{"plate":"KI AB 1234"}`, L2},
 		{"cn plate at a time and place", Options{Profile: "cn"}, `{"plate":"KI AB 1234","camera":"n","time":"10:22"}`, L3},
+		{"picture beside a plate", Options{}, picture(`"plate":"KI AB 1234"`), L4},
+		{"eu picture beside a plate", Options{Profile: "eu"}, picture(`"plate":"KI AB 1234"`), L4},
+		{"automotive picture beside a plate", Options{Profile: "automotive"}, picture(`"plate":"KI AB 1234"`), L4},
+		{"cn picture beside a plate", Options{Profile: "cn"}, picture(`"plate":"KI AB 1234"`), L3},
+		{"cn picture called after a plate", Options{Profile: "cn"}, picture(`"plateColor":"blue"`), L3},
+		{"picture called after a plate", Options{}, picture(`"plateColor":"blue","plateNo":""`), L4},
+		{"cn picture of a face", Options{Profile: "cn"}, picture(`"faceId":7`), L4},
+		{"cn picture of a face beside a plate", Options{Profile: "cn"}, picture(`"plate":"KI AB 1234","faceId":7`), L4},
+		{"cn picture beside a face's features", Options{Profile: "cn"}, picture(`"plate":"KI AB 1234","landmarks":[0.1,0.2,0.3,0.4],"gender":"f"`), L4},
 		{"override", Options{Grades: map[ClassID]Grade{ClassCredentialSecret: L5}}, `{"password":"hunter-22"}`, L5},
 		{"override both kinds of address", Options{Grades: map[ClassID]Grade{ClassNetIP: L3}}, `{"ip":"192.168.1.10"}`, L3},
 	} {
@@ -27,6 +37,11 @@ func TestProfiles(t *testing.T) {
 			t.Errorf("%s: grade %s, want %s: %v", x.profile, r.Grade, x.want, f.describe(r))
 		}
 	}
+}
+
+// picture is a message with the beginning of a JPEG file and members beside it.
+func picture(beside string) string {
+	return `{"image":"/9j/4AAQSkZJRgABAQAAAQABAAD` + strings.Repeat("a7Qx", 40) + `",` + beside + `}`
 }
 
 func TestNewRefuses(t *testing.T) {

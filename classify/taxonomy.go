@@ -91,6 +91,8 @@ type Class struct {
 	// (public, personal, track, face_or_plate, …); nil where there is none.
 	Raised     map[string]Grade
 	RaisedWhen string
+	// RaisedWhenIn is the condition of profiles that have another one.
+	RaisedWhenIn map[string]string
 	// DefaultAction and DefaultParams are in the words of a policy document.
 	// DefaultFrom, ascending by grade, replaces them for findings of a higher
 	// grade; see Default.
@@ -111,6 +113,14 @@ func (c *Class) Default(g Grade) (action string, params map[string]any) {
 		}
 	}
 	return action, params
+}
+
+// ConditionIn returns the condition of Raised under a profile.
+func (c *Class) ConditionIn(profile string) string {
+	if when, ok := c.RaisedWhenIn[profile]; ok {
+		return when
+	}
+	return c.RaisedWhen
 }
 
 // Limits are the numbers of a profile.
@@ -155,6 +165,7 @@ type classJSON struct {
 	Grades     map[string]string `json:"grades"`
 	Raised     map[string]string `json:"raised"`
 	RaisedWhen string            `json:"raised_when"`
+	RaisedIn   map[string]string `json:"raised_when_in"`
 	Default    struct {
 		Action string         `json:"action"`
 		Params map[string]any `json:"params"`
@@ -206,7 +217,7 @@ func parseTaxonomy(src []byte) (*taxonomy, error) {
 }
 
 func (t *taxonomy) class(id ClassID, j *classJSON) (Class, error) {
-	c := Class{ID: id, Name: j.Name, Doc: j.Doc, RaisedWhen: j.RaisedWhen,
+	c := Class{ID: id, Name: j.Name, Doc: j.Doc, RaisedWhen: j.RaisedWhen, RaisedWhenIn: j.RaisedIn,
 		DefaultAction: j.Default.Action, DefaultParams: j.Default.Params, Clauses: j.Clauses}
 	if c.Name == "" || c.Doc == "" || c.DefaultAction == "" || len(c.Clauses) == 0 {
 		return c, fmt.Errorf("name, doc, default and clauses are required")
@@ -217,6 +228,11 @@ func (t *taxonomy) class(id ClassID, j *classJSON) (Class, error) {
 	}
 	if (j.Raised == nil) != (j.RaisedWhen == "") {
 		return c, fmt.Errorf("raised and raised_when belong together")
+	}
+	for p := range j.RaisedIn {
+		if _, ok := j.Raised[p]; !ok {
+			return c, fmt.Errorf("raised_when_in: profile %s raises nothing", p)
+		}
 	}
 	if j.Raised != nil {
 		if c.Raised, err = t.grades(j.Raised); err != nil {
