@@ -76,9 +76,15 @@ func (c *candidate) besidePerson() bool {
 }
 
 // keyName reports whether a text is itself what a key would be called: {"name":
-// "PlateNumber", "value": …}.
+// "PlateNumber", "value": …}, {"label": "Licence plate", …}.
 func (c *candidate) keyName(t []byte) bool {
-	return len(t) <= 32 && bytes.IndexByte(t, ' ') < 0 && t[0] < 0x80 && !c.names.meaning(t).head.empty()
+	if len(t) > 32 || t[0] >= 0x80 {
+		return false
+	}
+	if bytes.IndexByte(t, ' ') >= 0 {
+		return c.dict.covers(t)
+	}
+	return !c.names.meaning(t).head.empty()
 }
 
 // findPersonKey handles {"driver": "Ann Lee"}: two words at least, because one

@@ -263,6 +263,27 @@ func (d *dictionary) about(k *keyWords) (all senses) {
 	return all
 }
 
+// covers reports whether each word of a text is in the dictionary, by itself or
+// in a phrase: a person's names are not.
+func (d *dictionary) covers(text []byte) bool {
+	var k keyWords
+	k.split(text)
+	for i := 0; i < k.n; {
+		j := min(k.n, i+maxPhrase)
+		for j > i && d.look(k.phrase(i, j)).empty() {
+			j--
+		}
+		if j == i {
+			if !tailWords.has(k.phrase(i, i+1)) {
+				return false
+			}
+			j++
+		}
+		i = j
+	}
+	return k.n > 0
+}
+
 // meaning reads a folded key. English, like most languages that keys are
 // written in, puts the head last: a passwordLength is a length.
 func (d *dictionary) meaning(key []byte) meaning {

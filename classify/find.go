@@ -268,18 +268,30 @@ func serial(text []byte) bool {
 	return turns >= 2
 }
 
-// relabel gives values the path that a label beside them names.
+// relabel gives values the path that a label beside them names, and what stands
+// in them as a value, too: {"name": "plate", "value": {"string": …}}.
 func (s *Scratch) relabel() {
 	d := s.doc
 	for i := range d.Fields {
 		f := &d.Fields[i]
-		if f.Parent >= 0 && f.Kind.Leaf() && s.label[f.Parent] != 0 && f.Key.Len() > 0 && s.mem.paths[s.paths[i]].transparent {
-			s.paths[i] = s.label[f.Parent]
-			s.noteGroup(int32(i))
-			s.siblings[f.Parent] = s.siblings[f.Parent].union(s.mem.paths[s.paths[i]].about)
-			s.spoken = s.spoken.union(s.mem.paths[s.paths[i]].about)
+		if f.Parent < 0 || s.label[f.Parent] == 0 || !s.mem.paths[s.paths[i]].named() {
+			continue
 		}
+		s.paths[i] = s.label[f.Parent]
+		if !f.Kind.Leaf() {
+			if s.label[i] == 0 {
+				s.label[i] = s.paths[i]
+			}
+			continue
+		}
+		s.noteGroup(int32(i))
+		s.speak(f.Parent, s.mem.paths[s.paths[i]].about)
 	}
+}
+
+// named reports whether a label beside it can say what the value is.
+func (p *path) named() bool {
+	return p.transparent || p.head == sensesOf([]sense{senseContent})
 }
 
 // look runs detectors over every field.

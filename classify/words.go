@@ -9,7 +9,10 @@ var senseWords = []struct {
 	sense sense
 	words string
 }{
-	{senseShield, `clienttoken csrftoken xsrftoken requesttoken correlationtoken tokentype tokencount tokensused maxtokens
+	{senseShield, `sourcetoken videosourcetoken videosourceconfigurationtoken videoanalyticsconfigurationtoken analyticstoken
+		audiosourcetoken configurationtoken profiletoken mediaprofiletoken recordingtoken recordingjobtoken tracktoken
+		inputtoken digitalinputtoken relaytoken outputtoken accesspointtoken doortoken areatoken scheduletoken
+		receivertoken encodertoken clienttoken csrftoken xsrftoken requesttoken correlationtoken tokentype tokencount tokensused maxtokens
 		prompttokens completiontokens totaltokens passwordless keyboard plateau publickey pubkey
 		displayname devicename hostname filename topicname profilename modelname typename
 		sensorname entityname groupname tagname unitname scenename zonename roomname
@@ -157,7 +160,7 @@ var senseWords = []struct {
 	{senseKeyPart, `d k`},
 	{senseCertificate, `certificate cert cacert clientcert`},
 	{senseBadge, `idtag employeenumber employeeno employeeid staffnumber staffid personnelnumber badge badgeid badgenumber badgeno accesscard accesscardid accesscardnumber accesscardno rfid
-		rfidtag rfiduid rfidtagid carduid cardid cardcode nfcuid nfctag keycard keycardid tagnumber credentialid facilitycode wiegand keyfobid fobid 门禁卡 门禁卡号 工号`},
+		rfidtag rfiduid rfidtagid carduid cardid cardcode nfcuid nfctag keycard keycardid tagnumber credentialid credentialtoken facilitycode wiegand keyfobid fobid 门禁卡 门禁卡号 工号`},
 
 	{senseLat, `lat latitude latdeg latdecimal latitudedeg gpslat gpslatitude breitengrad latitud   纬度 緯度 широта`},
 	{senseLon, `lon lng long longitude londeg longitudedeg gpslon gpslng gpslongitude laengengrad längengrad longitud   经度 経度 долгота`},
