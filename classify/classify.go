@@ -122,6 +122,7 @@ type Context struct {
 	Now      int64         // boot-time clock, nanoseconds: windows of tracks
 	Subject  uint64        // keyed hash of who speaks (client, or the topic where there is none): tracks
 	Declared []Declaration // by policy; a declared class wins unless the detected grade is higher
+	Harmless []int32       // fields that the policy declares to hold nothing: they need not be readable
 }
 
 // Result is what Find returns. Its slices belong to the Scratch and live until
@@ -131,5 +132,5 @@ type Result struct {
 	Grade    Grade     // of the message: L1 where nothing was found
 	Classes  ClassSet
 	InKey    bool           // a finding stands in a key: fields can't be protected one by one
-	Reason   payload.Reason // why the classifier gave up, if it did (a panic, a bound); the message is then unreadable
+	Reason   payload.Reason // why the message is unreadable, if it is: the classifier gave up (a panic, a bound), or ReasonUnresolved
 }

@@ -25,6 +25,8 @@ type Scratch struct {
 	paths    []int32       // of each field
 	siblings []senses      // of each container: what its members' keys and labels mean
 
+	unresolved []int32 // fields whose values are encoded in an unknown way, see unresolved.go
+
 	grouped []int32    // fields that detectors on groups want to see, in no order where labels name values
 	pairs   [][2]int32 // precise positions: the fields of latitude and longitude
 
@@ -83,13 +85,17 @@ func (c *Classifier) Find(s *Scratch, st *State, d *payload.Document, ctx Contex
 	}
 	s.declare(ctx.Declared)
 	s.settle()
-	return c.grade(s, st, ctx)
+	r = c.grade(s, st, ctx)
+	if s.anyUnresolved(ctx.Harmless) {
+		r.Reason = ReasonUnresolved
+	}
+	return r
 }
 
 func (s *Scratch) begin(c *Classifier, d *payload.Document) {
 	s.owner, s.plan, s.doc = c, c.plan, d
 	s.findings = s.findings[:0]
-	s.pairs, s.grouped = s.pairs[:0], s.grouped[:0]
+	s.pairs, s.grouped, s.unresolved = s.pairs[:0], s.grouped[:0], s.unresolved[:0]
 	s.mem.begin(c, d)
 	s.work, s.maxWork = 0, maxWork+maxWorkPerByte*len(d.Raw)
 	s.nearby.turns = 0
@@ -436,6 +442,10 @@ func (s *Scratch) leaf(i int32, f *payload.Field, p *path, text []byte) {
 	c.above = p.above.union(s.topic.about)
 	c.about = beside.union(s.topic.about).union(p.all)
 	s.value(c, f, p, text)
+	if p.tells&tellsKind != 0 && len(s.findings) == s.first && p.undecoded(text) {
+		s.unresolved = append(s.unresolved, i)
+		return // it is not one without findings
+	}
 	if found := s.findings[s.first:]; remember && len(found) <= 1 && s.work <= s.maxWork {
 		if len(found) == 1 {
 			now.found = found[0]
@@ -565,6 +575,9 @@ func (s *Scratch) binary(i int32) {
 	class, by := ClassMediaImage, ClassMediaImage // what it is, and whose detector says so
 	switch s.doc.MediaOf(i) {
 	case payload.MediaNone:
+		if p := &s.mem.paths[s.paths[i]]; p.tells&tellsKind != 0 && s.doc.Fields[i].Raw.Len() >= minEncoded/2 {
+			s.unresolved = append(s.unresolved, i)
+		}
 		return // bytes of no known format: unclassified
 	case payload.MediaJPEG, payload.MediaPNG, payload.MediaWebP, payload.MediaGIF, payload.MediaHEIF:
 	case payload.MediaMP4, payload.MediaTS:

@@ -46,6 +46,7 @@ const (
 	tellsAbout                   // what its neighbours are about
 	tellsType                    // its value says what its object is
 	tellsLabel                   // its value names the value beside it
+	tellsKind                    // what kind of thing its value is
 )
 
 // known is a value, what stood around it, and what was found in it: nothing, or
@@ -195,6 +196,9 @@ func (m *memory) add(s *Scratch, hash uint64, parent int32, key []byte) int32 {
 	}
 	if p.head.meets(labelSenses) {
 		p.tells |= tellsLabel
+	}
+	if p.head.meets(kindSenses) {
+		p.tells |= tellsKind
 	}
 	for i := range m.owner.detectors {
 		d := &m.owner.detectors[i]

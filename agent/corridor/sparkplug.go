@@ -4,6 +4,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/sealgate/sealgate/classify"
 	"github.com/sealgate/sealgate/classify/payload"
 	"github.com/sealgate/sealgate/classify/policy"
 	"github.com/sealgate/sealgate/crypto/protect"
@@ -30,7 +31,7 @@ func (c *Corridor) askRebirth(topic string, v *policy.Verdict, events []Event) {
 	}
 	missing := v.Reason == policy.ReasonAlias
 	if t.Birth() {
-		missing = v.Reason != payload.ReasonNone
+		missing = v.Reason != payload.ReasonNone && v.Reason != classify.ReasonUnresolved
 		for i := range events {
 			missing = missing || events[i].Outcome == protect.OutcomeBlocked
 		}

@@ -60,12 +60,13 @@ func (p *Policy) Judge(s *Scratch, st *classify.State, r *Route, in Input) (v Ve
 	named := in.Births == nil || unreadable != payload.ReasonNone || in.Births.apply(d)
 	known := p.declare(s, r, d)
 	p.detect(s, d, in)
-	found := p.classifier.Find(&s.find, st, d, classify.Context{Now: in.Now, Subject: in.Subject, Declared: s.declared})
+	found := p.classifier.Find(&s.find, st, d, classify.Context{Now: in.Now, Subject: in.Subject, Declared: s.declared, Harmless: s.public})
 
 	v = Verdict{Route: r, Document: d, Findings: found.Findings, Grade: found.Grade, Classes: found.Classes, Reason: unreadable}
 	floor, reason := MessagePass, payload.ReasonNone
+	unresolved := found.Reason == classify.ReasonUnresolved
 	switch {
-	case found.Reason != payload.ReasonNone: // what was not looked at can't be allowed
+	case found.Reason != payload.ReasonNone && !unresolved: // what was not looked at can't be allowed
 		v.Reason = found.Reason
 		floor, reason = max(MessageSeal, r.rules.unreadable), found.Reason
 	case !known: // readable, but not as the policy describes it
@@ -76,6 +77,9 @@ func (p *Policy) Judge(s *Scratch, st *classify.State, r *Route, in Input) (v Ve
 	case !named: // nobody knows what it is about
 		v.Reason = ReasonAlias
 		floor, reason = max(MessageSeal, r.rules.unreadable), v.Reason
+	case unresolved && r.rules.unreadable != MessagePass: // a route that allows what can't be read allows a value, too
+		v.Reason = found.Reason
+		floor, reason = r.rules.unreadable, found.Reason
 	case d.Reserved:
 		floor, reason = MessageSeal, payload.ReasonReservedIn
 	}

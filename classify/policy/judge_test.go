@@ -74,6 +74,10 @@ func TestJudge(t *testing.T) {
 		{"unreadable", everything, `{"a":`, "seal (malformed) ungraded>ungraded"},
 		{"unreadable, blocked", "unreadable: block\n" + everything, `{"a":`, "block (malformed) ungraded>ungraded"},
 		{"too many declared fields", everything + "fields:\n" + declare("/x/*", "id.vin"), `{"x":[` + strings.Repeat("1,", 1024) + `1]}`, "seal (too_many) ungraded>ungraded"},
+		{"an encoded plate", everything, `{"plate":"q83vEjRWeJCrze8SNFZ4kA==","email":"a@example.org"}`, "seal (unresolved) ungraded>ungraded /plate=encrypt /email=pseudonymize"},
+		{"an encoded plate, blocked", "unreadable: block\n" + everything, `{"plate":"q83vEjRWeJCrze8SNFZ4kA=="}`, "block (unresolved) ungraded>ungraded /plate=encrypt"},
+		{"an encoded plate, declared", everything + "fields:\n" + declare("/plate", "id.vehicle_plate"), `{"plate":"q83vEjRWeJCrze8SNFZ4kA=="}`, "pass L3>L2 /plate=pseudonymize"},
+		{"an encoded plate, declared harmless", everything + "fields: [{topic: '#', path: /plate, grade: L1}]\n", `{"plate":"q83vEjRWeJCrze8SNFZ4kA=="}`, "pass L1>L1"},
 		{"reserved", everything, `{"_sg":1}`, "seal (reserved_in) L1>L1"},
 		{"empty", everything, ``, "pass L1>L1"},
 
@@ -126,6 +130,22 @@ func TestJudge(t *testing.T) {
 				t.Error("the guard's correction is not noted")
 			}
 		})
+	}
+}
+
+// TestUnresolvedAllowed: a route that may send what can't be read may send a
+// message with one value that can't be, as far as everything else in it permits.
+func TestUnresolvedAllowed(t *testing.T) {
+	p := compile(t, head+"unclassified: pass\nroutes: [{name: all, topics: ['#'], unreadable: allow, reason: our own cipher}]\n", policy.Guard{AllowUnreadable: true, AllowUnclass: true})
+	for raw, want := range map[string]string{
+		`{"plate":"q83vEjRWeJCrze8SNFZ4kA==","email":"a@example.org"}`:   "pass L2>L2 /email=pseudonymize",
+		`{"plate":"q83vEjRWeJCrze8SNFZ4kA==","religion":"Presbyterian"}`: "seal L4>L4",
+		`{"plate":"q83vEjRWeJCrze8SNFZ4kA==","_sg":1}`:                   "seal (reserved_in) L1>L1",
+	} {
+		v := judgeWith(t, p, "t/1", raw)
+		if got := plan(&v, &v.Decisions[0]); got != want {
+			t.Errorf("%s: got %s, want %s", raw, got, want)
+		}
 	}
 }
 

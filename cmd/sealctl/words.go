@@ -87,6 +87,7 @@ var reasons = map[payload.Reason]string{
 	payload.ReasonUnknown:     "it is in no known format",
 	payload.ReasonTrailing:    "bytes follow the end of the document",
 	payload.ReasonReservedIn:  "it already holds the member _sg",
+	classify.ReasonUnresolved: "a key says what its value is, and the value is encoded in an unknown way",
 	policy.ReasonGuard:        "the guard demands it",
 	policy.ReasonInKey:        "a key of the document is sensitive",
 	policy.ReasonUnfit:        "its format can't carry out the action in place",

@@ -1,6 +1,7 @@
 package protect
 
 import (
+	"github.com/sealgate/sealgate/classify"
 	"github.com/sealgate/sealgate/classify/payload"
 	"github.com/sealgate/sealgate/classify/policy"
 )
@@ -11,7 +12,7 @@ import (
 // goes. What can't be read, or has a value that does not go, is blocked.
 func (j *job) null(reason policy.Reason) {
 	doc := j.v.Document
-	if doc.Sparkplug() == nil || reason == ReasonTopic || reason == policy.ReasonPanic || j.v.Reason != payload.ReasonNone && j.v.Reason != policy.ReasonAlias {
+	if doc.Sparkplug() == nil || reason == ReasonTopic || reason == policy.ReasonPanic || !framed(j.v.Reason) {
 		j.block(reason)
 		return
 	}
@@ -47,4 +48,10 @@ func (j *job) null(reason policy.Reason) {
 	j.doc = edited
 	j.o.Outcome, j.o.Reason, j.o.Residual = OutcomeTransformed, reason, j.topicResidual()
 	j.o.Payload = append(make([]byte, 0, len(edited)), edited...)
+}
+
+// framed reports whether a message that can't be judged for a reason was read:
+// every value in it has its place.
+func framed(why policy.Reason) bool {
+	return why == payload.ReasonNone || why == policy.ReasonAlias || why == classify.ReasonUnresolved
 }

@@ -24,6 +24,7 @@ func TestSparkplugIsNulled(t *testing.T) {
 		"a broken birth":   {"spBv1.0/plant/DBIRTH/edge/line", driver + "\x12\x7f", OutcomeBlocked, nil},
 		"JSON for a birth": {"spBv1.0/plant/DBIRTH/edge/line", `{"driverName":"Mara Beispiel"}`, OutcomeBlocked, nil},
 		"state":            {"spBv1.0/STATE/host", `{"online":true,"host":"Mara Beispiel"}`, OutcomeBlocked, nil},
+		"an encoded name":  {"spBv1.0/plant/NBIRTH/edge", bdSeq + sparkplugDriver("q83vEjRWeJCrze8SNFZ4kA=="), OutcomeTransformed, []string{bdSeq, "driverName"}},
 		"data":             {"spBv1.0/plant/DDATA/edge/line", driver, OutcomeSealed, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -33,7 +34,7 @@ func TestSparkplugIsNulled(t *testing.T) {
 			if o.Outcome != c.outcome {
 				t.Fatalf("%s (%s)", o.Outcome, o.Reason)
 			}
-			if strings.Contains(string(o.Payload), "Mara") {
+			if strings.Contains(string(o.Payload), "Mara") || strings.Contains(string(o.Payload), "q83v") {
 				t.Errorf("left in clear: %q", o.Payload)
 			}
 			if o.Outcome != OutcomeTransformed {
