@@ -1,16 +1,14 @@
 package crypto
 
 import (
+	stdcrypto "crypto"
+	"crypto/ed25519"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"slices"
-
-	"github.com/tink-crypto/tink-go/v2/signature"
-	"github.com/tink-crypto/tink-go/v2/signature/ed25519"
-	"github.com/tink-crypto/tink-go/v2/tink"
 )
 
 // Sizes of Ed25519 (RFC 8032, section 5.1), in bytes.
@@ -22,9 +20,8 @@ const (
 // Signer signs by Ed25519 without pre-hashing (COSE algorithm -19).
 type Signer struct {
 	redacted
-	raw    hidden
+	key    hidden // an ed25519.PrivateKey
 	public *Verifier
-	sign   tink.Signer
 }
 
 // GenerateSigner returns a fresh key.
@@ -42,41 +39,17 @@ func InsecureSigner(seed []byte) (*Signer, error) {
 	if len(seed) != KeySize {
 		return nil, fmt.Errorf("signing key has %d bytes, want %d", len(seed), KeySize)
 	}
-	params, err := ed25519.NewParameters(ed25519.VariantNoPrefix)
-	if err != nil {
-		return nil, fmt.Errorf("choose Ed25519: %w", err)
-	}
-	raw := secret(seed)
-	k, err := ed25519.NewPrivateKey(raw, 0, params)
-	if err != nil {
-		return nil, fmt.Errorf("make signing key: %w", err)
-	}
-	pub, err := k.PublicKey()
-	if err != nil {
-		return nil, fmt.Errorf("take public key: %w", err)
-	}
-	p, ok := pub.(*ed25519.PublicKey)
-	if !ok {
-		return nil, errors.New("take public key: it is of another kind")
-	}
-	v, err := ParseVerifier(p.KeyBytes())
+	key := ed25519.NewKeyFromSeed(seed)
+	v, err := ParseVerifier(key[ed25519.SeedSize:])
 	if err != nil {
 		return nil, err
 	}
-	s, err := primitive(k, signature.NewSigner)
-	if err != nil {
-		return nil, err
-	}
-	return &Signer{raw: hide(raw), public: v, sign: s}, nil
+	return &Signer{key: hide(secret(key)), public: v}, nil
 }
 
 // Sign returns the 64-byte signature over msg.
 func (s *Signer) Sign(msg []byte) ([]byte, error) {
-	sig, err := s.sign.Sign(msg)
-	if err != nil {
-		return nil, fmt.Errorf("sign: %w", err)
-	}
-	return sig, nil
+	return s.private().Sign(nil, msg, stdcrypto.Hash(0))
 }
 
 // KeyID returns the id of the public key.
@@ -86,13 +59,14 @@ func (s *Signer) KeyID() KeyID { return s.public.KeyID() }
 func (s *Signer) Verifier() *Verifier { return s.public }
 
 // InsecureBytes returns the seed in clear, as InsecureSigner takes it.
-func (s *Signer) InsecureBytes() []byte { return reveal(s.raw) }
+func (s *Signer) InsecureBytes() []byte { return s.private().Seed() }
+
+func (s *Signer) private() ed25519.PrivateKey { return reveal(s.key) }
 
 // Verifier is an Ed25519 public key.
 type Verifier struct {
-	public []byte
+	public ed25519.PublicKey
 	id     KeyID
-	verify tink.Verifier
 }
 
 // ParseVerifier takes a raw public key of 32 bytes. It refuses points of small
@@ -105,26 +79,14 @@ func ParseVerifier(public []byte) (*Verifier, error) {
 	if weakPoint(public) {
 		return nil, errors.New("verification key is a point of small order or not canonical")
 	}
-	params, err := ed25519.NewParameters(ed25519.VariantNoPrefix)
-	if err != nil {
-		return nil, fmt.Errorf("choose Ed25519: %w", err)
-	}
-	k, err := ed25519.NewPublicKey(public, 0, params)
-	if err != nil {
-		return nil, fmt.Errorf("parse verification key: %w", err)
-	}
-	v, err := primitive(k, signature.NewVerifier)
-	if err != nil {
-		return nil, fmt.Errorf("parse verification key: %w", err)
-	}
 	sum := sha256.Sum256(public)
-	return &Verifier{public: slices.Clone(public), id: KeyID(sum[:16]), verify: v}, nil
+	return &Verifier{public: slices.Clone(public), id: KeyID(sum[:16])}, nil
 }
 
 // Verify returns nil if sig is this key's signature over msg, else
 // ErrSignature.
 func (v *Verifier) Verify(msg, sig []byte) error {
-	if v.verify.Verify(sig, msg) != nil {
+	if !ed25519.Verify(v.public, msg, sig) {
 		return ErrSignature
 	}
 	return nil

@@ -1,12 +1,9 @@
 package demo
 
 import (
-	"bytes"
+	_ "embed"
 	"encoding/binary"
 	"fmt"
-	"image"
-	"image/color"
-	"image/jpeg"
 	"math"
 	"strings"
 )
@@ -97,7 +94,7 @@ func samples() []sample {
 		{
 			title:   "camera snapshot, JPEG",
 			topic:   "cameras/gate-1/snapshot",
-			payload: snapshot(),
+			payload: snapshot,
 			secrets: []string{"\xff\xd8\xff\xdb\x00\x84"},
 		},
 		{
@@ -132,20 +129,11 @@ func faceEvent() []byte {
 	return []byte(b.String())
 }
 
-// snapshot is a small picture in JPEG.
-func snapshot() []byte {
-	img := image.NewRGBA(image.Rect(0, 0, 64, 48))
-	for y := range 48 {
-		for x := range 64 {
-			img.Set(x, y, color.RGBA{uint8(x * 4), uint8(y * 5), uint8(x ^ y), 255})
-		}
-	}
-	var b bytes.Buffer
-	if err := jpeg.Encode(&b, img, nil); err != nil {
-		panic("demo: a picture in memory can't be encoded: " + err.Error())
-	}
-	return b.Bytes()
-}
+// snapshot is a small picture, a pattern of colours. It is a file, because a
+// JPEG encoder for one picture is a large part of a small program.
+//
+//go:embed snapshot.jpg
+var snapshot []byte
 
 // model is the beginning of a model file: version 3, no tensors, one key.
 func model() []byte {

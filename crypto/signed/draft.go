@@ -1,13 +1,9 @@
 package signed
 
 import (
-	"context"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
-	"slices"
-
-	"github.com/secure-systems-lab/go-securesystemslib/dsse"
 
 	"github.com/sealgate/sealgate/crypto"
 )
@@ -18,8 +14,8 @@ func Draft(payloadType string, body []byte) ([]byte, error) {
 	if len(body) > MaxSize {
 		return nil, ErrSize
 	}
-	return encodeEnvelope(&dsse.Envelope{
-		PayloadType: payloadType, Payload: base64.StdEncoding.EncodeToString(body), Signatures: []dsse.Signature{},
+	return encodeEnvelope(&envelope{
+		PayloadType: payloadType, Payload: base64.StdEncoding.EncodeToString(body), Signatures: []signature{},
 	})
 }
 
@@ -30,25 +26,8 @@ func CoSign(raw []byte, signers ...*crypto.Signer) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	body, err := env.DecodeB64Payload()
-	if err != nil {
-		return nil, ErrFormat
-	}
-	all := make([]dsse.Signer, 0, len(signers))
-	for _, s := range signers {
-		all = append(all, signer{s})
-	}
-	es, err := dsse.NewEnvelopeSigner(all...)
-	if err != nil {
-		return nil, fmt.Errorf("sign document: %w", err)
-	}
-	added, err := es.SignPayload(context.Background(), env.PayloadType, body)
-	if err != nil {
-		return nil, fmt.Errorf("sign document: %w", err)
-	}
-	for _, sig := range added.Signatures {
-		env.Signatures = slices.DeleteFunc(env.Signatures, func(old dsse.Signature) bool { return old.KeyID == sig.KeyID })
-		env.Signatures = append(env.Signatures, sig)
+	if err := env.sign(signers); err != nil {
+		return nil, err
 	}
 	if len(env.Signatures) > maxSignatures {
 		return nil, ErrSize
@@ -63,8 +42,8 @@ func Look(raw []byte) (payloadType string, body []byte, err error) {
 	if err != nil {
 		return "", nil, err
 	}
-	if body, err = env.DecodeB64Payload(); err != nil {
-		return "", nil, ErrFormat
+	if body, err = env.body(); err != nil {
+		return "", nil, err
 	}
 	return env.PayloadType, body, nil
 }
@@ -75,14 +54,8 @@ func (r *Role) SignedBy(raw []byte) (ids []crypto.KeyID, err error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, k := range r.keys {
-		one, err := NewRole(r.name, 1, []*crypto.Verifier{k})
-		if err != nil {
-			return nil, err
-		}
-		if _, err := one.Verify(raw, env.PayloadType); err == nil && !slices.Contains(ids, k.KeyID()) {
-			ids = append(ids, k.KeyID())
-		}
+	if ids, _, err = env.signedBy(r.keys); err != nil {
+		return nil, err
 	}
 	return ids, nil
 }
@@ -90,7 +63,7 @@ func (r *Role) SignedBy(raw []byte) (ids []crypto.KeyID, err error) {
 // Threshold returns how many keys must sign.
 func (r *Role) Threshold() int { return r.threshold }
 
-func encodeEnvelope(env *dsse.Envelope) ([]byte, error) {
+func encodeEnvelope(env *envelope) ([]byte, error) {
 	raw, err := json.Marshal(env)
 	if err != nil {
 		return nil, fmt.Errorf("encode envelope: %w", err)

@@ -278,7 +278,7 @@ func OpenEnrolment(raw []byte) (*Enrolment, error) {
 	if env.PayloadType != EnrolType {
 		return nil, ErrType
 	}
-	body, err := env.DecodeB64Payload()
+	body, err := env.body()
 	if err != nil {
 		return nil, ErrFormat
 	}

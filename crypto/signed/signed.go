@@ -13,12 +13,10 @@
 package signed
 
 import (
-	"context"
-	"encoding/json"
+	"encoding/base64"
 	"errors"
 	"fmt"
-
-	"github.com/secure-systems-lab/go-securesystemslib/dsse"
+	"slices"
 
 	"github.com/sealgate/sealgate/classify/payload"
 	"github.com/sealgate/sealgate/crypto"
@@ -56,8 +54,7 @@ var (
 type Role struct {
 	name      string
 	threshold int
-	keys      []*crypto.Verifier
-	envelope  *dsse.EnvelopeVerifier
+	keys      []*crypto.Verifier // each once
 }
 
 // AtLeast returns the role with a threshold of at least n of its keys.
@@ -66,22 +63,16 @@ func (r *Role) AtLeast(n int) (*Role, error) { return NewRole(r.name, max(n, r.t
 // NewRole makes a role of the given keys. Keys given twice count once, and
 // threshold must be between 1 and the number of distinct keys.
 func NewRole(name string, threshold int, keys []*crypto.Verifier) (*Role, error) {
-	var distinct []dsse.Verifier
-	seen := make(map[crypto.KeyID]bool, len(keys))
+	var distinct []*crypto.Verifier
 	for _, k := range keys {
-		if !seen[k.KeyID()] {
-			seen[k.KeyID()] = true
-			distinct = append(distinct, verifier{k})
+		if !slices.ContainsFunc(distinct, func(d *crypto.Verifier) bool { return d.KeyID() == k.KeyID() }) {
+			distinct = append(distinct, k)
 		}
 	}
 	if threshold < 1 || threshold > len(distinct) {
 		return nil, fmt.Errorf("role %s: threshold %d with %d distinct keys: want at least 1, and no more than there are keys", name, threshold, len(distinct))
 	}
-	ev, err := dsse.NewMultiEnvelopeVerifier(threshold, distinct...)
-	if err != nil {
-		return nil, fmt.Errorf("role %s: %w", name, err)
-	}
-	return &Role{name: name, threshold: threshold, keys: keys, envelope: ev}, nil
+	return &Role{name: name, threshold: threshold, keys: distinct}, nil
 }
 
 // Verify returns the payload of a DSSE envelope of that payload type, if at
@@ -98,30 +89,28 @@ func (r *Role) verify(raw []byte, payloadType string, limit int) ([]byte, error)
 	if env.PayloadType != payloadType {
 		return nil, ErrType
 	}
-	// Our verifiers neither block nor wait, so there is nothing to cancel.
-	_, body, err := r.envelope.VerifyAndDecode(context.Background(), env)
-	if err != nil {
-		// The library's text counts signatures; the reason is enough.
+	ids, body, err := env.signedBy(r.keys)
+	if err != nil || len(ids) < r.threshold {
 		return nil, fmt.Errorf("role %s: %w", r.name, ErrThreshold)
 	}
 	return body, nil
 }
 
-func parseEnvelope(raw []byte) (*dsse.Envelope, error) { return parseEnvelopeUpTo(raw, MaxEnvelope) }
+func parseEnvelope(raw []byte) (*envelope, error) { return parseEnvelopeUpTo(raw, MaxEnvelope) }
 
-func parseEnvelopeUpTo(raw []byte, limit int) (*dsse.Envelope, error) {
+func parseEnvelopeUpTo(raw []byte, limit int) (*envelope, error) {
 	if len(raw) > limit {
 		return nil, ErrSize
 	}
-	var env dsse.Envelope
+	var env envelope
 	if err := decode(raw, &env); err != nil {
 		return nil, err
 	}
 	if len(env.Signatures) > maxSignatures {
 		return nil, ErrSize
 	}
-	if _, err := env.DecodeB64Payload(); err != nil {
-		return nil, ErrFormat
+	if _, err := env.body(); err != nil {
+		return nil, err
 	}
 	return &env, nil
 }
@@ -146,21 +135,9 @@ func signUpTo(payloadType string, body []byte, limit int, signers ...*crypto.Sig
 	if len(body) > limit || len(signers) > maxSignatures {
 		return nil, ErrSize
 	}
-	all := make([]dsse.Signer, 0, len(signers))
-	for _, s := range signers {
-		all = append(all, signer{s})
+	env := &envelope{PayloadType: payloadType, Payload: base64.StdEncoding.EncodeToString(body)}
+	if err := env.sign(signers); err != nil {
+		return nil, err
 	}
-	es, err := dsse.NewEnvelopeSigner(all...)
-	if err != nil {
-		return nil, fmt.Errorf("sign document: %w", err)
-	}
-	env, err := es.SignPayload(context.Background(), payloadType, body)
-	if err != nil {
-		return nil, fmt.Errorf("sign document: %w", err)
-	}
-	raw, err := json.Marshal(env)
-	if err != nil {
-		return nil, fmt.Errorf("encode envelope: %w", err)
-	}
-	return raw, nil
+	return encodeEnvelope(env)
 }

@@ -2,6 +2,9 @@ package signed
 
 import (
 	"bytes"
+	"context"
+	stdcrypto "crypto"
+	"crypto/ed25519"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -121,6 +124,59 @@ func TestRoleThreshold(t *testing.T) {
 				t.Error("a refused document's bytes are handed out")
 			}
 		})
+	}
+}
+
+// reference adapts our keys to the library that is DSSE's reference.
+type reference struct {
+	signer   *crypto.Signer
+	verifier *crypto.Verifier
+}
+
+func (r reference) Sign(_ context.Context, data []byte) ([]byte, error) { return r.signer.Sign(data) }
+func (r reference) Verify(_ context.Context, data, sig []byte) error {
+	return r.verifier.Verify(data, sig)
+}
+func (r reference) KeyID() (string, error)      { return r.verifier.KeyID().String(), nil }
+func (r reference) Public() stdcrypto.PublicKey { return ed25519.PublicKey(r.verifier.Public()) }
+
+func TestEnvelopesOfTheReference(t *testing.T) {
+	s, v := newSigners(t, 2)
+	role := newRole(t, 2, v...)
+	both := []reference{{s[0], v[0]}, {s[1], v[1]}}
+	theirs, err := dsse.NewEnvelopeSigner(both[0], both[1])
+	if err != nil {
+		t.Fatal(err)
+	}
+	check, err := dsse.NewMultiEnvelopeVerifier(2, both[0], both[1])
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, kind := range []string{testType, "t", "t 1 ", "größe/日本"} {
+		for _, n := range []int{0, 1, 9, 10, 99, 100, 9999, 10000, MaxSize} {
+			body := bytes.Repeat([]byte{' '}, n)
+			env, err := theirs.SignPayload(t.Context(), kind, body)
+			if err != nil {
+				t.Fatal(err)
+			}
+			raw, err := json.Marshal(env)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got, err := role.Verify(raw, kind); err != nil || !bytes.Equal(got, body) {
+				t.Errorf("theirs, type %q, %d bytes: %v", kind, n, err)
+			}
+			if raw, err = Sign(kind, body, s...); err != nil {
+				t.Fatal(err)
+			}
+			var ours dsse.Envelope
+			if err := json.Unmarshal(raw, &ours); err != nil {
+				t.Fatal(err)
+			}
+			if _, got, err := check.VerifyAndDecode(t.Context(), &ours); err != nil || !bytes.Equal(got, body) {
+				t.Errorf("ours, type %q, %d bytes: %v", kind, n, err)
+			}
+		}
 	}
 }
 

@@ -89,6 +89,7 @@ var onlyIn = map[string][]string{
 	"github.com/gorilla/websocket":        {"agent/mqtt"},
 	"github.com/google/go-tpm":            {"crypto/custody"},
 	"github.com/goccy/go-yaml":            {"classify/policy", "internal/strictyaml"},
+	"github.com/secure-systems-lab":       {"internal/attest"},
 	"os/signal":                           {"cmd/sealgate", "cmd/sealctl"},
 }
 
