@@ -12,6 +12,7 @@ import (
 func credentialDetectors() []detector {
 	return []detector{
 		{name: "password", class: ClassCredentialSecret, on: onKey, senses: []sense{sensePassword, sensePIN}, find: findPassword},
+		{name: "alarm-code", class: ClassCredentialSecret, on: onKey, senses: []sense{senseCode}, find: findAlarmCode},
 		{name: "secret", class: ClassCredentialSecret, on: onKey | onArray, senses: []sense{senseSecret, senseKey, sensePass}, find: findSecret},
 		{name: "token", class: ClassCredentialToken, on: onKey, senses: []sense{senseToken, senseAPIKey, senseAccessKey}, find: findToken},
 		{name: "private-key", class: ClassCredentialPrivateKey, on: onKey, senses: []sense{sensePrivateKey}, find: findPrivateKey},
@@ -46,6 +47,16 @@ func findPassword(c *candidate) (match, bool) {
 		return match{}, false
 	}
 	return c.found(90, WhyKey)
+}
+
+// findAlarmCode finds what people type to arm and disarm: four to eight digits
+// that are called a code, where a keypad or an alarm panel is spoken of.
+func findAlarmCode(c *candidate) (match, bool) {
+	t := c.run()
+	if c.assigned || !c.about.has(senseAlarm) || len(t) < 4 || len(t) > 8 || !digitsOnly(t) || same(t) && t[0] == '0' {
+		return match{}, false
+	}
+	return c.found(75, WhyKey|WhyContext)
 }
 
 func findSecret(c *candidate) (match, bool) {

@@ -202,6 +202,12 @@ func (s *Scratch) told(i int32, f *payload.Field, p *path) {
 			s.speak(f.Parent, label)
 		}
 	}
+	if p.tells&tellsAction != 0 {
+		// {"action": "disarm", "code": …}: what is done says where.
+		if t := s.doc.Text(i); len(t) <= 24 && s.meaningOf(t).has(senseAlarm) {
+			s.speak(f.Parent, sensesOf([]sense{senseAlarm}))
+		}
+	}
 	if p.tells&tellsLabel != 0 {
 		s.labelled(f.Parent, s.doc.Text(i))
 	}
@@ -229,6 +235,9 @@ func (s *Scratch) noteGroup(i int32) {
 // labelSenses are the meanings of keys whose values name the value beside them:
 // {"key": "password", "value": "…"}.
 var labelSenses = sensesOf([]sense{senseName, senseKey, senseID})
+
+// actionSenses are the meanings of keys whose values say what is done.
+var actionSenses = sensesOf([]sense{senseAction, senseTransition})
 
 // labelled notes that an object names its value: {"n": "latitude", "v": 48.1}.
 func (s *Scratch) labelled(container int32, text []byte) {

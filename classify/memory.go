@@ -41,12 +41,13 @@ type path struct {
 type tells uint8
 
 const (
-	tellsGroup tells = 1 << iota // to detectors on groups, which want to see the field
-	tellsKey                     // inKey is set
-	tellsAbout                   // what its neighbours are about
-	tellsType                    // its value says what its object is
-	tellsLabel                   // its value names the value beside it
-	tellsKind                    // what kind of thing its value is
+	tellsGroup  tells = 1 << iota // to detectors on groups, which want to see the field
+	tellsKey                      // inKey is set
+	tellsAbout                    // what its neighbours are about
+	tellsType                     // its value says what its object is
+	tellsLabel                    // its value names the value beside it
+	tellsAction                   // its value says what is done
+	tellsKind                     // what kind of thing its value is
 )
 
 // known is a value, what stood around it, and what was found in it: nothing, or
@@ -196,6 +197,9 @@ func (m *memory) add(s *Scratch, hash uint64, parent int32, key []byte) int32 {
 	}
 	if p.head.meets(labelSenses) {
 		p.tells |= tellsLabel
+	}
+	if p.head.meets(actionSenses) {
+		p.tells |= tellsAction
 	}
 	if p.head.meets(kindSenses) {
 		p.tells |= tellsKind

@@ -83,6 +83,9 @@ const (
 	senseSSID
 	senseKeyType // kty: of a JSON Web Key
 	senseKeyPart // a member of such a key that is not public
+	senseCode    // code: of anything
+	senseAlarm   // a keypad, a panel that is armed and disarmed, what is done there
+	senseAction  // action, command
 	senseBadge   // access badge, card of a door
 
 	// Places.

@@ -25,6 +25,9 @@ var senseWords = []struct {
 		modbusaddress deviceaddress slaveaddress unitaddress registeraddress busaddress
 		i2caddress baseaddress networkaddress nwkaddress shortaddress startaddress groupaddress physicaladdress individualaddress
 		drivername driverversion driverid userid userids ownerid personid patientcount
+		errorcode faultcode statuscode alarmcode eventcode reasoncode resultcode responsecode returncode exitcode warningcode
+		diagnosticcode troublecode productcode partcode itemcode articlecode colorcode colourcode barcode qrcode functioncode
+		opcode typecode modelcode regioncode languagecode langcode currencycode batchcode areacode
 		tokenlimit serialport serialbaud serialdata serialization serialconfig cardinality latency
 		locale   modelpath modelfile modelversion weightgrams netweight
 		grossweight tareweight waterlevel oxygenlevel dissolvedoxygen`},
@@ -133,7 +136,7 @@ var senseWords = []struct {
 	{sensePassword, `password passwd secrete pwd passphrase passcode  userpassword wifipassword
 		mqttpassword wifipass mqttpass mqttpwd brokerpassword adminpassword rootpassword loginpassword ftppassword
 		passwort kennwort motdepasse contrasena contraseña  senha wachtwoord haslo parola 密码 口令 パスワード пароль
-		passwordhash  pincode unlockcode doorcode accesscode usercode lockcode keypadcode securitycode cvv cvc  otp
+		passwordhash  pincode disarmcode armcode unlockcode doorcode accesscode usercode lockcode keypadcode securitycode cvv cvc  otp
 		dbpass databasepass sqlpass mysqlpass pgpass postgrespass mongopass redispass smtppass mailpass ftppass sshpass vpnpass
 		adminpass rootpass userpass loginpass servicepass keystorepass storepass truststorepass proxypass ldappass appass wpapass
 		temporarypassword newpassword oldpassword dbpassword databasepassword keystorepassword smtppassword sudopassword`},
@@ -159,6 +162,11 @@ var senseWords = []struct {
 	{senseKeyType, `kty`},
 	{senseKeyPart, `d k`},
 	{senseCertificate, `certificate cert cacert clientcert`},
+	{senseCode, `code actioncode`},
+	{senseAlarm, `keypad alarmpanel alarmcontrolpanel alarmkeypad securitypanel securitysystem burglaralarm intrusionalarm intruderalarm
+		disarm disarmed armaway armhome armnight armday armstay armvacation armall armallzones armdayzones armnightzones
+		armmode armstate armedaway armedhome armednight armedstate`},
+	{senseAction, `action command cmd`},
 	{senseBadge, `idtag employeenumber employeeno employeeid staffnumber staffid personnelnumber badge badgeid badgenumber badgeno accesscard accesscardid accesscardnumber accesscardno rfid
 		rfidtag rfiduid rfidtagid carduid cardid cardcode nfcuid nfctag keycard keycardid tagnumber credentialid credentialtoken facilitycode wiegand keyfobid fobid 门禁卡 门禁卡号 工号`},
 
