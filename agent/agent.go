@@ -67,6 +67,7 @@ type Agent struct {
 	volumes   *volumes
 	corridor  *corridor.Corridor
 	broker    *broker.Broker         // nil where there is none
+	links     []*link                // of the uplinks, as configured
 	downlinks sync.Map               // by uplink: its *relay, where it has one
 	reads     []*mqtt.SubscribeStats // of the existing brokers, as configured
 	http      *telemetry.Server

@@ -30,6 +30,8 @@ func (a *Agent) uplink(cfg *config.Uplink) (corridor.Uplink, error) {
 	if _, err := a.dialOptions(cfg); err != nil {
 		return corridor.Uplink{}, fmt.Errorf("uplink %s: %w", cfg.Name, err)
 	}
+	l := &link{Agent: a, cfg: cfg}
+	a.links = append(a.links, l)
 	grants, err := a.grants(cfg.Name)
 	if err != nil {
 		return corridor.Uplink{}, fmt.Errorf("uplink %s: %w", cfg.Name, err)
@@ -43,16 +45,7 @@ func (a *Agent) uplink(cfg *config.Uplink) (corridor.Uplink, error) {
 		Rate:       corridor.Rate{Messages: float64(cfg.Rate.Messages), Bytes: float64(cfg.Rate.Bytes)},
 		Properties: cfg.Protocol == "5",
 		Refused:    a.refused(cfg.Name),
-		Dial: func(ctx context.Context) (mqtt.Conn, error) {
-			opt, err := a.dialOptions(cfg)
-			if err != nil {
-				return nil, err
-			}
-			if cfg.Client == "paho" {
-				return mqtt.DialPaho311(ctx, opt)
-			}
-			return mqtt.Dial(ctx, opt)
-		},
+		Dial:       l.dial,
 	}, nil
 }
 

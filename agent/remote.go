@@ -43,14 +43,8 @@ func (a *Agent) openControl() error {
 		Dir: filepath.Join(a.cfg.State, "control"), Site: a.cfg.Site, Gateway: a.cfg.Gateway, Group: a.cfg.Control.Group,
 		Root: root, Version: a.opt.Build.Version, Built: a.opt.Build.Built, Boot: a.boot,
 		Key: key, Signer: a.keyring.Signer(), Recipients: control.Floor(a.floor), Host: controlled{a},
-		Clock: control.Clock{Wall: time.Now, Boot: bootClock, BootID: bootID(), Synchronized: ClockSynchronized},
-		Changed: func() {
-			select {
-			case a.statusDue <- struct{}{}:
-			default:
-			}
-		},
-		Logger: a.log,
+		Clock:   control.Clock{Wall: time.Now, Boot: bootClock, BootID: bootID(), Synchronized: ClockSynchronized},
+		Changed: a.askStatus, Logger: a.log,
 	})
 	if err != nil {
 		return err

@@ -70,6 +70,14 @@ func (a *Agent) startControl() error {
 	return nil
 }
 
+// askStatus has a new status published soon.
+func (a *Agent) askStatus() {
+	select {
+	case a.statusDue <- struct{}{}:
+	default:
+	}
+}
+
 // resync has every retained document sent again.
 func (a *Agent) resync() {
 	select {
@@ -204,7 +212,7 @@ func (a *Agent) status() ([]byte, error) {
 		ids = append(ids, id)
 	}
 	a.mu.Unlock()
-	return a.gate.Status(s.Mode, ids, counters(s))
+	return a.gate.Status(s.Mode, ids, a.linked(), counters(s))
 }
 
 // Status verifies and returns what this gateway says of itself, as the site's

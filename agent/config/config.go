@@ -397,7 +397,7 @@ func (c *Config) defaults(dir string) {
 	}
 	replace := strings.NewReplacer("{site}", c.Site, "{gateway}", c.Gateway)
 	for i := range c.Uplinks {
-		c.Uplinks[i].defaults(c.Gateway, replace)
+		c.Uplinks[i].defaults(c.Gateway, c.Uplinks[i].Name == c.Control.Uplink, replace)
 	}
 	for name, p := range c.Keys.SharedDomains {
 		if p != "" && !filepath.IsAbs(p) {

@@ -81,6 +81,30 @@ func TestDefaultsProtect(t *testing.T) {
 	}
 }
 
+// TestWillByDefault: the uplink of control has a will, where its kind of broker
+// takes one without more ado.
+func TestWillByDefault(t *testing.T) {
+	for _, x := range []struct{ uplink, more, want string }{
+		{"", "", "off"},
+		{"", "control: {uplink: a}", "on"},
+		{"", "control: {uplink: b}", "off"},
+		{", preset: aws-iot-core", "control: {uplink: a}", "off"},
+		{", preset: azure-event-grid", "control: {uplink: a}", "on"},
+		{", preset: aws-iot-core, will: on", "", "on"},
+		{", will: off", "control: {uplink: a}", "off"},
+	} {
+		src := "gateway: g\nuplinks: {a: {url: \"mqtts://h:8883\"" + x.uplink + "}, b: {url: \"mqtts://i:8883\"}}\n" +
+			"ingress: {broker: {users: users}}\nkeys: {trust_root: r}\n" + x.more + "\n"
+		c, err := Parse("agent.yaml", []byte(src))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := c.Uplinks[0].Will; got != x.want {
+			t.Errorf("%q %q: will %s, want %s", x.uplink, x.more, got, x.want)
+		}
+	}
+}
+
 func TestEveryProblemWithItsPlace(t *testing.T) {
 	_, err := Parse("agent.yaml", []byte(`gateway: "a b"
 ingress:
@@ -90,7 +114,7 @@ ingress:
     local_only: ["a/#/b"]
     limits: {packet: 1GiB, clients: 0, inflight: 70000}
 uplinks:
-  one: {url: "mqtt://broker.example.com:1883", max_qos: 3, tls: {cert: a}}
+  one: {url: "mqtt://broker.example.com:1883", max_qos: 3, will: maybe, tls: {cert: a}}
   two: {url: "http://x", client: paho, protocol: "5", topics: [{pattern: "a/b#", local_prefix: x, direction: sideways}, {pattern: "#", direction: in, remote_prefix: "a/"}, {pattern: "+/b", remote_prefix: "a/"}]}
   "bad name": {url: "mqtts://u:p@h:1"}
 keys: {recipients: r}

@@ -50,6 +50,12 @@ type Uplink struct {
 	// key ids go along as user properties, and the broker says why it refuses a
 	// message. Default: "3.1.1", which every broker takes.
 	Protocol string `yaml:"protocol"`
+	// Will says whether the broker is given a will at each connection, signed by
+	// this gateway, that it publishes below sg/v1/SITE/will/GATEWAY/ when the
+	// connection is lost: "on" or "off". Default: on for the uplink of `control`,
+	// but for the preset aws-iot-core, where a policy has to permit it; off for
+	// the others.
+	Will string `yaml:"will"`
 	// Client is what speaks it: lean, our own writer, or paho, the Eclipse
 	// library (3.1.1 only), which costs about 15 µs of CPU a message more.
 	// Default: lean.
@@ -120,9 +126,10 @@ type Proxy struct {
 // the defaults of each: an operator who raised a quota says so.
 var presets = map[string]Uplink{
 	// AWS IoT Core quotas: 256 bytes and 8 levels of topic, 128 KiB, QoS 1, 100
-	// publishes and 512 KiB a second and connection.
+	// publishes and 512 KiB a second and connection. A will needs a condition of
+	// its own in the policy (LastWill), and without it the connection is refused.
 	"aws-iot-core": {
-		MaxQoS: 1, Takes: Takes{TopicBytes: 256, TopicLevels: 8, Payload: 128 << 10},
+		MaxQoS: 1, Will: "off", Takes: Takes{TopicBytes: 256, TopicLevels: 8, Payload: 128 << 10},
 		Rate: Rate{Messages: 100, Bytes: 512 << 10},
 	},
 	// Azure Event Grid namespaces: 512 KiB, 256 bytes and 8 levels of topic, QoS
@@ -139,11 +146,12 @@ var presets = map[string]Uplink{
 	"hivemq": {Protocol: "5", Window: Window{Messages: 10}},
 }
 
-// defaults completes an uplink.
-func (u *Uplink) defaults(gateway string, replace *strings.Replacer) {
+// defaults completes an uplink. controlled says that it is the one of control.
+func (u *Uplink) defaults(gateway string, controlled bool, replace *strings.Replacer) {
 	p := presets[u.Preset]
 	set(&u.MaxQoS, p.MaxQoS)
 	set(&u.Protocol, p.Protocol)
+	set(&u.Will, p.Will)
 	set(&u.Takes.TopicBytes, p.Takes.TopicBytes)
 	set(&u.Takes.TopicLevels, p.Takes.TopicLevels)
 	set(&u.Takes.Payload, p.Takes.Payload)
@@ -167,6 +175,10 @@ func (u *Uplink) defaults(gateway string, replace *strings.Replacer) {
 	set(&u.MaxQoS, 1)
 	set(&u.Protocol, "3.1.1")
 	set(&u.Client, "lean")
+	if controlled {
+		set(&u.Will, "on")
+	}
+	set(&u.Will, "off")
 	if len(u.Topics) == 0 {
 		u.Topics = Topics{{Pattern: "#"}}
 	}
@@ -212,6 +224,7 @@ func (c *Config) checkUplink(d *strictyaml.Document, u Uplink) {
 		d.Errorf(path+".max_qos", "max_qos must be 1 or 2")
 	}
 	oneOf(d, path+".protocol", u.Protocol, "3.1.1", "5")
+	oneOf(d, path+".will", u.Will, "on", "off")
 	oneOf(d, path+".client", u.Client, "lean", "paho")
 	if u.Client == "paho" && u.Protocol == "5" {
 		d.Errorf(path+".client", "client paho speaks 3.1.1: leave client out for protocol 5")

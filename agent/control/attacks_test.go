@@ -379,7 +379,7 @@ func TestTime(t *testing.T) {
 func (s *site) command(target, command string, edit func(*signed.Command)) *signed.Command {
 	c := &signed.Command{Site: "plant-7", Target: target, Epoch: 1, Command: command, IssuedAt: s.wall, NotAfter: s.wall.Add(time.Hour)}
 	if target != signed.Fleet {
-		raw := must(s.gate.Status("enforce", nil, nil))
+		raw := must(s.gate.Status("enforce", nil, nil, nil))
 		st := must(signed.OpenStatus(raw, "plant-7", "gw-1", s.signer.Verifier()))
 		copy(c.Challenge[:], must(hex.DecodeString(st.Challenge)))
 	}

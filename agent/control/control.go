@@ -205,6 +205,14 @@ func (g *Gate) StatusTopic() string {
 	return "sg/v1/" + g.opt.Site + "/status/" + g.opt.Gateway
 }
 
+// Now is trusted time.
+func (g *Gate) Now() time.Time {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	now, _ := g.clock.now()
+	return now
+}
+
 // Offer takes what arrived on a topic. It returns what became of it; err says
 // more, for the log, where it was refused.
 func (g *Gate) Offer(topic string, raw []byte) (Code, error) {

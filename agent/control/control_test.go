@@ -410,7 +410,7 @@ func TestFlood(t *testing.T) {
 	if after := must(os.Stat(filepath.Join(s.dir, "state"))).ModTime(); after != before {
 		t.Error("refusals wear the disk")
 	}
-	if raw := must(s.gate.Status("enforce", nil, nil)); len(raw) > 4096 {
+	if raw := must(s.gate.Status("enforce", nil, nil, nil)); len(raw) > 4096 {
 		t.Errorf("the status has %d bytes", len(raw))
 	}
 	s.wantVersion(1, "group")

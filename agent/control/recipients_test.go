@@ -78,7 +78,7 @@ func TestStatus(t *testing.T) {
 	s.push(s.policy(3, tighter), CodeApplied)
 	s.push(s.policy(2, looser), CodeRollback)
 	counters := []signed.Counter{{Name: "sealgate_messages_total", Value: 7}}
-	raw := must(s.gate.Status("enforce", []string{"observing"}, counters))
+	raw := must(s.gate.Status("enforce", []string{"observing"}, nil, counters))
 	st, err := signed.OpenStatus(raw, "plant-7", "gw-1", s.signer.Verifier())
 	if err != nil {
 		t.Fatal(err)
@@ -99,7 +99,7 @@ func TestStatus(t *testing.T) {
 	if _, err := signed.OpenStatus(raw, "plant-7", "gw-2", s.signer.Verifier()); !errors.Is(err, signed.ErrTarget) {
 		t.Errorf("it is taken for another gateway's: %v", err)
 	}
-	next := must(signed.OpenStatus(must(s.gate.Status("enforce", nil, nil)), "plant-7", "gw-1", s.signer.Verifier()))
+	next := must(signed.OpenStatus(must(s.gate.Status("enforce", nil, nil, nil)), "plant-7", "gw-1", s.signer.Verifier()))
 	if next.Sequence != st.Sequence+1 || next.Challenge != st.Challenge {
 		t.Errorf("sequence %d after %d, challenge changed: %v", next.Sequence, st.Sequence, next.Challenge != st.Challenge)
 	}

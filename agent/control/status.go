@@ -47,8 +47,8 @@ func (g *Gate) Stats() Stats {
 }
 
 // Status returns the signed status. mode is how the host runs, where nothing
-// remote overrides it; alarms and counters are the host's.
-func (g *Gate) Status(mode string, alarms []string, counters []signed.Counter) ([]byte, error) {
+// remote overrides it; alarms, links and counters are the host's.
+func (g *Gate) Status(mode string, alarms []string, links []signed.Link, counters []signed.Counter) ([]byte, error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	now, _ := g.clock.now()
@@ -65,7 +65,7 @@ func (g *Gate) Status(mode string, alarms []string, counters []signed.Counter) (
 		Boot: g.opt.Boot, Sequence: g.sequence, IssuedAt: now.UTC().Format(time.RFC3339), Synchronized: g.clock.Synchronized(),
 		RootVersion: g.root.Version, RootEpoch: g.root.Epoch, Mode: mode,
 		Challenge: hex.EncodeToString(s.Challenge[:]), Build: g.opt.Version,
-		Alarms: append(slices.Clone(alarms), slices.Sorted(maps.Keys(g.alarms))...), Counters: counters,
+		Alarms: append(slices.Clone(alarms), slices.Sorted(maps.Keys(g.alarms))...), Links: links, Counters: counters,
 	}
 	for _, name := range []string{"d/" + g.opt.Gateway, "g/" + g.opt.Group, signed.RoleRecipients} {
 		doc.Targets = append(doc.Targets, g.targetStatus(name))

@@ -27,6 +27,7 @@ type peer struct {
 	connect chan *packets.ConnectPacket  // each CONNECT read
 	pubs    chan *packets.PublishPacket  // each PUBLISH, if not nil
 	pings   chan struct{}                // each PINGREQ, if not nil
+	hangUp  bool                         // instead of CONNACK
 	stall   chan struct{}                // if not nil: reads nothing after CONNECT until closed
 
 	mu   sync.Mutex
@@ -58,6 +59,9 @@ func (p *peer) serve(c net.Conn, version byte) {
 		}
 		switch pk := pk.(type) {
 		case *packets.ConnectPacket:
+			if p.hangUp {
+				return
+			}
 			p.connect <- pk
 			connack := []byte{0x20, 2, 0, p.refuse}
 			if version == 5 {
@@ -393,6 +397,13 @@ func testConn(t *testing.T, dial dialFunc) {
 		}
 		if !k.WillFlag || k.WillTopic != "w" || string(k.WillMessage) != "gone" || k.WillQos != 1 || !k.WillRetain {
 			t.Errorf("will is %q %q QoS %d retain %t", k.WillTopic, k.WillMessage, k.WillQos, k.WillRetain)
+		}
+	})
+
+	t.Run("peer that hangs up", func(t *testing.T) {
+		_, err := dial(t, &peer{hangUp: true}, Options{})
+		if !errors.Is(err, ErrNoAnswer) {
+			t.Errorf("got %v, want %v", err, ErrNoAnswer)
 		}
 	})
 

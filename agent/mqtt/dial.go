@@ -5,10 +5,12 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
 	"net/url"
+	"syscall"
 	"time"
 )
 
@@ -66,6 +68,18 @@ type Options struct {
 // ErrClosed is what Done reports after Close.
 var ErrClosed = errors.New("connection closed by us")
 
+// ErrNoAnswer says that the broker hung up before it answered CONNECT. Some do
+// so with a client that asks for what it may not have.
+var ErrNoAnswer = errors.New("broker closed the connection without an answer")
+
+// unanswered names the end of a connection that waits for CONNACK.
+func unanswered(err error) error {
+	if errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) {
+		return ErrNoAnswer
+	}
+	return err
+}
+
 // A ConnectError is the broker's refusal of a connection.
 type ConnectError struct {
 	Version byte // protocol version: 4 is MQTT 3.1.1, 5 is MQTT 5
@@ -92,6 +106,18 @@ func (e *ConnectError) Final() bool {
 	}
 	switch e.Code {
 	case 0x81, 0x82, 0x84, 0x85, 0x86, 0x87, 0x8a, 0x8c:
+		return true
+	}
+	return false
+}
+
+// Busy says that the broker takes nobody just now, whoever asks for what.
+func (e *ConnectError) Busy() bool {
+	if e.Version < 5 {
+		return e.Code == 3
+	}
+	switch e.Code {
+	case 0x88, 0x89, 0x8b, 0x97, 0x9c, 0x9d, 0x9f:
 		return true
 	}
 	return false

@@ -93,7 +93,7 @@ func (c *leanConn) connect(o *Options) (connack, error) {
 	}
 	first, body, err := c.in.next()
 	if err != nil {
-		return connack{}, fmt.Errorf("connect to broker: %w", err)
+		return connack{}, fmt.Errorf("connect to broker: %w", unanswered(err))
 	}
 	if first != firstConnack {
 		return connack{}, fmt.Errorf("connect to broker: it answered with packet 0x%02x", first)

@@ -74,7 +74,7 @@ func DialPaho311(ctx context.Context, o Options) (Conn, error) {
 			o.Stats.Refused.Add(1)
 			return nil, &ConnectError{Version: 4, Code: code}
 		}
-		return nil, fmt.Errorf("connect to broker: %w", err)
+		return nil, fmt.Errorf("connect to broker: %w", unanswered(err))
 	}
 	o.Stats.Connects.Add(1)
 	go c.drainZero()

@@ -82,7 +82,7 @@ func Subscribe(ctx context.Context, o SubscribeOptions, sink Sink) error {
 			}
 			s.version = 4
 			o.Logger.Warn("broker does not speak MQTT 5: reading with 3.1.1, retain flags are lost")
-		case errors.Is(err, errSilent) && s.version == 5 && o.AcceptRetainLoss:
+		case errors.Is(err, ErrNoAnswer) && s.version == 5 && o.AcceptRetainLoss:
 			s.version, s.guess = 4, true // some old brokers just hang up
 		case s.version == 4 && s.guess:
 			s.version, s.guess = 5, false
@@ -144,9 +144,6 @@ func (o *SubscribeOptions) prepare() error {
 
 // errOther says that the broker answered as one that knows another version.
 var errOther = errors.New("broker answered in another protocol version")
-
-// errSilent says that the broker hung up before it answered CONNECT.
-var errSilent = errors.New("broker closed the connection without an answer")
 
 // A subscriber is one call of Subscribe.
 type subscriber struct {

@@ -71,7 +71,7 @@ func (s *subscriber) run5(ctx context.Context, t *stream, wire *coalescer, guard
 		case guard.answeredAs311(), ack != nil && ack.ReasonCode == 0x84:
 			return errOther
 		case guard.nFirst == 0 && ctx.Err() == nil && !errors.Is(err, context.DeadlineExceeded):
-			return errSilent
+			return ErrNoAnswer
 		case ack != nil && ack.ReasonCode >= 0x80:
 			return &ConnectError{Version: 5, Code: ack.ReasonCode}
 		}

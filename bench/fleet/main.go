@@ -259,7 +259,7 @@ func (g *gateway) take(topic string, raw []byte) {
 	if code, err := g.gate.Offer(topic, raw); err != nil {
 		fmt.Fprintf(os.Stderr, "fleet: %s: %s: %v\n", g.name, code, err)
 	}
-	status, err := g.gate.Status("enforce", nil, nil)
+	status, err := g.gate.Status("enforce", nil, nil, nil)
 	if err == nil {
 		g.s.statuses.Add(1)
 		g.s.bytes.Add(int64(len(status)))

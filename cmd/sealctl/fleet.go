@@ -121,7 +121,8 @@ func newFleetStatus(e *env) *cobra.Command {
 		Short: "Show what each gateway has in force",
 		Long: `Status collects the retained statuses for a moment and shows a row for each
 gateway of the registry. It exits with 3 if one is silent, sealed, in lockdown,
-refused what it was offered, or runs twice.`,
+refused what it was offered, or runs twice. A gateway is silent when no status of
+it came for five minutes, or when its broker has lost it and published its will.`,
 		Example: "  sealctl fleet status --broker mqtts://broker.example.com:8883 --watch",
 		Args:    want(0, -1, "names of gateways"),
 		RunE: func(c *cobra.Command, args []string) error {
@@ -177,14 +178,30 @@ type fleetRow struct {
 	Gateway string                `json:"gateway"`
 	Seen    time.Time             `json:"seen,omitzero"`
 	Silent  bool                  `json:"silent"`
+	Since   time.Time             `json:"silent_since,omitzero"` // its last sign of life
+	Wills   []*signed.Will        `json:"wills,omitempty"`
 	Twice   bool                  `json:"twice"`
+	Ignored ignoredJSON           `json:"ignored"`
 	Status  *signed.GatewayStatus `json:"status,omitempty"`
+}
+
+// ignoredJSON counts what came in a gateway's name and did not count.
+type ignoredJSON struct {
+	Unsigned uint64 `json:"unsigned"`
+	Old      uint64 `json:"old"`
 }
 
 func fleetJSON(rows []fleet.Gateway) []fleetRow {
 	out := []fleetRow{}
 	for _, g := range rows {
-		out = append(out, fleetRow{g.Name, g.Seen, g.Silent, g.Twice, g.Status})
+		row := fleetRow{
+			Gateway: g.Name, Seen: g.Seen, Silent: g.Silent, Wills: g.Wills, Twice: g.Twice,
+			Ignored: ignoredJSON{g.Unsigned, g.Old}, Status: g.Status,
+		}
+		if g.Silent {
+			row.Since = g.Since()
+		}
+		out = append(out, row)
 	}
 	return out
 }
@@ -212,7 +229,7 @@ func (e *env) showFleet(rows []fleet.Gateway) {
 	t := table{head: []string{"GATEWAY", "MODE", "POLICY", "STATE", "RECIPIENTS", "ALARMS", "SEEN"}, flex: 3}
 	for _, g := range rows {
 		if g.Status == nil {
-			t.add(cell{g.Name, bold}, cell{"silent", loud}, cell{"-", faint}, cell{"no status yet", faint}, cell{"-", faint}, cell{"-", faint}, cell{"-", faint})
+			t.add(cell{g.Name, bold}, cell{"silent", loud}, cell{"-", faint}, cell{"no status yet", faint}, cell{"-", faint}, cell{"-", faint}, cell{seen(g), faint})
 			continue
 		}
 		mode, style := g.Status.Mode, plain
@@ -236,9 +253,27 @@ func (e *env) showFleet(rows []fleet.Gateway) {
 		}
 		r, _ := g.Target(signed.RoleRecipients)
 		t.add(cell{g.Name, bold}, cell{mode, style}, cell{versionWord(p.Effective.Version), plain}, cell{state, how},
-			cell{versionWord(r.Effective.Version), plain}, cell{strings.Join(g.Status.Alarms, " "), yellow}, cell{g.Seen.Format(time.TimeOnly), faint})
+			cell{versionWord(r.Effective.Version), plain}, cell{strings.Join(g.Status.Alarms, " "), yellow}, cell{seen(g), faint})
 	}
 	t.write(e.stdout, e, 0)
+	for _, g := range rows {
+		if g.Unsigned > 0 {
+			fmt.Fprintf(e.stderr, "sealctl: %s in the name of %s, and not signed by it: ignored\n", plural(int(g.Unsigned), "message", "messages"), g.Name)
+		}
+	}
+}
+
+// seen says when a gateway was heard of: here, or, where it is silent, by its
+// own clock.
+func seen(g fleet.Gateway) string {
+	since := g.Since()
+	switch {
+	case g.Silent && !since.IsZero():
+		return "until " + since.UTC().Format(time.RFC3339)
+	case g.Status == nil:
+		return "-"
+	}
+	return g.Seen.Format(time.TimeOnly)
 }
 
 func versionWord(n uint64) string {

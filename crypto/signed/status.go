@@ -33,6 +33,7 @@ type GatewayStatus struct {
 	Challenge    string         `json:"challenge"`
 	Build        string         `json:"build"`
 	Targets      []TargetStatus `json:"targets"`
+	Links        []Link         `json:"links"`  // uplinks whose broker has a will
 	Alarms       []string       `json:"alarms"` // their ids
 	Counters     []Counter      `json:"counters"`
 }
@@ -64,6 +65,9 @@ func SignStatus(s *GatewayStatus, signer *crypto.Signer) ([]byte, error) {
 	s.Schema = statusSchema
 	if s.Targets == nil {
 		s.Targets = []TargetStatus{}
+	}
+	if s.Links == nil {
+		s.Links = []Link{}
 	}
 	if s.Alarms == nil {
 		s.Alarms = []string{}
@@ -109,8 +113,8 @@ func parseStatus(body []byte) (*GatewayStatus, error) {
 	}
 	var challenge [16]byte
 	if !validName(s.Site) || !validGateway(s.Gateway) || !unhex(challenge[:], s.Challenge) ||
-		len(s.Targets) > maxTargets || len(s.Counters) > maxCounters {
-		return nil, content("site, gateway or challenge is malformed, or there are too many targets or counters")
+		len(s.Targets) > maxTargets || len(s.Links) > MaxLinks || len(s.Counters) > maxCounters {
+		return nil, content("site, gateway or challenge is malformed, or there are too many targets, links or counters")
 	}
 	if _, err := instant(s.IssuedAt); err != nil {
 		return nil, err

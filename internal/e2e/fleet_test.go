@@ -78,6 +78,26 @@ func (o *operator) until(what, url string, want func(fleetRow) bool) {
 	}
 }
 
+// enrol gives a gateway the desk's trust root and recipients, and takes it into
+// the registry.
+func (o *operator) enrol(site *Site) {
+	o.t.Helper()
+	for _, name := range []string{"recipients.bundle", "root.json"} {
+		raw, err := os.ReadFile(filepath.Join(o.desk, "keys", name))
+		check(o.t, err)
+		check(o.t, os.WriteFile(filepath.Join(site.Dir, name), raw, 0o600))
+	}
+	site.More = "control: {uplink: cloud}"
+	var request, prose bytes.Buffer
+	enroll := exec.Command(Sealgate(o.t), "enroll", "--config", site.Config(o.t))
+	enroll.Stdout, enroll.Stderr = &request, &prose
+	if err := enroll.Run(); err != nil {
+		o.t.Fatalf("enroll: %v: %s", err, prose.String())
+	}
+	o.write("gw-1.enroll", request.String())
+	o.do("registry", "add", "gw-1.enroll", "--fingerprint", fingerprint(o.t, prose.String()))
+}
+
 const fleetPolicy = `schema: sealgate/policy/v1
 version: %d
 profile: generic
@@ -115,21 +135,7 @@ func TestFleet(t *testing.T) {
 
 	// The gateway, with what the desk gives it.
 	site := NewSite(t, cloud.Addr)
-	for _, name := range []string{"recipients.bundle", "root.json"} {
-		raw, err := os.ReadFile(filepath.Join(o.desk, "keys", name))
-		check(t, err)
-		check(t, os.WriteFile(filepath.Join(site.Dir, name), raw, 0o600))
-	}
-	site.More = "control: {uplink: cloud}"
-	config := site.Config(t)
-	var request, prose bytes.Buffer
-	enroll := exec.Command(Sealgate(t), "enroll", "--config", config)
-	enroll.Stdout, enroll.Stderr = &request, &prose
-	if err := enroll.Run(); err != nil {
-		t.Fatalf("enroll: %v: %s", err, prose.String())
-	}
-	o.write("gw-1.enroll", request.String())
-	o.do("registry", "add", "gw-1.enroll", "--fingerprint", fingerprint(t, prose.String()))
+	o.enrol(site)
 	gateway := site.Start(t)
 	o.until("the status is there", url, func(r fleetRow) bool { return r.Status.Mode == "enforce" && r.Status.RootVersion == 2 })
 

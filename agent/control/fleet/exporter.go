@@ -25,7 +25,9 @@ func (f *Fleet) collector() *collector {
 	}
 	c := &collector{
 		fleet:   f,
-		up:      desc("up", "1 if the gateway's status came lately."),
+		up:      desc("up", "1 if the gateway's status came lately and no will of it stands."),
+		silent:  desc("silent_since_timestamp_seconds", "Last sign of life of a gateway of which a will stands: its broker has lost it."),
+		ignored: desc("ignored_total", "Statuses and wills that came in the gateway's name and did not count.", "reason"),
 		seen:    desc("status_timestamp_seconds", "When the last new status came."),
 		boot:    desc("boot", "Starts of the agent."),
 		mode:    desc("mode_info", "How the gateway runs: observe, enforce, sealed or lockdown.", "mode"),
@@ -50,9 +52,10 @@ var counters = []string{
 }
 
 type collector struct {
-	fleet                                                       *Fleet
-	up, seen, boot, mode, version, floor, failed, alarms, twice *prometheus.Desc
-	counter                                                     map[string]*prometheus.Desc
+	fleet                                                                        *Fleet
+	up, silent, ignored, seen, boot, mode, version, floor, failed, alarms, twice *prometheus.Desc
+
+	counter map[string]*prometheus.Desc
 }
 
 func (c *collector) Describe(ch chan<- *prometheus.Desc) { prometheus.DescribeByCollect(c, ch) }
@@ -64,6 +67,12 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	for _, g := range c.fleet.Gateways() {
 		gauge(c.up, number(!g.Silent), g.Name)
 		gauge(c.twice, number(g.Twice), g.Name)
+		if len(g.Wills) > 0 {
+			gauge(c.silent, float64(g.Since().Unix()), g.Name)
+		}
+		for reason, n := range map[string]uint64{"unsigned": g.Unsigned, "old": g.Old} {
+			ch <- prometheus.MustNewConstMetric(c.ignored, prometheus.CounterValue, float64(n), g.Name, reason)
+		}
 		if g.Status == nil {
 			continue
 		}

@@ -1,11 +1,13 @@
 // Package fleet is the operators' side of remote control: it gathers the signed
-// statuses of a site's gateways, tells who stands where, and carries a rollout
-// from stage to stage.
+// statuses and wills of a site's gateways, tells who stands where, and carries a
+// rollout from stage to stage.
 //
 // Mental model: a [Fleet] is a table with a row for each gateway that the
-// registry lists. [Fleet.Offer] takes what arrives on a status topic; only what
-// that gateway signed changes its row. A broker can withhold statuses, which
-// shows as silence, and repeat old ones, which are told by their numbers.
+// registry lists. [Fleet.Offer] takes what arrives on the topics of statuses and
+// wills; only what that gateway signed changes its row. A broker can withhold
+// statuses, which shows as silence, and repeat old ones, which are told by their
+// numbers. A will, which the broker publishes when it has lost the gateway,
+// counts until a status names a later connection.
 //
 // It opens no connection, signs nothing and holds no key but public ones.
 package fleet
@@ -13,6 +15,7 @@ package fleet
 import (
 	"cmp"
 	"errors"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -38,9 +41,30 @@ type Gateway struct {
 	Name   string
 	Status *signed.GatewayStatus // nil: nothing came yet
 	Seen   time.Time             // when its last new status came
-	Silent bool
-	Twice  bool // two that run at the same time sign as this gateway: a copy, or a theft
-	old    int  // repeated statuses
+	Wills  []*signed.Will        // of the connections that the broker lost and that nothing followed, by uplink
+	Silent bool                  // no status came lately, or a will stands
+	Twice  bool                  // two that run at the same time sign as this gateway: a copy, or a theft
+
+	// What came in its name and did not count.
+	Unsigned uint64
+	Old      uint64
+}
+
+// Since is the last sign of life that a gateway signed; zero: none.
+func (g Gateway) Since() (t time.Time) {
+	signs := make([]string, 0, 1+signed.MaxLinks)
+	if g.Status != nil {
+		signs = append(signs, g.Status.IssuedAt)
+	}
+	for _, w := range g.Wills {
+		signs = append(signs, w.ConnectingAt)
+	}
+	for _, s := range signs {
+		if at, err := time.Parse(time.RFC3339, s); err == nil && at.After(t) {
+			t = at
+		}
+	}
+	return t
 }
 
 // Fleet is the table. Its methods may be called concurrently.
@@ -52,7 +76,8 @@ type Fleet struct {
 
 type row struct {
 	Gateway
-	boots map[uint64]uint64 // highest sequence of each of the last boots
+	boots map[uint64]uint64       // highest sequence of each of the last boots
+	wills map[string]*signed.Will // by uplink, the newest; some are void
 }
 
 // maxBoots bounds what is remembered of a gateway's starts.
@@ -68,25 +93,25 @@ func New(opt Options) *Fleet {
 	}
 	f := &Fleet{opt: opt, row: map[string]*row{}}
 	for name := range opt.Keys {
-		f.row[name] = &row{Gateway: Gateway{Name: name}, boots: map[uint64]uint64{}}
+		f.row[name] = &row{Gateway: Gateway{Name: name}, boots: map[uint64]uint64{}, wills: map[string]*signed.Will{}}
 	}
 	return f
 }
 
 // Topics returns the filters to subscribe to.
 func (f *Fleet) Topics() []string {
-	prefix := "sg/v1/" + f.opt.Site + "/status/"
+	prefix := "sg/v1/" + f.opt.Site
 	if !f.opt.Part {
-		return []string{prefix + "+"}
+		return []string{prefix + "/status/+", prefix + "/will/+/+"}
 	}
 	var out []string
 	for name := range f.opt.Keys {
-		out = append(out, prefix+name)
+		out = append(out, prefix+"/status/"+name, prefix+"/will/"+name+"/+")
 	}
 	return out
 }
 
-// Why a status does not count.
+// Why a status or a will does not count.
 var (
 	ErrUnknown  = errors.New("no gateway of the registry")
 	ErrUnsigned = errors.New("not signed by the gateway it is from")
@@ -95,37 +120,86 @@ var (
 
 // Offer takes what arrived on a topic.
 func (f *Fleet) Offer(topic string, raw []byte) error {
-	name, ok := strings.CutPrefix(topic, "sg/v1/"+f.opt.Site+"/status/")
+	rest, ok := strings.CutPrefix(topic, "sg/v1/"+f.opt.Site+"/")
+	kind, rest, _ := strings.Cut(rest, "/")
+	name, uplink, _ := strings.Cut(rest, "/")
 	keys := f.opt.Keys[name]
-	if !ok || len(keys) == 0 {
+	will := kind == "will" && uplink != ""
+	if !ok || len(keys) == 0 || !will && (kind != "status" || uplink != "") {
 		return ErrUnknown
 	}
+	if will && len(raw) == 0 {
+		return nil // the gateway is back, or somebody says so: its status tells
+	}
+	// Signatures are verified without the lock.
 	var st *signed.GatewayStatus
+	var w *signed.Will
+	err := ErrUnsigned
 	for _, k := range keys {
-		var err error
-		if st, err = signed.OpenStatus(raw, f.opt.Site, name, k); err == nil {
+		if will {
+			w, err = signed.OpenWill(raw, f.opt.Site, name, uplink, k)
+		} else {
+			st, err = signed.OpenStatus(raw, f.opt.Site, name, k)
+		}
+		if err == nil {
 			break
 		}
-		st = nil
-	}
-	if st == nil {
-		return ErrUnsigned
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	r := f.row[name]
+	if err != nil {
+		r.Unsigned++
+		return ErrUnsigned
+	}
+	if will {
+		err = r.will(w)
+	} else {
+		err = f.status(r, st)
+	}
+	if err != nil {
+		r.Old++
+	}
+	return err
+}
+
+// will takes a will. The one that stands may be repeated.
+func (r *row) will(w *signed.Will) error {
+	last, known := r.wills[w.Uplink]
+	if known && (w.Boot < last.Boot || w.Boot == last.Boot && w.Connection < last.Connection) ||
+		r.void(w) || !known && len(r.wills) >= signed.MaxLinks {
+		return ErrOld
+	}
+	r.wills[w.Uplink] = w
+	return nil
+}
+
+// void says whether the newest status names a later connection than the one
+// that a will is of.
+func (r *row) void(w *signed.Will) bool {
+	if r.Status == nil || r.Status.Boot != w.Boot {
+		return r.Status != nil && r.Status.Boot > w.Boot
+	}
+	for _, l := range r.Status.Links {
+		if l.Uplink == w.Uplink {
+			return l.Connection > w.Connection
+		}
+	}
+	return false
+}
+
+// status takes a status.
+func (f *Fleet) status(r *row, st *signed.GatewayStatus) error {
 	last, known := r.boots[st.Boot]
 	newest := r.Status == nil || st.Boot > r.Status.Boot || st.Boot == r.Status.Boot && st.Sequence > r.Status.Sequence
 	switch {
 	case known && st.Sequence <= last:
-		r.old++
 		return ErrOld
 	case !newest && known:
 		// The counter of starts only rises, and an earlier start goes on
 		// counting: two agents live.
 		r.Twice = true
 	case !newest:
-		r.old++
 		return ErrOld
 	}
 	r.boots[st.Boot] = st.Sequence
@@ -151,7 +225,12 @@ func (f *Fleet) Gateways() []Gateway {
 	out := make([]Gateway, 0, len(f.row))
 	for _, r := range f.row {
 		g := r.Gateway
-		g.Silent = g.Status == nil || now.Sub(g.Seen) > f.opt.Silent
+		for _, uplink := range slices.Sorted(maps.Keys(r.wills)) {
+			if w := r.wills[uplink]; !r.void(w) {
+				g.Wills = append(g.Wills, w)
+			}
+		}
+		g.Silent = g.Status == nil || now.Sub(g.Seen) > f.opt.Silent || len(g.Wills) > 0
 		out = append(out, g)
 	}
 	slices.SortFunc(out, func(a, b Gateway) int { return cmp.Compare(a.Name, b.Name) })

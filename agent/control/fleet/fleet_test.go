@@ -160,6 +160,10 @@ func TestCollector(t *testing.T) {
 			{Target: "invented/x", Effective: signed.Reference{Version: 5}},
 		}
 	}), nil)
+	if err := b.fleet.Offer("sg/v1/plant/will/gw-1/cloud", b.will("gw-1", "cloud", 4, 2)); err != nil {
+		t.Fatal(err)
+	}
+	_ = b.fleet.Offer("sg/v1/plant/will/gw-1/cloud", b.will("gw-0", "cloud", 4, 2))
 	h, err := b.fleet.Handler()
 	if err != nil {
 		t.Fatal(err)
@@ -174,12 +178,129 @@ func TestCollector(t *testing.T) {
 		`sealgate_fleet_up{gateway="gw-0"} 1`,
 		`sealgate_fleet_up{gateway="gw-1"} 0`,
 		`sealgate_fleet_mode_info{gateway="gw-0",mode="enforce"} 1`,
+		fmt.Sprintf(`sealgate_fleet_silent_since_timestamp_seconds{gateway="gw-1"} %g`, float64(b.now.Unix())),
+		`sealgate_fleet_ignored_total{gateway="gw-1",reason="unsigned"} 1`,
 	} {
 		if !strings.Contains(got, want+"\n") {
 			t.Errorf("%s is not served", want)
 		}
 	}
+	if strings.Contains(got, `silent_since_timestamp_seconds{gateway="gw-0"`) {
+		t.Error("a gateway without a will is silent since some time")
+	}
 	if strings.Contains(got, "invented") {
 		t.Error("a gateway makes up a series")
+	}
+}
+
+func (b *bench) will(gw, uplink string, boot, connection uint64) []byte {
+	b.t.Helper()
+	raw, err := signed.SignWill(&signed.Will{
+		Site: "plant", Gateway: gw, Uplink: uplink, Boot: boot, Connection: connection, ConnectingAt: b.now.Format(time.RFC3339),
+	}, b.keys[gw])
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return raw
+}
+
+// TestWill: a will that the gateway signed marks it silent until a status names
+// a later connection; forged and replayed ones change nothing and are counted.
+func TestWill(t *testing.T) {
+	b := newBench(t, 2)
+	topic := "sg/v1/plant/will/gw-0/cloud"
+	will := func(topic string, raw []byte, want error) {
+		t.Helper()
+		if err := b.fleet.Offer(topic, raw); !errors.Is(err, want) {
+			t.Fatalf("%s: %v, want %v", topic, err, want)
+		}
+	}
+	silent := func(want bool) Gateway {
+		t.Helper()
+		g, _ := b.fleet.Find("gw-0")
+		if g.Silent != want || len(g.Wills) > 0 != want {
+			t.Fatalf("silent %t with %d wills, want %t", g.Silent, len(g.Wills), want)
+		}
+		return g
+	}
+	link := func(connection uint64) func(*signed.GatewayStatus) {
+		return func(st *signed.GatewayStatus) {
+			st.Links = []signed.Link{{Uplink: "cloud", Connection: connection}}
+		}
+	}
+	first := b.will("gw-0", "cloud", 1, 1)
+	b.now = b.now.Add(time.Minute)
+	b.offer("gw-0", b.status("gw-0", 1, 1, link(1)), nil)
+	silent(false)
+
+	// Nobody but the gateway, and for that uplink only.
+	will("sg/v1/plant/will/gw-1/cloud", first, ErrUnsigned)
+	will("sg/v1/plant/will/gw-0/city", first, ErrUnsigned)
+	will("sg/v1/plant/will/gw-0", first, ErrUnknown)
+	will("sg/v1/plant/will/gw-9/cloud", first, ErrUnknown)
+	will("sg/v1/plant/status/gw-0/cloud", first, ErrUnknown)
+	will("sg/v1/other/will/gw-0/cloud", first, ErrUnknown)
+	b.keys["gw-0"], b.keys["gw-1"] = b.keys["gw-1"], b.keys["gw-0"]
+	will(topic, b.will("gw-0", "cloud", 1, 1), ErrUnsigned)
+	b.keys["gw-0"], b.keys["gw-1"] = b.keys["gw-1"], b.keys["gw-0"]
+	silent(false)
+
+	// The connection is lost. The last sign of life is the status; that it is
+	// removed, or repeated, or that the link of the status goes on, ends nothing.
+	will(topic, first, nil)
+	at := b.now
+	if g := silent(true); !g.Since().Equal(at) {
+		t.Errorf("silent since %s, want %s", g.Since(), at)
+	}
+	will(topic, nil, nil)
+	will(topic, first, nil)
+	b.offer("gw-0", b.status("gw-0", 1, 2, link(1)), nil)
+	silent(true)
+
+	// Another connection: the will is void, and stays so when it is replayed.
+	b.offer("gw-0", b.status("gw-0", 1, 3, link(2)), nil)
+	silent(false)
+	will(topic, first, ErrOld)
+	silent(false)
+
+	// A second start dies before its first status: known by its will alone.
+	b.now = b.now.Add(time.Minute)
+	will(topic, b.will("gw-0", "cloud", 2, 1), nil)
+	if g := silent(true); !g.Since().Equal(b.now) {
+		t.Errorf("silent since %s, want %s", g.Since(), b.now)
+	}
+	will(topic, b.will("gw-0", "cloud", 1, 9), ErrOld)
+	b.offer("gw-0", b.status("gw-0", 3, 1, nil), nil)
+	g := silent(false)
+	if g.Unsigned != 2 || g.Old != 2 {
+		t.Errorf("ignored %d unsigned and %d old, want 2 and 2", g.Unsigned, g.Old)
+	}
+
+	// A gateway is remembered by a bounded number of uplinks.
+	for n := range signed.MaxLinks + 1 {
+		uplink := fmt.Sprintf("u%d", n)
+		want := error(nil)
+		if n >= signed.MaxLinks-1 { // one is known by now
+			want = ErrOld
+		}
+		will("sg/v1/plant/will/gw-0/"+uplink, b.will("gw-0", uplink, 3, 1), want)
+	}
+}
+
+// TestWillBeforeStatus: retained messages come in any order.
+func TestWillBeforeStatus(t *testing.T) {
+	b := newBench(t, 2)
+	for _, gw := range []string{"gw-0", "gw-1"} {
+		if err := b.fleet.Offer("sg/v1/plant/will/"+gw+"/cloud", b.will(gw, "cloud", 1, 1)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b.offer("gw-0", b.status("gw-0", 1, 1, func(st *signed.GatewayStatus) { st.Links = []signed.Link{{Uplink: "cloud", Connection: 2}} }), nil)
+	b.offer("gw-1", b.status("gw-1", 1, 1, func(st *signed.GatewayStatus) { st.Links = []signed.Link{{Uplink: "cloud", Connection: 1}} }), nil)
+	if g, _ := b.fleet.Find("gw-0"); g.Silent {
+		t.Error("a will of an earlier connection makes a living gateway silent")
+	}
+	if g, _ := b.fleet.Find("gw-1"); !g.Silent {
+		t.Error("the will of the connection that the status names does not count")
 	}
 }
