@@ -242,7 +242,7 @@ func (s *Scratch) opened(c *candidate, l *list, ids uint64, groups uint64, plain
 		return ids & ready
 	}
 	if !c.keyOpens(l.senses) {
-		if s.calm(c.text, c.start) {
+		if s.calm(c.text, c.start, s.plan.span(l.groups)) {
 			return ids & ready
 		}
 		says := s.opensBefore(c.text, c.start)

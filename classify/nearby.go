@@ -13,10 +13,10 @@ type nearby struct {
 	at       int                   // up to where the text was read
 	line     bool                  // a line ended since the last word
 	turns    int                   // words read in this document, long ones several times
-	gate     uint32                // the last word that may open a gate, plus 1
 	one, two onset                 // the last word, the last two, where they may begin a phrase in one with the next
-	// No word near what begins between these opens a gate.
-	calmFrom, calmTo int
+	calm     [spans]calm
+	told     [layoutBlocks/64 + 1]uint64 // of which blocks of the layout it is known
+	blocks   [layoutBlocks + 1]opening   // what their words open
 }
 
 const nearbyWords = 64
@@ -123,16 +123,40 @@ func (o *openings) of(run []byte) opening {
 	return says
 }
 
+// opensBy returns which gates the run of letters and digits text[i:j] may open
+// by itself or as the beginning of a phrase.
+func (p *plan) opensBy(t []byte, i, j int) opening {
+	if tail := shortTail(t[i:j]); tail > 0 && p.goesOn(t, j, t[j-tail:j]) {
+		return opensAll
+	}
+	return p.opens.of(t[i:j])
+}
+
+// shortTail returns how many letters a word has that a capital inside a run
+// begins, at the run's end: one or two, which may be one with the next run, or 0.
+func shortTail(run []byte) int {
+	upper := func(back int) bool { return len(run) > back && byteClass[run[len(run)-1-back]]&isUpper != 0 }
+	switch {
+	case len(run) < 2 || upper(0) && upper(1) && upper(2): // "INFO"
+		return 0
+	case upper(1) && len(run) > 2: // "SS" of "iSS", "Hx" of "NHx"
+		return 2
+	case upper(0):
+		return 1
+	}
+	return 0
+}
+
 // reset begins with another text, or at another place of it.
 func (w *nearby) reset(at int) {
-	w.n, w.cur, w.at, w.line, w.gate = 0, 0, at, false, 0
-	w.calmFrom, w.calmTo = 0, 0
+	w.n, w.cur, w.at, w.line = 0, 0, at, false
+	w.calm = [spans]calm{}
 	w.one, w.two = onset{}, onset{}
 }
 
 // read reads the next word, and reports whether there is one.
-func (w *nearby) read(l *layout, o *openings) bool {
-	i, j, opens, ok := w.next(l, o)
+func (w *nearby) read(l *layout, p *plan) bool {
+	i, j, opens, ok := w.next(l, p)
 	if !ok {
 		return false
 	}
@@ -141,7 +165,7 @@ func (w *nearby) read(l *layout, o *openings) bool {
 	}
 	t := l.text
 	if w.one.n|w.two.n != 0 { // a phrase may be written in words of its own: id card
-		w.phrase(t[i:j], o)
+		w.phrase(t, i, j, p)
 	}
 	w.two = onset{}
 	if j-i < 3 {
@@ -153,31 +177,46 @@ func (w *nearby) read(l *layout, o *openings) bool {
 		w.one = onset{}
 	}
 	if opens != 0 {
-		w.gate = w.n + 1
+		opens = p.sure(t, i, j, opens)
+	}
+	if opens != 0 {
+		w.open(p, w.n, opens)
 	}
 	*w.word(w.n) = nearWord{start: uint32(i), end: uint32(j), line: w.line, opens: opens}
 	w.n, w.at, w.line = w.n+1, j, false
 	return true
 }
 
+// open notes that word k opens gates.
+func (w *nearby) open(p *plan, k uint32, gates opening) {
+	for i := range w.calm {
+		if gates&p.spans[i] != 0 {
+			w.calm[i].gate = max(w.calm[i].gate, k+1)
+		}
+	}
+}
+
 // phrase notes what the next word opens in one with the last two.
-func (w *nearby) phrase(next []byte, o *openings) {
+func (w *nearby) phrase(t []byte, i, j int, p *plan) {
 	for _, b := range [...]onset{w.one, w.two} {
 		if b.n == 0 {
 			continue
 		}
-		if b = b.join(next); b.n == 3 {
-			says := o[b.code]
-			for k := w.n - 1; says != 0 && k+3 > w.n && k < w.n; k-- { // the words that it may begin in
-				w.word(k).opens |= says
-				w.gate = max(w.gate, k+1)
+		if b = b.join(t[i:j]); b.n < 3 || p.opens[b.code] == 0 {
+			continue
+		}
+		for k := w.n - 1; k+3 > w.n && k < w.n; k-- { // the words that it may begin in
+			x := w.word(k)
+			if says := p.sure(t, int(x.start), int(x.end), p.opens[b.code]); says != 0 {
+				x.opens |= says
+				w.open(p, k, says)
 			}
 		}
 	}
 }
 
 // next finds the next word, text[i:j], and which gates it may open by itself.
-func (w *nearby) next(l *layout, o *openings) (i, j int, opens opening, ok bool) {
+func (w *nearby) next(l *layout, p *plan) (i, j int, opens opening, ok bool) {
 	t := l.text
 	if i = w.at; i >= l.from && i+64 <= l.to {
 		wide := l.at(laneWide, i)
@@ -193,12 +232,12 @@ func (w *nearby) next(l *layout, o *openings) (i, j int, opens opening, ok bool)
 			letters := here &^ l.at(laneDigit, w.at) >> gap
 			// As most words are: small letters, but for the first.
 			if last := 64 - bits.LeadingZeros64(letters); last >= 3 && (wide|l.at(laneUpper, w.at)&^(1<<gap))&here == 0 {
-				return i, i + n, o[letterCode[run[0]]|letterCode[run[1]]<<5|letterCode[run[2]]<<10], true
+				return i, i + n, p.opens[letterCode[run[0]]|letterCode[run[1]]<<5|letterCode[run[2]]<<10], true
 			}
 			if letters == 0 {
-				return i, i + n, o.alone(run[:1]), true // a number, whatever its length
+				return i, i + n, p.opens.alone(run[:1]), true // a number, whatever its length
 			}
-			return i, i + n, o.of(run), true
+			return i, i + n, p.opensBy(t, i, i+n), true
 		}
 		i = w.at
 	}
@@ -214,12 +253,12 @@ func (w *nearby) next(l *layout, o *openings) (i, j int, opens opening, ok bool)
 	for j < len(t) && letterCode[t[j]] != 0 {
 		j++
 	}
-	return i, j, o.of(t[i:j]), true
+	return i, j, p.opensBy(t, i, j), true
 }
 
 // seek moves to the first word that does not begin before text[i]: w.cur, which
 // is w.n where there is none.
-func (w *nearby) seek(l *layout, o *openings, i int) {
+func (w *nearby) seek(l *layout, p *plan, i int) {
 	at := uint32(i)
 	if i > w.at+hintBytes || w.n > nearbyWords && at < w.word(w.n+hintReach).start {
 		// Far from what is known: read from farther before it than anything counts.
@@ -232,52 +271,22 @@ func (w *nearby) seek(l *layout, o *openings, i int) {
 		for w.cur < w.n && w.word(w.cur).start < at {
 			w.cur++
 		}
-		if w.cur < w.n || !w.read(l, o) {
+		if w.cur < w.n || !w.read(l, p) {
 			return
 		}
 	}
 }
 
-// calm reports whether no word near a run that begins at text[i] may open a
-// gate: none of those before it, in it and behind it. It may report false where
-// that is so.
-func (s *Scratch) calm(t []byte, i int) bool {
-	w := &s.nearby
-	if i >= w.calmFrom && i < w.calmTo {
-		return true
-	}
-	if to := s.layout.unlettered(i); to > i && s.plan.sieve.plain {
-		w.calmFrom, w.calmTo = i, to
-		return true
-	}
-	w.seek(&s.layout, &s.plan.opens, i)
-	const behind = maxWordGroups + hintReach + 2
-	for w.n < w.cur+behind && w.read(&s.layout, &s.plan.opens) {
-	}
-	if w.gate > 0 && w.gate+hintReach > w.cur {
-		return false
-	}
-	for w.n < w.cur+nearbyWords/2 && w.gate <= w.cur && w.read(&s.layout, &s.plan.opens) {
-	}
-	last := w.n - min(w.n, 2) // the first word that may open a gate, or is not known: with the next it may
-	switch {
-	case w.gate > w.cur:
-		last = w.gate - 1
-	case w.at == len(t):
-		w.calmFrom, w.calmTo = i, len(t)
-		return true
-	}
-	w.calmFrom, w.calmTo = i, int(w.word(max(last-behind, w.cur)).start)+1
-	return true
-}
-
 // opensBefore returns what the words before text[i] may open.
 func (s *Scratch) opensBefore(t []byte, i int) (says opening) {
 	w := &s.nearby
-	w.seek(&s.layout, &s.plan.opens, i)
+	w.seek(&s.layout, s.plan, i)
 	line := w.line
 	if w.cur < w.n {
 		line = w.word(w.cur).line
+	}
+	if w.cur > 0 && int(w.word(w.cur-1).end) > i {
+		line = false // letters of another script touch the run, and are one word with it
 	}
 	for k := w.cur; k > 0 && k+hintReach > w.cur && !line; k-- {
 		x := w.word(k - 1)
@@ -298,8 +307,8 @@ func (s *Scratch) opensAfter(t []byte, i int) (says opening) {
 		return opensAll // a letter of another script touches it
 	}
 	w := &s.nearby
-	w.seek(&s.layout, &s.plan.opens, i)
-	for k := w.cur; k < w.cur+hintReach && (k < w.n || w.read(&s.layout, &s.plan.opens)); k++ {
+	w.seek(&s.layout, s.plan, i)
+	for k := w.cur; k < w.cur+hintReach && (k < w.n || w.read(&s.layout, s.plan)); k++ {
 		x := w.word(k)
 		if x.line || int(x.start) >= i+hintBytes {
 			break

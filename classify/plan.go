@@ -17,7 +17,10 @@ type plan struct {
 	gates     senses                // what opens the gate of any detector of digits or words
 	spoken    []gateWords           // what opens each group of gates
 	opens     openings
-	wordOpens opening // the groups of gates of detectors of words
+	phrases   phrases // that open a gate
+	dict      *dictionary
+	spans     [spans]opening // of gates
+	wordOpens opening        // the groups of gates of detectors of words
 	sieve     *sieve
 	dotted    []DetectorID
 	colons    []DetectorID
@@ -89,11 +92,14 @@ func (p *plan) note(d *detector, dict *dictionary) opening {
 		for n, w := range dict.words.words {
 			if dict.words.values[n].meets(key.senses) {
 				p.opens.add(w, 1<<i)
+				p.phrases.add(w + "es")
+				p.phrases.add(w + "s")
 			}
 		}
 		for n, w := range hintWords.words {
 			if hintWords.values[n]&key.hints != 0 {
 				p.opens.add(w, 1<<i)
+				p.phrases.add(w)
 			}
 		}
 	}
@@ -107,10 +113,14 @@ type gateWords struct {
 }
 
 func newPlan(ds []detector, dict *dictionary) *plan {
-	p := &plan{digitWays: newWays(), wordWays: newWays(), tokens: tokenSieve{sets: []uint64{0}}}
+	p := &plan{dict: dict, digitWays: newWays(), wordWays: newWays(), tokens: tokenSieve{sets: []uint64{0}}}
 	for i := range ds {
 		d, id := &ds[i], DetectorID(i)
 		opens := p.note(d, dict)
+		p.spans[spanAll] |= opens
+		if d.min < longRun {
+			p.spans[spanShort] |= opens
+		}
 		hi := func(limit int) int {
 			if d.max == 0 || d.max > limit {
 				return limit

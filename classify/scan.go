@@ -52,7 +52,9 @@ func (s *Scratch) scan(c *candidate) {
 	s.keyed = c.keyOpens(s.plan.gates)
 	s.done = done{}
 	for at := 0; at < len(c.text); {
-		for end := l.cover(at); at < end; at += 64 {
+		end := l.cover(at)
+		s.nearby.told = [len(s.nearby.told)]uint64{}
+		for ; at < end; at += 64 {
 			if s.block(c, at); s.work > s.maxWork {
 				return
 			}

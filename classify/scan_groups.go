@@ -117,7 +117,7 @@ func (s *Scratch) digitsOf(run []byte) []byte {
 // silent reports whether nothing near groups of digits that begin at text[from]
 // opens a gate. It may report false where that is so.
 func (s *Scratch) silent(c *candidate, from int) bool {
-	return s.calm(c.text, from) && !c.keyOpens(s.plan.gates)
+	return s.calm(c.text, from, spanAll) && !c.keyOpens(s.plan.gates)
 }
 
 // single reports whether digits in one piece would start a detector.

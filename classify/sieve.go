@@ -157,21 +157,25 @@ func (s *Scratch) passes(c *candidate, x need, ls lists, r shape) bool {
 		x&needSpoken != 0 && !r.mixed && c.spoken():
 		return true
 	}
-	near := false
+	near := opening(0)
 	for i := range ls { // all of the shape, not its first places alone
 		l := &ls[i]
 		ids := l.of(r)
 		if r.mixed && ids&l.sole != 0 {
 			return true
 		}
-		near = near || ids&l.near != 0
+		if ids&l.near != 0 {
+			near |= l.groups
+		}
 	}
-	return near && s.opens(c, c.start)
+	return near != 0 && s.opens(c, c.start, s.plan.span(near))
 }
 
 // opens reports whether the key or a word near what begins at text[i] may open a
-// gate.
-func (s *Scratch) opens(c *candidate, i int) bool { return s.keyed || !s.calm(c.text, i) }
+// gate of a span.
+func (s *Scratch) opens(c *candidate, i int, of span) bool {
+	return s.keyed || !s.calm(c.text, i, of)
+}
 
 // groupsPass reports whether digits in groups, the first of which is text[i:j],
 // are worth a look.
@@ -189,24 +193,29 @@ func (s *Scratch) groupsPass(c *candidate, i, j int) bool {
 		return false
 	}
 	if i >= 2 && t[i-1] == ' ' && byteClass[t[i-2]]&isDigit != 0 && p.sieve.lonely && l.spaced(i) {
-		return s.opens(c, i) // what is lonely is not here
+		return s.opens(c, i, spanAll) // what is lonely is not here
 	}
 	// Further groups, until there are digits enough, and they are printed as
-	// one of the ways says, or as none.
+	// one of the ways says, or as none and too many to be few.
 	node, ends := p.digitWays.nodes[firstWay].next[min(n, 15)], false
 	for {
 		ends = ends || p.digitWays.nodes[node].ends
 		if n >= minDigits && ends || t[i] == '0' && n >= p.sieve.lead {
 			return true
 		}
-		if k == j || n >= minDigits && node == 0 && t[i] != '0' {
-			return n >= minDigits && s.opens(c, i)
+		if k == j || n >= longRun && node == 0 && t[i] != '0' {
+			break
 		}
 		j = l.end(digitRun, k)
 		n += j - k
 		node = p.digitWays.nodes[node].next[min(j-k, 15)]
 		k = nextGroup(t, j, &sep, true)
 	}
+	of := spanAll
+	if n < longRun {
+		of = spanShort
+	}
+	return n >= minDigits && s.opens(c, i, of)
 }
 
 // spaced reports whether the digits from text[i] on, as far as a number can go,
@@ -264,7 +273,7 @@ func (s *Scratch) wordsPass(c *candidate, i, j int, r shape) bool {
 		x&beginPrinted != 0 && (s.plan.wordWays.any || s.plan.wordWays.leads(t, i)):
 		return true
 	}
-	return x&beginNear != 0 && s.opens(c, i)
+	return x&beginNear != 0 && s.opens(c, i, s.plan.span(s.plan.wordOpens))
 }
 
 // rowOfWords reports whether the words in a row from text[i] on, the first of n
