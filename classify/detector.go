@@ -38,6 +38,8 @@ type detector struct {
 	// topic, a sibling's key or one of the five words before says one of them.
 	senses []sense
 	needs  bool
+	// strings says that onKey starts it at strings alone, which c.isString tells.
+	strings bool
 	// gate, where it is set, says without find where find can match (onDigits,
 	// onWord, onWords, onToken); nil: anywhere.
 	gate *gate

@@ -8,7 +8,7 @@ func bodyDetectors() []detector {
 	return []detector{
 		{name: "health", class: ClassHealth, on: onKey, senses: []sense{senseHealth, senseHealthWeak, senseTemperature}, find: findHealth},
 		{name: "embedding", class: ClassBiometricEmbedding, on: onArray, senses: []sense{senseEmbedding, senseVector, senseFaceData}, find: findEmbedding},
-		{name: "embedding-text", class: ClassBiometricEmbedding, on: onKey, senses: []sense{senseEmbedding, senseVector, senseFaceData}, find: findEmbeddingText},
+		{name: "embedding-text", class: ClassBiometricEmbedding, on: onKey, strings: true, senses: []sense{senseEmbedding, senseVector, senseFaceData}, find: findEmbeddingText},
 		{name: "face-attributes", class: ClassBiometricFace, on: onKey | onArray, senses: []sense{senseAge, senseGender, senseFaceData}, find: findFaceAttributes},
 		{name: "biometric-template", class: ClassBiometricOther, on: onKey | onArray, senses: []sense{senseFingerprint, senseIris, senseVoice}, find: findTemplate},
 	}
@@ -76,7 +76,7 @@ func findEmbedding(c *candidate) (match, bool) {
 
 func findEmbeddingText(c *candidate) (match, bool) {
 	t := c.run()
-	if !c.isString() || c.assigned || len(t) < 64 || !isBase64(t) && !(isHex(t) && len(t) >= 128) {
+	if c.assigned || len(t) < 64 || !isBase64(t) && !(isHex(t) && len(t) >= 128) {
 		return match{}, false
 	}
 	if c.keyIs(senseVector) && !c.keyIs(senseEmbedding) && !c.nearFace() {

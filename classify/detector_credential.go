@@ -13,10 +13,10 @@ func credentialDetectors() []detector {
 	return []detector{
 		{name: "password", class: ClassCredentialSecret, on: onKey, senses: []sense{sensePassword, sensePIN}, find: findPassword},
 		{name: "alarm-code", class: ClassCredentialSecret, on: onKey, senses: []sense{senseCode}, find: findAlarmCode},
-		{name: "secret", class: ClassCredentialSecret, on: onKey | onArray, senses: []sense{senseSecret, senseKey, sensePass}, find: findSecret},
-		{name: "token", class: ClassCredentialToken, on: onKey, senses: []sense{senseToken, senseAPIKey, senseAccessKey}, find: findToken},
-		{name: "private-key", class: ClassCredentialPrivateKey, on: onKey, senses: []sense{sensePrivateKey}, find: findPrivateKey},
-		{name: "json-web-key", class: ClassCredentialPrivateKey, on: onKey, min: 16, senses: []sense{senseKeyPart}, find: findJWK},
+		{name: "secret", class: ClassCredentialSecret, on: onKey | onArray, strings: true, senses: []sense{senseSecret, senseKey, sensePass}, find: findSecret},
+		{name: "token", class: ClassCredentialToken, on: onKey, strings: true, senses: []sense{senseToken, senseAPIKey, senseAccessKey}, find: findToken},
+		{name: "private-key", class: ClassCredentialPrivateKey, on: onKey, strings: true, senses: []sense{sensePrivateKey}, find: findPrivateKey},
+		{name: "json-web-key", class: ClassCredentialPrivateKey, on: onKey, strings: true, min: 16, senses: []sense{senseKeyPart}, find: findJWK},
 	}
 }
 
@@ -66,7 +66,7 @@ func findSecret(c *candidate) (match, bool) {
 		ok := c.keyIs(senseSecret) && a.numbers >= 16 && a.numbers <= 64 && a.fractions == 0 && a.others == 0
 		return match{confidence: 80, why: WhyKey | WhyShape}, ok
 	}
-	if !c.isString() || placeholder(t) || c.assigned && masked(t) || len(t) < 4 || len(t) > 4096 || pathLike(t) {
+	if placeholder(t) || c.assigned && masked(t) || len(t) < 4 || len(t) > 4096 || pathLike(t) {
 		return match{}, false
 	}
 	if c.keyIs(sensePass) && !c.keyIs(senseSecret) {
@@ -103,7 +103,7 @@ func findSecret(c *candidate) (match, bool) {
 
 func findToken(c *candidate) (match, bool) {
 	t := c.run()
-	if !c.isString() || placeholder(t) || c.assigned && masked(t) || len(t) < 8 || len(t) > 8192 || pathLike(t) {
+	if placeholder(t) || c.assigned && masked(t) || len(t) < 8 || len(t) > 8192 || pathLike(t) {
 		return match{}, false
 	}
 	if c.assigned && (!c.quoted && oddToken(t) || assigns(t) || cutShort(t)) {
@@ -128,7 +128,7 @@ func findToken(c *candidate) (match, bool) {
 
 func findPrivateKey(c *candidate) (match, bool) {
 	t := c.run()
-	if !c.isString() || placeholder(t) || c.assigned && masked(t) || len(t) < 24 || pathLike(t) {
+	if placeholder(t) || c.assigned && masked(t) || len(t) < 24 || pathLike(t) {
 		return match{}, false
 	}
 	if bytes.HasPrefix(t, []byte("-----BEGIN ")) && bytes.Contains(t[:min(len(t), 64)], []byte("PRIVATE KEY-----")) {
@@ -147,7 +147,7 @@ func findPrivateKey(c *candidate) (match, bool) {
 // k of a symmetric key.
 func findJWK(c *candidate) (match, bool) {
 	t := c.run()
-	if !c.isString() || !c.beside.has(senseKeyType) || runOf(t, csLoose) != min(len(t), 512) || placeholder(t) {
+	if !c.beside.has(senseKeyType) || runOf(t, csLoose) != min(len(t), 512) || placeholder(t) {
 		return match{}, false
 	}
 	return c.found(95, WhyKey|WhyContext|WhyShape)

@@ -9,10 +9,10 @@ import "github.com/sealgate/sealgate/classify/payload"
 func locationDetectors() []detector {
 	return []detector{
 		{name: "coordinates", class: ClassLocationPrecise, on: onGroup, senses: []sense{senseLat, senseLon, sensePosition, senseCoordinates, senseGeo}, group: findCoordinates},
-		{name: "coordinate-text", class: ClassLocationPrecise, on: onKey, senses: []sense{sensePosition, senseCoordinates, senseGeo, senseLat, senseLon}, find: findPositionText},
+		{name: "coordinate-text", class: ClassLocationPrecise, on: onKey, strings: true, senses: []sense{sensePosition, senseCoordinates, senseGeo, senseLat, senseLon}, find: findPositionText},
 		{name: "nmea", class: ClassLocationPrecise, on: onLiteral, literals: []string{"$GP", "$GN", "$GL", "$GA", "$BD", "$GB"}, find: findNMEA},
 		{name: "geo-uri", class: ClassLocationPrecise, on: onLiteral, literals: []string{"geo:"}, find: findGeoURI},
-		{name: "geohash", class: ClassLocationPrecise, on: onKey, senses: []sense{senseGeohash}, find: findGeohash},
+		{name: "geohash", class: ClassLocationPrecise, on: onKey, strings: true, senses: []sense{senseGeohash}, find: findGeohash},
 		{name: "time-zone", class: ClassLocationCoarse, on: onKey, senses: []sense{senseTimezone}, find: findTimezone},
 	}
 }
@@ -189,9 +189,6 @@ func (g *group) coordinateArray(i int32) {
 // findPositionText handles "48.1372,11.5755" where a key calls it a position,
 // and in texts "lat=48.1372".
 func findPositionText(c *candidate) (match, bool) {
-	if !c.isString() {
-		return match{}, false
-	}
 	t := c.run()
 	if c.keyIs(senseLat) || c.keyIs(senseLon) {
 		if !c.assigned {
@@ -343,7 +340,7 @@ func findGeoURI(c *candidate) (match, bool) {
 // on a geohash is finer than two decimals.
 func findGeohash(c *candidate) (match, bool) {
 	t := c.run()
-	if !c.isString() || len(t) < 4 || len(t) > 80 || nothing(t) {
+	if len(t) < 4 || len(t) > 80 || nothing(t) {
 		return match{}, false
 	}
 	m, _ := c.found(80, WhyKey|WhyShape)

@@ -10,9 +10,9 @@ func mediaDetectors() []detector {
 		{name: "model-binary", class: ClassAIModel, on: onBinary, find: findModelBinary},
 		{name: "data-uri", class: ClassMediaImage, on: onLiteral, literals: []string{"data:image/", "data:video/", "data:audio/"}, find: findDataURI},
 		{name: "image-base64", class: ClassMediaImage, on: onLiteral, literals: []string{"/9j/", "iVBORw0KGgo", "R0lGODlh", "R0lGODdh", "UklGR"}, find: findImageBase64},
-		{name: "media-text", class: ClassMediaImage, on: onKey, senses: []sense{senseImage, senseVideo, senseAudio}, find: findMediaText},
-		{name: "model-text", class: ClassAIModel, on: onKey, senses: []sense{senseModel}, find: findModelText},
-		{name: "prompt", class: ClassAIPrompt, on: onKey, senses: []sense{sensePrompt, senseContent}, find: findPrompt},
+		{name: "media-text", class: ClassMediaImage, on: onKey, strings: true, senses: []sense{senseImage, senseVideo, senseAudio}, find: findMediaText},
+		{name: "model-text", class: ClassAIModel, on: onKey, strings: true, senses: []sense{senseModel}, find: findModelText},
+		{name: "prompt", class: ClassAIPrompt, on: onKey, strings: true, senses: []sense{sensePrompt, senseContent}, find: findPrompt},
 	}
 }
 
@@ -75,7 +75,7 @@ func findImageBase64(c *candidate) (match, bool) {
 
 func findMediaText(c *candidate) (match, bool) {
 	t := c.run()
-	if !c.isString() || c.assigned || len(t) < 2*minMedia || !isBase64(t) {
+	if c.assigned || len(t) < 2*minMedia || !isBase64(t) {
 		return match{}, false
 	}
 	m, _ := c.found(85, WhyKey|WhyEntropy)
@@ -90,7 +90,7 @@ func findMediaText(c *candidate) (match, bool) {
 
 func findModelText(c *candidate) (match, bool) {
 	t := c.run()
-	if !c.isString() || c.assigned || len(t) < 4*minMedia || !isBase64(t) {
+	if c.assigned || len(t) < 4*minMedia || !isBase64(t) {
 		return match{}, false
 	}
 	return c.found(75, WhyKey|WhyEntropy)

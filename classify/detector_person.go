@@ -12,11 +12,11 @@ import (
 
 func personDetectors() []detector {
 	return []detector{
-		{name: "person-name", class: ClassPersonName, on: onKey, senses: []sense{sensePersonName}, find: findPersonName},
-		{name: "person-label", class: ClassPersonName, on: onKey, senses: []sense{sensePersonLabel, senseName, senseNamePart}, find: findPersonLabel},
-		{name: "person-key", class: ClassPersonName, on: onKey, senses: []sense{sensePerson, senseChild}, find: findPersonKey},
-		{name: "postal-address", class: ClassContactAddress, on: onKey, senses: []sense{senseAddress, senseAddressWeak, senseCity}, find: findAddress},
-		{name: "special-category", class: ClassSpecial, on: onKey, senses: []sense{senseSpecial}, find: findSpecial},
+		{name: "person-name", class: ClassPersonName, on: onKey, strings: true, senses: []sense{sensePersonName}, find: findPersonName},
+		{name: "person-label", class: ClassPersonName, on: onKey, strings: true, senses: []sense{sensePersonLabel, senseName, senseNamePart}, find: findPersonLabel},
+		{name: "person-key", class: ClassPersonName, on: onKey, strings: true, senses: []sense{sensePerson, senseChild}, find: findPersonKey},
+		{name: "postal-address", class: ClassContactAddress, on: onKey, strings: true, senses: []sense{senseAddress, senseAddressWeak, senseCity}, find: findAddress},
+		{name: "special-category", class: ClassSpecial, on: onKey, strings: true, senses: []sense{senseSpecial}, find: findSpecial},
 		{name: "child-age", class: ClassChild, on: onKey, senses: []sense{senseAge, senseBirth}, find: findChildAge},
 	}
 }
@@ -36,7 +36,7 @@ func (c *candidate) person(confidence uint8, why Why) (match, bool) {
 
 func findPersonName(c *candidate) (match, bool) {
 	t := c.run()
-	if !c.isString() || nothing(t) || len(t) > 120 {
+	if nothing(t) || len(t) > 120 {
 		return match{}, false
 	}
 	n := count(t)
@@ -53,7 +53,7 @@ func findPersonName(c *candidate) (match, bool) {
 // where its object is one, or a label beside it says so.
 func findPersonLabel(c *candidate) (match, bool) {
 	t := c.run()
-	if !c.isString() || c.assigned || nothing(t) || !nameLike(t) || c.keyName(t) {
+	if c.assigned || nothing(t) || !nameLike(t) || c.keyName(t) {
 		return match{}, false
 	}
 	if c.keyIs(senseNamePart) && !c.up.has(senseName) && !c.up.has(sensePerson) {
@@ -92,7 +92,7 @@ func (c *candidate) keyName(t []byte) bool {
 // health is told.
 func findPersonKey(c *candidate) (match, bool) {
 	t := c.run()
-	if !c.isString() || !nameLike(t) {
+	if !nameLike(t) {
 		return match{}, false
 	}
 	n := count(t)
@@ -105,7 +105,7 @@ func findPersonKey(c *candidate) (match, bool) {
 
 func findAddress(c *candidate) (match, bool) {
 	t := c.run()
-	if !c.isString() || nothing(t) || len(t) > 300 {
+	if nothing(t) || len(t) > 300 {
 		return match{}, false
 	}
 	n := count(t)
@@ -169,7 +169,7 @@ func addressWide(t []byte) bool {
 func findSpecial(c *candidate) (match, bool) {
 	t := c.run()
 	n := count(t)
-	if !c.isString() || nothing(t) || n.letters+n.wide < 3 || n.digits > 2 || len(t) > 120 || c.about.has(senseVehicle) {
+	if nothing(t) || n.letters+n.wide < 3 || n.digits > 2 || len(t) > 120 || c.about.has(senseVehicle) {
 		return match{}, false
 	}
 	if c.assigned && !c.about.has(sensePerson) {

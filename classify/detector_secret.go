@@ -14,7 +14,7 @@ func secretDetectors() []detector {
 		{name: "authorization", class: ClassCredentialToken, on: onLiteral, literals: []string{"Basic", "basic", "Bearer", "bearer"}, find: findAuthorization},
 		{name: "azure-signature", class: ClassCredentialToken, on: onLiteral, literals: []string{"sig="}, find: findSignature},
 		{name: "command-line-secret", class: ClassCredentialSecret, on: onLiteral, literals: []string{"curl", "machine", "mosquitto_"}, find: findCommandLine},
-		{name: "basic-auth", class: ClassCredentialSecret, on: onKey, min: 8, max: 512, senses: []sense{senseAuth}, find: findBasicAuth},
+		{name: "basic-auth", class: ClassCredentialSecret, on: onKey, strings: true, min: 8, max: 512, senses: []sense{senseAuth}, find: findBasicAuth},
 		{name: "wifi-code", class: ClassCredentialSecret, on: onLiteral, literals: []string{"WIFI:"}, find: findWiFiCode},
 		{name: "modem-command", class: ClassCredentialSecret, on: onLiteral, literals: []string{"AT+"}, find: findModemCommand},
 		{name: "cluster-secret", class: ClassCredentialSecret, on: onLiteral, literals: []string{"kind: Secret", "kind: secret"}, find: findClusterSecret},

@@ -7,7 +7,7 @@ import "bytes"
 // findBasicAuth finds base64 of user and password under "auth", as registries
 // of container images keep it. A longer one comes decoded.
 func findBasicAuth(c *candidate) (match, bool) {
-	if !c.isString() || !userAndPassword(c.run()) && !(c.wrapped && isUserAndPassword(c.run())) {
+	if !userAndPassword(c.run()) && !(c.wrapped && isUserAndPassword(c.run())) {
 		return match{}, false
 	}
 	return c.found(90, WhyKey|WhyShape)

@@ -8,12 +8,12 @@ import "github.com/sealgate/sealgate/classify/payload"
 func thingDetectors() []detector {
 	return []detector{
 		{name: "device-id", class: ClassIDDevice, on: onKey, senses: []sense{senseSerial, senseMAC, senseIMEI, senseICCID, senseIMSI, senseEUI, senseDeviceID}, find: findDeviceID},
-		{name: "device-name", class: ClassIDDevice, on: onKey, senses: []sense{senseID, senseHost, senseDevice, senseDeviceID}, find: findDeviceName},
+		{name: "device-name", class: ClassIDDevice, on: onKey, strings: true, senses: []sense{senseID, senseHost, senseDevice, senseDeviceID}, find: findDeviceName},
 		{name: "ieee-address", class: ClassIDDevice, on: onWord, min: 18, max: 18, find: findIEEEAddress},
 		{name: "device-urn", class: ClassIDDevice, on: onLiteral, literals: []string{"urn:dev:"}, find: findDeviceURN},
 		{name: "meter-id", class: ClassIDDevice, on: onLiteral, literals: obisLiterals(), find: findMeterID},
 		{name: "badge", class: ClassIDDevice, on: onKey, senses: []sense{senseBadge, senseCard}, find: findBadge},
-		{name: "plate-key", class: ClassIDVehiclePlate, on: onKey, senses: []sense{sensePlate}, find: findPlateKey},
+		{name: "plate-key", class: ClassIDVehiclePlate, on: onKey, strings: true, senses: []sense{sensePlate}, find: findPlateKey},
 		{name: "presence", class: ClassPresenceBehaviour, on: onKey, senses: []sense{sensePresence, senseTransition, senseDistance, senseGeo}, find: findPresence},
 	}
 }
@@ -46,7 +46,7 @@ func findDeviceID(c *candidate) (match, bool) {
 // "plug-AABBCCDDEEFF"; and ids that are one in hex.
 func findDeviceName(c *candidate) (match, bool) {
 	t := c.run()
-	if !c.isString() || c.assigned || len(t) < 8 || len(t) > 80 {
+	if c.assigned || len(t) < 8 || len(t) > 80 {
 		return match{}, false
 	}
 	if isHex(t) {
@@ -155,7 +155,7 @@ func findBadge(c *candidate) (match, bool) {
 func findPlateKey(c *candidate) (match, bool) {
 	t := c.run()
 	n := count(t)
-	if !c.isString() || len(t) < 3 || len(t) > 20 || n.others > 2 || n.spaces > 3 || n.digits == 0 ||
+	if len(t) < 3 || len(t) > 20 || n.others > 2 || n.spaces > 3 || n.digits == 0 ||
 		n.digits+n.letters > 12 || n.upper > 0 && n.upper < n.letters || same(t) {
 		return match{}, false
 	}

@@ -137,7 +137,11 @@ func (s *Scratch) read() {
 			}
 		}
 		s.paths[i] = id
-		if p := &s.mem.paths[id]; p.tells != 0 {
+		p := &s.mem.paths[id]
+		if p.tells&tellsAbout != 0 {
+			s.speak(f.Parent, p.about)
+		}
+		if p.tells&tellsFirst != 0 {
 			s.told(int32(i), f, p)
 		}
 	}
@@ -185,9 +189,6 @@ func (s *Scratch) told(i int32, f *payload.Field, p *path) {
 	}
 	if p.tells&tellsKey != 0 {
 		s.reportKey(i, p.inKey, p.inKeyBy)
-	}
-	if p.tells&tellsAbout != 0 {
-		s.speak(f.Parent, p.about)
 	}
 	if f.Kind != payload.KindString {
 		return
@@ -264,23 +265,33 @@ func (s *Scratch) labelled(container int32, text []byte) {
 }
 
 // serial reports whether the last word of a text is made of letters and digits
-// as no word of the dictionary is: one that a machine counts or draws.
+// as no word of the dictionary is: one that a machine counts or draws. Digits
+// behind it do not count.
 func serial(text []byte) bool {
-	turns, before := 0, uint8(0) // how often a letter stands behind a digit
+	const short = 5 // w3w is a word
+	// How long it is, how often a letter stands behind a digit, and behind a letter.
+	size, turns, row, before, ended := 0, 0, 0, uint8(0), true
 	for _, b := range text {
 		k := byteClass[b]
 		switch {
 		case b >= 0x80:
 			return false // may be folded to anything
+		case k&isAlnum == 0:
+			ended = true
 		case k&isLetter == 0:
-		case before&isAlnum == 0 || k&isUpper != 0:
-			turns = 0 // a word begins
+		case ended || k&isUpper != 0:
+			size, turns, row, ended = 0, int(before&isDigit/isDigit), 0, false // a word begins, maybe with digits
 		case before&isDigit != 0:
 			turns++
+		default:
+			row++
+		}
+		if !ended {
+			size++
 		}
 		before = k
 	}
-	return turns >= 2
+	return turns >= 2 || turns == 1 && row == 0 && size > short
 }
 
 // relabel gives values the path that a label beside them names, and what stands
@@ -334,11 +345,12 @@ func (s *Scratch) look() {
 			continue
 		}
 		p := &s.mem.paths[s.paths[i]]
-		if len(p.detectors) == 0 && (f.Kind == payload.KindBool || f.Kind == payload.KindNumber && f.Text.Len() < minDigits) {
+		keyed := len(p.starts(f.Kind)) > 0
+		if !keyed && (f.Kind == payload.KindBool || f.Kind == payload.KindNumber && f.Text.Len() < minDigits) {
 			continue
 		}
 		text := d.Text(i)
-		if len(p.detectors) == 0 && s.dull(f.Kind, text) {
+		if !keyed && s.dull(f.Kind, text) {
 			continue
 		}
 		s.leaf(i, f, p, text)
@@ -465,10 +477,10 @@ func (s *Scratch) leaf(i int32, f *payload.Field, p *path, text []byte) {
 
 // value runs detectors over one value.
 func (s *Scratch) value(c *candidate, f *payload.Field, p *path, text []byte) {
-	if len(p.detectors) > 0 {
+	if ids := p.starts(f.Kind); len(ids) > 0 {
 		from, to := trim(c.text)
 		if from < to {
-			for _, id := range p.detectors {
+			for _, id := range ids {
 				s.tryOne(c, id, from, to)
 			}
 		}

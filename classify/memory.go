@@ -24,7 +24,8 @@ type path struct {
 	key, size uint32 // the key's bytes, in memory.keys
 	tells     tells
 	meaning
-	detectors []DetectorID // started by the key, on leaves
+	detectors []DetectorID // started by the key, on strings
+	others    []DetectorID // those of them that it starts on other leaves, too
 	known     known        // the last value
 	all       senses       // above, and what the key itself speaks of
 	above     senses       // what any container means
@@ -35,6 +36,14 @@ type path struct {
 	said      uint64 // detectors of the policy whose keywords the key says
 	saidAbove uint64 // and those that a container says
 	names     uint64 // and those whose keywords are what the key names
+}
+
+// starts returns the detectors that the key starts at a leaf of a kind.
+func (p *path) starts(k payload.Kind) []DetectorID {
+	if k == payload.KindString || k == payload.KindText {
+		return p.detectors
+	}
+	return p.others
 }
 
 // tells is what a key has to tell before any value is looked at.
@@ -48,6 +57,8 @@ const (
 	tellsLabel                    // its value names the value beside it
 	tellsAction                   // its value says what is done
 	tellsKind                     // what kind of thing its value is
+
+	tellsFirst = tellsGroup | tellsKey | tellsType | tellsLabel | tellsAction // what Scratch.told notes
 )
 
 // known is a value, what stood around it, and what was found in it: nothing, or
@@ -209,6 +220,9 @@ func (m *memory) add(s *Scratch, hash uint64, parent int32, key []byte) int32 {
 		if m.owner.senses[i].meets(p.head) {
 			if d.on&onKey != 0 {
 				p.detectors = append(p.detectors, DetectorID(i))
+				if !d.strings {
+					p.others = append(p.others, DetectorID(i))
+				}
 			}
 			if d.on&onArray != 0 {
 				p.arrays = append(p.arrays, DetectorID(i))
