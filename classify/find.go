@@ -445,13 +445,12 @@ func (s *Scratch) leaf(i int32, f *payload.Field, p *path, text []byte) {
 			return
 		}
 	}
-	remember := f.Kind == payload.KindString && f.Parent >= 0 && len(text) <= maxKnown
-	var now known
+	remember, hash := f.Kind == payload.KindString && f.Parent >= 0 && len(text) <= maxKnown, uint64(0)
 	if remember {
-		now = known{hash: maphash.Bytes(s.mem.seed, text), size: uint32(len(text)), beside: beside, topic: s.topic.about}
-		if p.known.same(&now) {
-			if k := &p.known.found; k.Class != ClassNone {
-				s.findings = append(s.findings, *k)
+		hash = maphash.Bytes(s.mem.seed, text)
+		if k := &p.known; k.hash == hash && k.size == uint32(len(text)) && k.beside == beside && k.topic == s.topic.about {
+			if k.found.Class != ClassNone {
+				s.findings = append(s.findings, k.found)
 				s.findings[len(s.findings)-1].Field = i
 			}
 			return
@@ -468,10 +467,11 @@ func (s *Scratch) leaf(i int32, f *payload.Field, p *path, text []byte) {
 		return // it is not one without findings
 	}
 	if found := s.findings[s.first:]; remember && len(found) <= 1 && s.work <= s.maxWork {
+		k := &p.known
+		k.hash, k.size, k.beside, k.topic, k.found.Class = hash, uint32(len(text)), beside, s.topic.about, ClassNone
 		if len(found) == 1 {
-			now.found = found[0]
+			k.found = found[0]
 		}
-		p.known = now
 	}
 }
 

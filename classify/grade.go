@@ -1,6 +1,7 @@
 package classify
 
 import (
+	"math/bits"
 	"slices"
 
 	"github.com/sealgate/sealgate/classify/payload"
@@ -172,6 +173,9 @@ var combinations = []combination{
 // its b.
 type roles uint64
 
+// firstRoles are the sides a of all combinations.
+const firstRoles roles = 0x5555555555555555
+
 // parts is the roles that findings have.
 type parts struct {
 	class           [classCount]roles
@@ -239,12 +243,9 @@ func (c *Classifier) combine(s *Scratch, fs []Finding) Grade {
 	if c.parts.timeAndPlace&^all != 0 && s.timeAndPlace(there) {
 		all |= c.parts.timeAndPlace
 	}
-	for k := range combinations {
-		both := roles(3) << (2 * k)
-		if all&both != both {
-			continue
-		}
-		rule := &combinations[k]
+	for x := all & (all >> 1) & firstRoles; x != 0; x &= x - 1 {
+		k := bits.TrailingZeros64(uint64(x))
+		rule, both := &combinations[k/2], roles(3)<<k
 		for i := range fs {
 			f := &fs[i]
 			if c.parts.of(f)&both == 0 {

@@ -71,11 +71,6 @@ type known struct {
 	beside, topic senses
 }
 
-// same reports whether k is the value and the surroundings of now.
-func (k *known) same(now *known) bool {
-	return k.hash == now.hash && k.size == now.size && k.beside == now.beside && k.topic == now.topic
-}
-
 // maxKnown is the longest value that is remembered so.
 const maxKnown = 128
 
