@@ -149,18 +149,28 @@ const maxSenses = 128
 
 var _ [maxSenses - numSenses]struct{} // too many senses: enlarge maxSenses
 
-// senses is a set of senses.
-type senses [maxSenses / 64]uint64
+// senses is a set of senses. It is no array, so that a set stays in registers.
+type senses struct{ low, high uint64 }
 
-func (s senses) has(x sense) bool { return s[x/64]&(1<<(x%64)) != 0 }
+func (s senses) has(x sense) bool {
+	if x < 64 {
+		return s.low>>x&1 != 0
+	}
+	return s.high>>(x-64)&1 != 0
+}
 
-func (s senses) with(x sense) senses { s[x/64] |= 1 << (x % 64); return s }
+func (s senses) with(x sense) senses {
+	if x < 64 {
+		return senses{s.low | 1<<x, s.high}
+	}
+	return senses{s.low, s.high | 1<<(x-64)}
+}
 
-func (s senses) union(o senses) senses { return senses{s[0] | o[0], s[1] | o[1]} }
+func (s senses) union(o senses) senses { return senses{s.low | o.low, s.high | o.high} }
 
-func (s senses) meets(o senses) bool { return s[0]&o[0]|s[1]&o[1] != 0 }
+func (s senses) meets(o senses) bool { return s.low&o.low|s.high&o.high != 0 }
 
-func (s senses) empty() bool { return s[0]|s[1] == 0 }
+func (s senses) empty() bool { return s.low|s.high == 0 }
 
 func sensesOf(xs []sense) senses {
 	var s senses
