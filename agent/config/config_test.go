@@ -4,6 +4,7 @@ import (
 	"os"
 	"reflect"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -78,6 +79,40 @@ func TestDefaultsProtect(t *testing.T) {
 	}
 	if c.Uplinks[0].ClientID != "g" || c.Uplinks[0].MaxQoS != 1 || c.Metrics.Listen != "127.0.0.1:9464" {
 		t.Errorf("uplink: %+v", c.Uplinks[0])
+	}
+}
+
+// TestPresets: a preset fills in what its kind of broker takes, and gives way to
+// what the configuration says.
+func TestPresets(t *testing.T) {
+	for _, x := range []struct {
+		uplink string
+		want   func(Uplink) bool
+	}{
+		{"preset: aws-iot-core", func(u Uplink) bool {
+			return u.MaxQoS == 1 && u.Protocol == "3.1.1" && u.Takes == Takes{256, 8, 128 << 10, "keep"} && u.Rate == Rate{100, 512 << 10} && u.TLS == nil
+		}},
+		{"preset: aws-iot-core, url: 'mqtts://h:443'", func(u Uplink) bool { return slices.Equal(u.TLS.ALPN, []string{"x-amzn-mqtt-ca"}) }},
+		{"preset: aws-iot-core, url: 'mqtts://h:443', tls: {alpn: [mqtt]}", func(u Uplink) bool { return slices.Equal(u.TLS.ALPN, []string{"mqtt"}) }},
+		{"preset: azure-event-grid", func(u Uplink) bool {
+			return u.MaxQoS == 1 && u.Protocol == "5" && u.Takes == Takes{256, 8, 512 << 10, "strip"} && u.Rate == Rate{100, 1 << 20}
+		}},
+		{"preset: emqx", func(u Uplink) bool { return u.Takes.TopicLevels == 128 && u.Takes.Payload < 1<<20 && u.Rate == Rate{} }},
+		{"preset: hivemq", func(u Uplink) bool { return u.Protocol == "5" && u.Window.Messages == 10 }},
+		{"preset: hivemq, protocol: '3.1.1', window: {messages: 20}", func(u Uplink) bool { return u.Protocol == "3.1.1" && u.Window.Messages == 20 }},
+		{"preset: azure-event-grid, takes: {payload: 1MiB, retain: keep}", func(u Uplink) bool { return u.Takes == Takes{256, 8, 1 << 20, "keep"} }},
+	} {
+		uplink := x.uplink
+		if !strings.Contains(uplink, "url:") {
+			uplink += ", url: 'mqtts://h:8883'"
+		}
+		c, err := Parse("agent.yaml", []byte("gateway: g\ningress: {broker: {users: users}}\nuplinks: {a: {"+uplink+"}}\n"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !x.want(c.Uplinks[0]) {
+			t.Errorf("%s: %+v", x.uplink, c.Uplinks[0])
+		}
 	}
 }
 

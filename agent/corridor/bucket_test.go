@@ -35,3 +35,23 @@ func TestBucket(t *testing.T) {
 		t.Error("no rate holds something back")
 	}
 }
+
+// TestBackoff: pauses grow, are drawn anew each time, and stay within the limit,
+// however often a connection failed.
+func TestBackoff(t *testing.T) {
+	const limit, draws = time.Minute, 200
+	for _, attempt := range []int{1, 2, 5, 9, 64, 1 << 30} {
+		top := min(limit, 250*time.Millisecond<<min(attempt, 20))
+		var least, most time.Duration = limit, 0
+		for range draws {
+			d := backoff(attempt, limit)
+			least, most = min(least, d), max(most, d)
+		}
+		if least <= 0 || most > top+10*time.Millisecond {
+			t.Errorf("attempt %d: pauses from %s to %s, want at most %s", attempt, least, most, top)
+		}
+		if least > top/4 || most < top/2 { // 200 draws that avoid a quarter: one in 10²⁵
+			t.Errorf("attempt %d: pauses from %s to %s are no full jitter below %s", attempt, least, most, top)
+		}
+	}
+}
