@@ -29,6 +29,9 @@ type detector struct {
 	// that it has a shape however its letters are written.
 	digits, places int
 	anyCase        bool
+	// noUUID says that find accepts no groups of a UUID in small letters: see
+	// Scratch.spare. Those with a gate need not say so.
+	noUUID bool
 	// literals start it (onLiteral) where one of them begins at the start of a
 	// word; at least three bytes each. The run is the literal's word (see
 	// onToken). Case matters.

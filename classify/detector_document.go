@@ -73,7 +73,7 @@ func krPassportDetector() detector {
 func plateDetector() detector {
 	said := sensesOf([]sense{sensePlate, senseVehicle})
 	return detector{
-		name: "plate", class: ClassIDVehiclePlate, on: onWord | onWords, min: 5, max: 11, shapes: []string{"AA9", "AAA9", "AAAA9", "AAAAA9", "99U"},
+		name: "plate", class: ClassIDVehiclePlate, on: onWord | onWords, min: 5, max: 11, shapes: []string{"AA9", "AAA9", "AAAA9", "AAAAA9", "99U"}, noUUID: true,
 		find: func(c *candidate) (match, bool) {
 			if s := c.start - 3; s >= 0 && c.text[s] >= 0xe0 && cnPlate(c.text[s:c.end]) {
 				return match{start: s, end: c.end, confidence: 90, why: WhyShape}, true

@@ -134,3 +134,37 @@ func TestSure(t *testing.T) {
 		}
 	}
 }
+
+// UUIDs hold what they hold, though their groups are not looked at: with digits
+// in groups, the beginnings of account numbers and plates in them, and words
+// and numbers beside them.
+func TestUUIDs(t *testing.T) {
+	a, m := newAgree(t), newMachineText(5)
+	if !a.fast.plan.uuids || a.slow.plan.uuids {
+		t.Errorf("UUIDs are spared: %v, without gates %v", a.fast.plan.uuids, a.slow.plan.uuids)
+	}
+	for range 4000 {
+		const hex = "0123456789abcdef"
+		letters := m.one(hex, hex, hex[8:], "01234567890123456789a", "be0123456789", "ad0123456789")
+		var b strings.Builder
+		for range 12 {
+			for i := range uuidBytes {
+				switch {
+				case uuidDashes>>i&1 != 0:
+					b.WriteByte('-')
+				case uuidStarts>>i&1 != 0 && m.r.Intn(4) == 0:
+					b.WriteByte("abcdef"[m.r.Intn(6)])
+				default:
+					b.WriteByte(letters[m.r.Intn(len(letters))])
+				}
+			}
+			b.WriteString(m.one(" ", " ", " ", "\n", ", ", "-", ". ", " is ", " 12 ", " A", " KI ", " 7034 ", "é "))
+			if m.r.Intn(12) == 0 {
+				b.WriteString(m.word() + " ")
+			}
+		}
+		if a.on("t", []byte(b.String())); t.Failed() {
+			return
+		}
+	}
+}

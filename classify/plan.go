@@ -37,6 +37,8 @@ type plan struct {
 	minWords  int                        // the shortest run that any of them takes
 	shortRun  int                        // so many digits in one piece, or fewer, start nothing but an address
 	fewDigits int                        // the same of digits in groups
+	uuidHeads []shapeWanted              // how account numbers begin
+	uuids     bool                       // groups of UUIDs start nothing: see Scratch.spare
 	anyWords  bool                       // there are detectors of words
 	wordsAny  bool                       // one of them needs nothing
 }
@@ -187,6 +189,7 @@ func newPlan(ds []detector, dict *dictionary) *plan {
 		}
 	}
 	p.sieve = newSieve(p, ds)
+	p.uuids = p.sparesUUIDs(ds)
 	for n := 1; n < minDigits && p.numbers[n].need(n, 0)&^needAmid == 0; n++ {
 		p.fewDigits = n
 	}

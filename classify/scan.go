@@ -65,9 +65,14 @@ func (s *Scratch) scan(c *candidate) {
 // done is up to where in a text places of each kind were looked at.
 type done struct {
 	run, digits, literal int
+	uuid                 int    // where the last UUID begins, and
+	spared               uint64 // which of its places need no look
 	unnamed              int    // no name of a secret ends before it, as far as one counts
 	word                 [2]int // the word last asked for
 }
+
+// spares reports whether text[i] is in a group of a UUID that needs no look.
+func (d *done) spares(i int) bool { return uint(i-d.uuid) < 64 && d.spared>>(i-d.uuid)&1 != 0 }
 
 // block looks at the candidates that begin among the 64 bytes from text[at] on,
 // word by word.
@@ -118,7 +123,7 @@ func (s *Scratch) block(c *candidate, at int) {
 			switch {
 			case b[laneMark]&y&-y != 0:
 				s.mark(c, j)
-			case digits&y&-y != 0 && j >= s.done.run:
+			case digits&y&-y != 0 && j >= s.done.run && !s.done.spares(j):
 				s.run(c, l.begin(alnumRun, j), l.end(alnumRun, j))
 			}
 		}
@@ -231,6 +236,9 @@ func (s *Scratch) token(c *candidate, i int) {
 		here := ^uint64(0) >> max(0, 64-(j-k))
 		x, y := l.at(laneDigit, k)&here, l.at(laneUpper, k)&here
 		digit, upper, lower = digit || x != 0, upper || y != 0, lower || l.at(laneAlnum, k)&here&^x&^y != 0
+	}
+	if j-i == uuidBytes {
+		s.spare(c.text, i)
 	}
 	if j-i >= minToken && (digit || upper && lower) || digit && (upper || lower) {
 		s.tokens(c, i, j)

@@ -247,9 +247,8 @@ func (s *Scratch) wordsPass(c *candidate, i, j int, r shape) bool {
 		return true
 	}
 	if i >= 2 && joins(t[i-1]) && byteClass[t[i-2]]&isAlnum != 0 {
-		from := s.layout.begin(alnumRun, i-1)
-		if n := i - 1 - from; n <= 4 && byteClass[t[from]]&(isUpper|isDigit) != 0 {
-			return !digitIn(t[from : i-1]) // that word started it, or it may begin with that word
+		if s.leads(i - 1) {
+			return !digitIn(t[s.layout.begin(alnumRun, i-1) : i-1]) // that word started it, or it may begin with that word
 		}
 	}
 	pattern := r.letters & (1<<patternPlaces - 1)

@@ -186,7 +186,9 @@ var samples = map[string]string{
 	"seven":   "1234567 7654321 ",
 	"hexdump": "00000010  7f 45 4c 46 02 01 01 00  00 00 3e 00 b8 a1 40 00\n",
 	"base64":  "q83vEjRWeJCrze8SNFZ4kKvN7xI0VniQq83vEjRWeJA+\n",
-	"uuids":   "c0a8012f-77ab-4d21-9e4b-0242ac130002 ",
+	// Several: whether a detector's shape meets one is chance.
+	"uuids": "c0a8012f-77ab-4d21-9e4b-0242ac130002 3b1f60d7-e2c9-41a8-b0d5-7c94f1e6a2d8 5e9d02c4-8f17-4b6e-a3c0-d18b27f9e054 " +
+		"f47ac10b-58cc-4372-a567-0e02b2c3d479 91d6e8b3-0c5f-47e2-8ab9-6f3d10c7e5a4 a8e40f79-d2b6-4f1c-93e7-15c8b06da3f2 ",
 }
 
 // Twice as many detectors start little more: what they share, the run, its shape
