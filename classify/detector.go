@@ -29,6 +29,9 @@ type detector struct {
 	// that it has a shape however its letters are written.
 	digits, places int
 	anyCase        bool
+	// heads are what the first two letters of its shape can be, all of them
+	// capitals; none: any.
+	heads []string
 	// noUUID says that find accepts no groups of a UUID in small letters: see
 	// Scratch.spare. Those with a gate need not say so.
 	noUUID bool

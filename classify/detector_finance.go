@@ -2,7 +2,7 @@ package classify
 
 // financeDetectors find payment cards, bank accounts and wallets.
 func financeDetectors() []detector {
-	iban := detector{name: "iban", class: ClassFinanceIBAN, on: onWord | onWords, min: 15, max: 34, shapes: []string{"AA99"}, find: findIBAN}
+	iban := detector{name: "iban", class: ClassFinanceIBAN, on: onWord | onWords, min: 15, max: 34, shapes: []string{"AA99"}, heads: ibanCountries(), find: findIBAN}
 	card := form{name: "card", class: ClassFinanceCard, on: onDigits, min: 14, max: 19, verify: cardNumber, weak: luhn,
 		groups: []uint64{0x4444, 0x465, 0x464, 0x44443, 0x4445}, senses: []sense{senseCard}, hint: hintCard,
 		alone: 85, grouped: 93, strong: true}
@@ -12,6 +12,13 @@ func financeDetectors() []detector {
 		groups: []uint64{0x441, 0x45}, seps: "-", senses: []sense{senseRouting, senseAccount, senseBank}, hint: hintRouting,
 		alone: 63, grouped: 80}
 	return []detector{iban, card.detector(), short.detector(), aba.detector(), accountDetector(), walletDetector()}
+}
+
+func ibanCountries() (cs []string) {
+	for i := range ibanFormats {
+		cs = append(cs, ibanFormats[i].country)
+	}
+	return cs
 }
 
 // findIBAN accepts any grouping: the country, the length, the shape and two

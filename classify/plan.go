@@ -37,7 +37,7 @@ type plan struct {
 	minWords  int                        // the shortest run that any of them takes
 	shortRun  int                        // so many digits in one piece, or fewer, start nothing but an address
 	fewDigits int                        // the same of digits in groups
-	uuidHeads []shapeWanted              // how account numbers begin
+	uuidHeads []uuidHead                 // how account numbers begin
 	uuids     bool                       // groups of UUIDs start nothing: see Scratch.spare
 	anyWords  bool                       // there are detectors of words
 	wordsAny  bool                       // one of them needs nothing

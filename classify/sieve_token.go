@@ -106,6 +106,7 @@ func (s *Scratch) tokensOf(c *candidate, from, to int) uint64 {
 		here := ^uint64(0) >> max(0, 64-(to-i))
 		alnums := l.at(laneAlnum, i) & here
 		for x := alnums &^ (alnums<<1 | inWord); x != 0; x &= x - 1 {
+			c.turns++
 			if j := i + bits.TrailingZeros64(x); j+4 <= len(t) {
 				ids |= v.sets[v.begins[beginsHash(binary.LittleEndian.Uint32(t[j:]))]]
 			}

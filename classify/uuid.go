@@ -1,6 +1,9 @@
 package classify
 
-import "slices"
+import (
+	"math/bits"
+	"slices"
+)
 
 // The form of a UUID, as sets of places: RFC 9562, section 4.
 const (
@@ -11,6 +14,14 @@ const (
 	uuidAlnums = uuidPlaces &^ uuidDashes
 	uuidStarts = uint64(1 | 1<<9 | 1<<14 | 1<<19 | 1<<uuidTail) // of its groups
 )
+
+// uuidHead is how words in a row begin that may stand in a UUID.
+type uuidHead struct {
+	shapeWanted
+	pairs [][2]byte // its first two letters
+	at    int       // where they stand
+	any   bool
+}
 
 // spare notes in which groups of a UUID in small letters, text[i:i+uuidBytes],
 // no detector of runs finds anything: where too few digits stand together for a
@@ -44,7 +55,12 @@ func (s *Scratch) spare(t []byte, i int) {
 				head &= digits >> k
 			}
 		}
-		heads |= head
+		for ; head != 0; head &= head - 1 {
+			k := i + bits.TrailingZeros64(head) + w.at
+			if w.any || slices.Contains(w.pairs, [2]byte{t[k] &^ 0x20, t[k+1] &^ 0x20}) {
+				heads |= head & -head
+			}
+		}
 	}
 	fours := uuidStarts &^ 1 &^ heads
 	s.done.uuid, s.done.spared = i, fours*(1<<4-1)|1&^heads*(1<<8-1)
@@ -66,7 +82,11 @@ func (p *plan) sparesUUIDs(ds []detector) bool {
 		if d.on&onWords != 0 && d.gate == nil && !d.noUUID {
 			for _, x := range d.shapes {
 				w, _ := readShape(x, len(x))
-				p.uuidHeads = append(p.uuidHeads, w)
+				h := uuidHead{shapeWanted: w, any: len(d.heads) == 0, at: bits.TrailingZeros64(w.letters)}
+				for _, x := range d.heads {
+					h.pairs = append(h.pairs, [2]byte([]byte(x)))
+				}
+				p.uuidHeads = append(p.uuidHeads, h)
 			}
 		}
 		if d.on&(onWord|onWords) == 0 || d.noUUID {

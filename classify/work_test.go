@@ -154,7 +154,10 @@ func twins(ds []detector) []detector {
 	}
 	for i := range ds {
 		d := &ds[i]
-		d.literals, d.shapes = slices.Clone(d.literals), slices.Clone(d.shapes)
+		d.literals, d.shapes, d.heads = slices.Clone(d.literals), slices.Clone(d.shapes), slices.Clone(d.heads)
+		for k := range d.heads {
+			d.heads[k] = backwards(d.heads[k])
+		}
 		for k := range d.literals {
 			d.literals[k] = backwards(d.literals[k])
 		}
