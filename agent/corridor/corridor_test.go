@@ -144,12 +144,13 @@ type cloud struct {
 type mood int
 
 const (
-	acknowledge mood = iota
-	cut              // take it, end the connection without an answer
-	ignore           // take it, never answer
-	refuse           // answer with a reason code of MQTT 5
-	overQuota        // refuse it with 0x97
-	badTopic         // refuse it with 0x90
+	acknowledge  mood = iota
+	cut               // take it, end the connection without an answer
+	ignore            // take it, never answer
+	refuse            // answer with a reason code of MQTT 5
+	overQuota         // refuse it with 0x97
+	unauthorized      // refuse it with 0x87
+	badTopic          // refuse it with 0x90
 )
 
 func (c *cloud) dial(context.Context) (mqtt.Conn, error) {
@@ -197,10 +198,10 @@ func (k *cloudConn) Publish(m *mqtt.Message, acked func(mqtt.Ack)) error {
 		if !k.dead.Swap(true) {
 			k.done <- errCut
 		}
-	case acknowledge, refuse, overQuota, badTopic:
+	case acknowledge, refuse, overQuota, unauthorized, badTopic:
 		var answer mqtt.Ack
 		if mood != acknowledge {
-			answer.Code = map[int]byte{int(refuse): 0x9a, int(overQuota): 0x97, int(badTopic): 0x90}[int(mood)]
+			answer.Code = map[int]byte{int(refuse): 0x9a, int(overQuota): 0x97, int(unauthorized): 0x87, int(badTopic): 0x90}[int(mood)]
 			answer.Err = &mqtt.ReasonError{Code: answer.Code}
 		}
 		go func() {

@@ -26,16 +26,23 @@ func (g *gateway) set(t *testing.T) []spool.Quarantined {
 	return all
 }
 
-// A broker over its quota stops the lane: nothing is lost or set aside, what
-// was refused is sent again in its order, and an alarm stands meanwhile.
+// A broker that is over its quota, or takes away a permission for a while, stops
+// the lane: nothing is lost or set aside, what was refused is sent again in its
+// order, and an alarm stands meanwhile.
 func TestQuotaStopsTheLane(t *testing.T) {
+	for code, mood := range map[byte]mood{0x97: overQuota, 0x87: unauthorized} {
+		t.Run(fmt.Sprintf("%x", code), func(t *testing.T) { stopsTheLane(t, code, mood) })
+	}
+}
+
+func stopsTheLane(t *testing.T, code byte, refusal mood) {
 	const n = 30
 	var mu sync.Mutex // guards below
 	var codes []byte
 	var taken []string
 	cloud := &cloud{mood: func(n int, m *mqtt.Message) mood { // under the cloud's lock
 		if n <= 3 {
-			return overQuota
+			return refusal
 		}
 		taken = append(taken, string(m.Payload))
 		return acknowledge
@@ -67,8 +74,8 @@ func TestQuotaStopsTheLane(t *testing.T) {
 	}
 	mu.Lock()
 	defer mu.Unlock()
-	if len(codes) < 2 || codes[0] != 0x97 || codes[len(codes)-1] != 0 {
-		t.Errorf("told of %x, want 97 first and 0 at the end", codes)
+	if len(codes) < 2 || codes[0] != code || codes[len(codes)-1] != 0 {
+		t.Errorf("told of %x, want %x first and 0 at the end", codes, code)
 	}
 }
 

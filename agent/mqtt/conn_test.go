@@ -400,6 +400,27 @@ func testConn(t *testing.T, dial dialFunc) {
 		}
 	})
 
+	t.Run("what waits for the socket goes in few writes", func(t *testing.T) {
+		const n = 200
+		p := newPeer()
+		p.stall = make(chan struct{})
+		stats := new(ConnStats)
+		c := mustDial(t, dial, p, Options{Stats: stats})
+		acked := make(chan Ack, n)
+		for range n {
+			if err := c.Publish(&Message{Topic: "a", Payload: []byte("x"), QoS: 1}, func(a Ack) { acked <- a }); err != nil {
+				t.Fatal(err)
+			}
+		}
+		close(p.stall)
+		for range n {
+			<-acked
+		}
+		if w := stats.Writes.Load(); w > n/10 {
+			t.Errorf("%d messages took %d writes", n, w)
+		}
+	})
+
 	t.Run("peer that hangs up", func(t *testing.T) {
 		_, err := dial(t, &peer{hangUp: true}, Options{})
 		if !errors.Is(err, ErrNoAnswer) {
