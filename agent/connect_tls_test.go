@@ -120,3 +120,59 @@ func TestCertificatesAreReadAgain(t *testing.T) {
 		t.Error("a device came in under a file without authorities")
 	}
 }
+
+// TestUplinkCertificateIsReadAgain: each connection of an uplink shows the
+// certificate that lies there now, and is made to the pinned authority only.
+func TestUplinkCertificateIsReadAgain(t *testing.T) {
+	dir := t.TempDir()
+	client := filepath.Join(dir, "client")
+	cert, key := selfSigned(t, client, "first")
+	ca, caKey := selfSigned(t, filepath.Join(dir, "broker"), "broker")
+	pair, err := tls.LoadX509KeyPair(ca, caKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ln, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{Certificates: []tls.Certificate{pair}, ClientAuth: tls.RequireAnyClientCert})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	shown := make(chan string, 4)
+	go func() {
+		for {
+			c, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer c.Close()
+				if _, err := c.Read(make([]byte, 1024)); err != nil { // CONNECT
+					return
+				}
+				shown <- c.(*tls.Conn).ConnectionState().PeerCertificates[0].Subject.CommonName
+				_, _ = c.Write([]byte{0x20, 2, 0, 0})
+				_, _ = c.Read(make([]byte, 16)) // DISCONNECT
+			}()
+		}
+	}()
+	cfg := &config.Uplink{
+		URL: "mqtts://" + ln.Addr().String(), Protocol: "3.1.1", MaxQoS: 1, Will: "off",
+		TLS: &config.ClientTLS{CA: ca, Cert: cert, Key: key},
+	}
+	l := &link{Agent: new(Agent), cfg: cfg}
+	for _, name := range []string{"first", "second"} {
+		selfSigned(t, client, name)
+		conn, err := l.dial(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := <-shown; got != name {
+			t.Errorf("the broker saw %q, want %q", got, name)
+		}
+		_ = conn.Close()
+	}
+	cfg.TLS.CA = cert
+	if _, err := l.dial(t.Context()); err == nil {
+		t.Error("connected to a broker of another authority than the pinned one")
+	}
+}
