@@ -2,20 +2,16 @@ package main
 
 import (
 	"bytes"
-	"crypto/ecdsa"
-	"crypto/elliptic"
 	"crypto/md5"
-	"crypto/rand"
-	"crypto/x509"
 	"encoding/hex"
-	"encoding/pem"
-	"math/big"
 	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/sealgate/sealgate/internal/testcert"
 )
 
 // TestConnect: each uplink of docs/connect.md is one that `sealgate check`
@@ -26,21 +22,18 @@ func TestConnect(t *testing.T) {
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
-	k, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	certFile, keyFile, err := testcert.Write(filepath.Join(dir, "own"), "gw", time.Now(), time.Now().Add(time.Hour))
 	if err != nil {
 		t.Fatal(err)
 	}
-	x := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour), IsCA: true, BasicConstraintsValid: true}
-	der, err := x509.CreateCertificate(rand.Reader, x, x, k.Public(), k)
+	cert, err := os.ReadFile(certFile)
 	if err != nil {
 		t.Fatal(err)
 	}
-	raw, err := x509.MarshalPKCS8PrivateKey(k)
+	key, err := os.ReadFile(keyFile)
 	if err != nil {
 		t.Fatal(err)
 	}
-	cert := string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))
-	key := string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: raw}))
 	named := regexp.MustCompile(`/etc/sealgate/[a-z0-9/.-]+`)
 	if err := os.Mkdir(filepath.Join(dir, "tls"), 0o700); err != nil {
 		t.Fatal(err)
@@ -49,7 +42,7 @@ func TestConnect(t *testing.T) {
 	for _, b := range blocks {
 		text := named.ReplaceAllStringFunc(b[1], func(path string) string {
 			at := filepath.Join(dir, strings.TrimPrefix(path, "/etc/sealgate/"))
-			text := map[string]string{".pem": cert, ".key": key, ".password": "x\n"}[filepath.Ext(at)]
+			text := map[string]string{".pem": string(cert), ".key": string(key), ".password": "x\n"}[filepath.Ext(at)]
 			writeFile(t, at, text, os.O_TRUNC)
 			return at
 		})

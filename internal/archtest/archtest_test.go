@@ -51,6 +51,7 @@ var allowed = map[string][]string{
 	"internal/strictyaml":   {},
 	"internal/archtest":     {},
 	"internal/e2e":          {"..."},
+	"internal/testcert":     {},
 	"internal/consumertest": {"crypto/...", "classify/..."},
 }
 

@@ -1,14 +1,7 @@
 package e2e
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/pem"
 	"fmt"
-	"math/big"
 	"net"
 	"os"
 	"os/exec"
@@ -18,6 +11,8 @@ import (
 	"time"
 
 	"golang.org/x/crypto/bcrypt"
+
+	"github.com/sealgate/sealgate/internal/testcert"
 )
 
 // TestWebConfig runs a gateway whose metrics listener is open to the network,
@@ -116,20 +111,10 @@ func TestWebConfig(t *testing.T) {
 // is none yet, and returns the path of a file with the password.
 func webConfig(t *testing.T, dir, password string) string {
 	t.Helper()
-	cert, key, secret := filepath.Join(dir, "gw.pem"), filepath.Join(dir, "gw.key"), filepath.Join(dir, "password")
+	cert, secret := filepath.Join(dir, "gw.pem"), filepath.Join(dir, "password")
 	if _, err := os.Stat(cert); err != nil {
-		k, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+		_, _, err := testcert.Write(filepath.Join(dir, "gw"), "gw-1", time.Now().Add(-time.Hour), time.Now().Add(time.Hour))
 		check(t, err)
-		template := &x509.Certificate{
-			SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "gw-1"}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
-			IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, IsCA: true, BasicConstraintsValid: true,
-		}
-		der, err := x509.CreateCertificate(rand.Reader, template, template, k.Public(), k)
-		check(t, err)
-		raw, err := x509.MarshalPKCS8PrivateKey(k)
-		check(t, err)
-		check(t, os.WriteFile(cert, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), 0o600))
-		check(t, os.WriteFile(key, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: raw}), 0o600))
 		check(t, os.WriteFile(secret, []byte(password+"\n"), 0o600))
 	}
 	hash, err := bcrypt.GenerateFromPassword([]byte(password), bcrypt.MinCost)
