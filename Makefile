@@ -5,7 +5,7 @@ GO ?= go
 TOOL := $(GO) tool -modfile=internal/tools/go.mod
 TARGETS := linux/amd64 linux/arm64 linux/arm/7 linux/arm/6 linux/riscv64 linux/mipsle
 
-.PHONY: help build test check fmt vet lint race fuzz cross smoke interop packages release verify lifecycle qemu-tpm vuln licences bench demo monitoring clean
+.PHONY: help build test check fmt vet lint race fuzz cross smoke interop packages release verify image lifecycle qemu-tpm vuln licences bench demo monitoring clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -52,7 +52,10 @@ release: ## packages built twice alike, bills of materials, VEX, checksums and p
 verify: ## check a release in DIST (dist/) as its user would: PUBLIC=FILE
 	internal/tools/verify
 
-lifecycle: ## install, run, reload, break, upgrade and purge the .deb in a booted systemd (root)
+image: ## build the container image without a network, and run what is in it (root)
+	GO=$(GO) internal/tools/image
+
+lifecycle: ## install, run, reload, break, flood, upgrade, set up and purge the .deb in a booted systemd (root)
 	GO=$(GO) internal/tools/lifecycle
 
 qemu-tpm: ## boot a machine with a TPM: sealed credentials, custody, another TPM (minutes)
