@@ -447,9 +447,13 @@ func (s *Scratch) leaf(i int32, f *payload.Field, p *path, text []byte) {
 	}
 	remember, hash := f.Kind == payload.KindString && f.Parent >= 0 && len(text) <= maxKnown, uint64(0)
 	if remember {
+		p.known.news++
+		remember = p.known.news <= maxNews
+	}
+	if remember {
 		hash = maphash.Bytes(s.mem.seed, text)
 		if k := &p.known; k.hash == hash && k.size == uint32(len(text)) && k.beside == beside && k.topic == s.topic.about {
-			if k.found.Class != ClassNone {
+			if k.news = 0; k.found.Class != ClassNone {
 				s.findings = append(s.findings, k.found)
 				s.findings[len(s.findings)-1].Field = i
 			}

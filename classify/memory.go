@@ -67,9 +67,14 @@ const (
 type known struct {
 	hash          uint64
 	size          uint32
+	news          uint8   // how often it was another value in a row
 	found         Finding // ClassNone: nothing
 	beside, topic senses
 }
+
+// maxNews is how often a value may be new in a row and is remembered still: a
+// counter or a note is not worth it. Now and then it is tried again.
+const maxNews = 16
 
 // maxKnown is the longest value that is remembered so.
 const maxKnown = 128
