@@ -110,6 +110,9 @@ func (o *openings) of(run []byte) opening {
 			}
 			continue
 		}
+		if says != 0 && len(run) > sureBytes {
+			return opensAll // it is of a key, as a rule, and opens most of them
+		}
 		// A capital may begin a word of its own, and end a short one before.
 		says |= o.alone(run[i:end])
 		if i >= 2 {
