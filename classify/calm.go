@@ -8,6 +8,8 @@ type calm struct {
 	from, to int    // no word near what begins between these opens one
 }
 
+func (k *calm) holds(i int) bool { return i >= k.from && i < k.to }
+
 // A span is the gates of all detectors of runs, or of those that runs of fewer
 // than longRun letters and digits may match: words that name devices and cards
 // are frequent, and no date is as long as their numbers.
@@ -35,7 +37,7 @@ func (p *plan) span(gates opening) span {
 func (s *Scratch) calm(t []byte, i int, of span) bool {
 	w, l, p := &s.nearby, &s.layout, s.plan
 	k := &w.calm[of]
-	if i >= k.from && i < k.to {
+	if k.holds(i) {
 		return true
 	}
 	if to := w.quiet(l, p, i, p.spans[of]); to > i {

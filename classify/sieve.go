@@ -203,7 +203,7 @@ func (s *Scratch) groupsPass(c *candidate, i, j int) bool {
 		if n >= minDigits && ends || t[i] == '0' && n >= p.sieve.lead {
 			return true
 		}
-		if k == j || n >= longRun && node == 0 && t[i] != '0' {
+		if k == j || n >= minDigits && node == 0 && t[i] != '0' && (n >= longRun || s.nearby.calm[spanAll].holds(i)) {
 			break
 		}
 		j = l.end(digitRun, k)
@@ -212,7 +212,7 @@ func (s *Scratch) groupsPass(c *candidate, i, j int) bool {
 		k = nextGroup(t, j, &sep, true)
 	}
 	of := spanAll
-	if n < longRun {
+	if k == j && n < longRun {
 		of = spanShort
 	}
 	return n >= minDigits && s.opens(c, i, of)
