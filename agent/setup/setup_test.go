@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -284,13 +285,59 @@ func TestWrite(t *testing.T) {
 	}
 }
 
-func TestGroupOfTheService(t *testing.T) {
-	if os.Geteuid() != 0 {
-		if os.Getenv("SEALGATE_CI") != "" {
-			t.Fatal("needs root")
-		}
-		t.Skip("needs root")
+func needRoot(t *testing.T) {
+	t.Helper()
+	if os.Geteuid() == 0 {
+		return
 	}
+	if os.Getenv("SEALGATE_CI") != "" {
+		t.Fatal("needs root")
+	}
+	t.Skip("needs root")
+}
+
+// TestHandOver: the service owns all of its state, and nothing that a link in it
+// names; what is not the packages' state directory stays root's. The lifecycle
+// has the service start with what setup made as root.
+func TestHandOver(t *testing.T) {
+	needRoot(t)
+	dir, outside := t.TempDir(), write(t, filepath.Join(t.TempDir(), "outside"), "x")
+	if err := os.MkdirAll(filepath.Join(dir, "keys", "old"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	write(t, filepath.Join(dir, "keys", "kek"), "k")
+	if err := os.Symlink(outside, filepath.Join(dir, "keys", "link")); err != nil {
+		t.Fatal(err)
+	}
+	owners := func(want uint32, paths ...string) {
+		t.Helper()
+		for _, path := range paths {
+			st, err := os.Lstat(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if sys := st.Sys().(*syscall.Stat_t); sys.Uid != want || sys.Gid != want {
+				t.Errorf("%s belongs to %d:%d, want %d", path, sys.Uid, sys.Gid, want)
+			}
+		}
+	}
+	all := []string{dir, filepath.Join(dir, "keys"), filepath.Join(dir, "keys", "old"), filepath.Join(dir, "keys", "kek"), filepath.Join(dir, "keys", "link")}
+	if err := HandOver(dir); err != nil {
+		t.Fatal(err)
+	}
+	owners(0, all...)
+	if err := handOver(dir, 4242, 4242); err != nil {
+		t.Fatal(err)
+	}
+	owners(4242, all...)
+	owners(0, outside)
+	if err := handOver(filepath.Join(dir, "missing"), 4242, 4242); err == nil {
+		t.Error("a missing directory was handed over")
+	}
+}
+
+func TestGroupOfTheService(t *testing.T) {
+	needRoot(t)
 	dir := t.TempDir()
 	if err := os.Chown(dir, 0, 4242); err != nil {
 		t.Fatal(err)

@@ -141,7 +141,13 @@ func HandOver(state string) error {
 	if err != nil {
 		return err
 	}
-	return filepath.WalkDir(state, func(path string, _ fs.DirEntry, err error) error {
+	return handOver(state, uid, gid)
+}
+
+// handOver gives a directory and all in it to a user. What a link in it names
+// stays whose it was.
+func handOver(dir string, uid, gid int) error {
+	return filepath.WalkDir(dir, func(path string, _ fs.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}
