@@ -274,12 +274,16 @@ func (c *Corridor) reserve(ctx context.Context, j *job) error {
 		return err
 	}
 	need := protectedBound(len(j.msg.Payload), len(j.msg.Topic))
-	for {
+	for said := false; ; {
 		changed := c.opt.Spool.Changed() // before the attempt: a change in between must not be missed
 		r, ok := c.opt.Spool.Reserve(j.uplinks, uint8(j.route.Lane), need)
 		if ok {
 			j.reservation = r
 			return nil
+		}
+		if !said {
+			said = true
+			c.opt.Logger.Warn("spool is full: devices wait with messages of a lane", "lane", j.route.Lane)
 		}
 		var err error
 		select {

@@ -79,6 +79,7 @@ func LogEvents() []LogEvent {
 		{"lanes-unnoted", fail, "lanes can't be noted", "error", ""},
 		{"lane-fenced", fail, "lane stays at its fence", "uplink error", ""},
 		{"spool-lost", fail, "records are damaged on disk and lost", "uplink log records", "Runbook spool-dropped."},
+		{"spool-full", warn, "spool is full: devices wait with messages of a lane", "lane", "Nothing is lost: they are unacknowledged. Runbook spool-full."},
 		{"spool-given-up", fail, "segment given up", "uplink log error", "It could not be written or synced; another one is used."},
 		{"spool-unsynced", fail, "recovered segments can't be synced", "uplink log error", ""},
 		{"spool-unreplaced", fail, "damaged segment can't be replaced", "uplink log error", ""},
