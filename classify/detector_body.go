@@ -9,8 +9,8 @@ func bodyDetectors() []detector {
 		{name: "health", class: ClassHealth, on: onKey, senses: []sense{senseHealth, senseHealthWeak, senseTemperature}, find: findHealth},
 		{name: "embedding", class: ClassBiometricEmbedding, on: onArray, senses: []sense{senseEmbedding, senseVector, senseFaceData}, find: findEmbedding},
 		{name: "embedding-text", class: ClassBiometricEmbedding, on: onKey, strings: true, senses: []sense{senseEmbedding, senseVector, senseFaceData}, find: findEmbeddingText},
-		{name: "face-attributes", class: ClassBiometricFace, on: onKey | onArray, senses: []sense{senseAge, senseGender, senseFaceData}, find: findFaceAttributes},
-		{name: "biometric-template", class: ClassBiometricOther, on: onKey | onArray, senses: []sense{senseFingerprint, senseIris, senseVoice}, find: findTemplate},
+		{name: "face-attributes", class: ClassBiometricFace, on: onKey | onArray, senses: []sense{senseAge, senseGender, senseFaceTrait, senseFaceData}, find: findFaceAttributes},
+		{name: "biometric-template", class: ClassBiometricOther, on: onKey | onArray, senses: []sense{senseFingerprint, senseIris, senseVoice, senseVector}, find: findTemplate},
 	}
 }
 
@@ -18,9 +18,14 @@ func bodyDetectors() []detector {
 // weight or a pulse does so only near a body.
 func findHealth(c *candidate) (match, bool) {
 	t := c.run()
-	number := c.kind == payload.KindNumber
-	if !number && nothing(t) && c.kind != payload.KindBool {
+	switch c.kind {
+	case payload.KindTopic: // "insulin/3": a level names a thing, and holds no measurement
 		return match{}, false
+	case payload.KindNumber, payload.KindBool:
+	default:
+		if nothing(t) {
+			return match{}, false
+		}
 	}
 	x, numeric := parseDecimal(t)
 	if c.keyIs(senseHealth) {
@@ -101,7 +106,11 @@ func findFaceAttributes(c *candidate) (match, bool) {
 	return c.found(80, WhyKey|WhyContext)
 }
 
+// findTemplate handles {"fingerprint": "…"}, and {"finger": 2, "template": "…"}.
 func findTemplate(c *candidate) (match, bool) {
+	if c.keyIs(senseVector) && !c.about.has(senseFingerprint) && !c.about.has(senseIris) && !c.about.has(senseVoice) {
+		return match{}, false // of anything
+	}
 	if c.kind == payload.KindArray {
 		return match{confidence: 75, why: WhyKey | WhyShape}, c.array.numbers >= 16 && c.array.others == 0
 	}

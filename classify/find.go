@@ -234,8 +234,8 @@ func (s *Scratch) noteGroup(i int32) {
 }
 
 // labelSenses are the meanings of keys whose values name the value beside them:
-// {"key": "password", "value": "…"}.
-var labelSenses = sensesOf([]sense{senseName, senseKey, senseID})
+// {"key": "password", "value": "…"}, {"type": "heart_rate", "value": 72}.
+var labelSenses = sensesOf([]sense{senseName, senseKey, senseID, senseType})
 
 // actionSenses are the meanings of keys whose values say what is done.
 var actionSenses = sensesOf([]sense{senseAction, senseTransition})

@@ -111,8 +111,9 @@ const (
 	// Bodies.
 	senseFace
 	senseEmbedding
-	senseVector   // vector, features, template: of anything
-	senseFaceData // landmarks, a face's template
+	senseVector    // vector, features, template: of anything
+	senseFaceData  // landmarks, a face's template
+	senseFaceTrait // glasses, a beard, an emotion: of a face, where one is spoken of
 	senseFingerprint
 	senseIris
 	senseVoice

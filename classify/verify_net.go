@@ -142,7 +142,7 @@ func hardwareAddress(b []byte) bool {
 			return false
 		}
 	}
-	return !(sameBytes(b) && (b[0] == '0' || b[0]|0x20 == 'f'))
+	return !sameBytes(b)
 }
 
 // emailAddress verifies a mailbox as people write it (a pragmatic RFC 5321,

@@ -101,7 +101,7 @@ var verifierCases = []struct {
 	{"nanp", nanp, "2125550142", "1125550142 2115550142 2121150142 2199115014", false},
 	{"trunk-mobile", trunkMobile, "07700900142 015112345678", "02079460142 0151123456 00000000000", false},
 	{"tr-subscriber", trSubscriber, "5324821573 2124821573", "2134821573 5204821573 8124821573", false},
-	{"hardware-address", hardwareAddress, "a4cf12f03d9e 70b3d57ed0041a2b", "ffffffffffff 000000000000 a4cf12f03d9g", false},
+	{"hardware-address", hardwareAddress, "a4cf12f03d9e 70b3d57ed0041a2b", "ffffffffffff 000000000000 dddddddddddddddd a4cf12f03d9g", false},
 	{"email", emailAddress, "jane.doe@example.org a@xn--d1acufc.xn--p1ai x+y@sub.example.co.uk müller@exämple.de",
 		"@example.org jane@ jane@example jane..doe@example.org .jane@example.org jane@-example.org icon@2x.png a@b@example.org jane@example.o1", false},
 }

@@ -42,7 +42,7 @@ var senseWords = []struct {
 		apellido apellidos nombrecompleto cognome sobrenome imie nazwisko
 		fornavn efternavn voornaam achternaam soyad
 		фамилия отчество фио 姓名 名字 车主 驾驶员 司机 联系人 用户名称 真实姓名 氏名 성명`},
-	{sensePersonLabel, `sublabel subject recognizedname recognisedname knownface facename identityname matchedname`},
+	{sensePersonLabel, `sublabel cardname subject recognizedname recognisedname knownface facename identityname matchedname`},
 	{sensePerson, `owner driver patient employee customer resident visitor guest cardholder
 		passenger contact recipient person people human member occupant caregiver caretaker nurse doctor
 		operator worker student teacher inhabitant beneficiary emergencycontact nextofkin author assignee
@@ -112,7 +112,7 @@ var senseWords = []struct {
 	{senseDeviceID, `deviceid gatewayid nodeid relayid sensorid stationid deviceuid
 		deviceuuid hardwareid hwid machineid chipid udid androidid
 		identifier uniqueid viadevice clientid tagid beaconid trackerid terminalid terminalno unitid assetid imeinumber cameraid uid
-		idfa gaid advertisingid adid deviceaddressid 设备编号 设备号 设备id`},
+		mmsi idfa gaid advertisingid adid deviceaddressid 设备编号 设备号 设备id`},
 	{senseID, `id identifier ident`},
 	{senseWearable, `wearable phone smartphone watch smartwatch tag beacon band bracelet wristband fitbit
 		garmin withings owntracks ibeacon iphone galaxy mobile handset badge keyfob fob airtag  body
@@ -139,6 +139,8 @@ var senseWords = []struct {
 		passwordhash  pincode disarmcode armcode unlockcode doorcode accesscode usercode lockcode keypadcode securitycode cvv cvc  otp
 		dbpass databasepass sqlpass mysqlpass pgpass postgrespass mongopass redispass smtppass mailpass ftppass sshpass vpnpass
 		adminpass rootpass userpass loginpass servicepass keystorepass storepass truststorepass proxypass ldappass appass wpapass
+		pickupcode collectioncode parcelcode setupcode pairingcode pairingpin commissioningcode
+		communitystring snmpcommunity rocommunity rwcommunity readcommunity writecommunity
 		temporarypassword newpassword oldpassword dbpassword databasepassword keystorepassword smtppassword sudopassword`},
 	{sensePIN, `pin`},
 	{senseSecret, `secret sharedsecret clientsecret appsecret apisecret devicesecret provisiondevicesecret
@@ -149,7 +151,7 @@ var senseWords = []struct {
 		sessionkey secretaccesskey awssecretaccesskey consumersecret webhooksecret jwtsecret authkey authsecret totpsecret
 		decryptionkey seedphrase mnemonic recoverykey recoveryphrase rootkey apppassword credential securitykey
 		connectionstring guestwifikey wepkey bindkey  localkey  密钥 秘钥 私密`},
-	{senseToken, `token accesstoken authtoken refreshtoken bearertoken idtoken sessiontoken devicetoken bearer
+	{senseToken, `token accesstoken authtoken refreshtoken bearertoken sessiontoken devicetoken bearer
 		apitoken usertoken authorization sastoken sas bottoken pushtoken jwt accesstokenvalue oauthtoken
 		securitytoken personalaccesstoken sessionid sessioncookie cookie xauthtoken provisiontoken 令牌`},
 	{senseAPIKey, `apikey xapikey  subscriptionkey functionkey apiaccesskey licensekey writekey writeapikey readapikey mapskey`},
@@ -167,7 +169,7 @@ var senseWords = []struct {
 		disarm disarmed armaway armhome armnight armday armstay armvacation armall armallzones armdayzones armnightzones
 		armmode armstate armedaway armedhome armednight armedstate`},
 	{senseAction, `action command cmd`},
-	{senseBadge, `idtag employeenumber employeeno employeeid staffnumber staffid personnelnumber badge badgeid badgenumber badgeno accesscard accesscardid accesscardnumber accesscardno rfid
+	{senseBadge, `idtag idtoken employeenumber employeeno employeeid staffnumber staffid personnelnumber badge badgeid badgenumber badgeno accesscard accesscardid accesscardnumber accesscardno rfid
 		rfidtag rfiduid rfidtagid carduid cardid cardcode nfcuid nfctag keycard keycardid tagnumber credentialid credentialtoken facilitycode wiegand keyfobid fobid 门禁卡 门禁卡号 工号`},
 
 	{senseLat, `lat latitude latdeg latdecimal latitudedeg gpslat gpslatitude breitengrad latitud   纬度 緯度 широта`},
@@ -199,30 +201,31 @@ var senseWords = []struct {
 		facequality facetoken faceattributes faceattribute compreface deepface insightface arcface facenet retinaface facematch
 		facescore recognition faceinfo faceevent 人脸 人脸识别 顔 얼굴`},
 	{senseFaceData, `facetemplate facefeature faceencoding facedescriptor faceprint facevector faceembedding facedata  landmarks landmark facelandmarks facelandmark  人脸特征 人脸特征值 人脸模板`},
+	{senseFaceTrait, `emotion emotions glasses eyeglasses sunglasses beard smile mood facialhair`},
 	{senseEmbedding, `embedding embeddings featurevector biometrictemplate reidfeature reidembedding appearancevector
 		voiceprint speakerembedding xvector dvector gaitvector gaitsignature gaitfeature embeddingvector 特征值 特征向量`},
 	{senseVector, `feature features descriptor descriptors encoding encodings vector vec template reid appearance`},
-	{senseFingerprint, `fingerprint fingerprintdata fingerprinttemplate fingertemplate minutiae fingerprintimage palmprint palmvein 指纹 掌纹`},
+	{senseFingerprint, `finger fingerprint fingerprintdata fingerprinttemplate fingertemplate minutiae fingerprintimage palmprint palmvein 指纹 掌纹`},
 	{senseIris, `iris iristemplate irisscan iriscode retina 虹膜`},
 	{senseVoice, `voiceprint voicetemplate speakerid 声纹`},
 	{senseSimilarity, `similarity score confidence match`},
-	{senseHealth, `heartrate heartratebpm pulserate bloodpressure systolic diastolic systolicbloodpressure diastolicbloodpressure
+	{senseHealth, `heartrate heartratebpm heartrhythm bloodpressure systolic diastolic systolicbloodpressure diastolicbloodpressure
 		systolicpressure diastolicpressure systolicbp diastolicbp sysbp diabp
 		nibp spo2 bloodoxygen oxygensaturation oxygensat sao2 bloodglucose glucose bloodsugar glucoselevel cgm sgv bodytemperature bodytemp
 		skintemperature corebodytemperature basalbodytemperature
 		bodyweight bodyheight bodymassindex bodyfat bodyfatpercentage musclemass bonemass visceralfat bodywater
 		respiratoryrate respirationrate breathingrate breathrate hrv heartratevariability ecg ekg ecgdata eeg emg
 		restingheartrate maxheartrate stepcount dailysteps stepsday sleepduration sleepstage sleepscore sleepquality sleepstages totalsleeptime deepsleep remsleep lightsleep
-		supplementaloxygenflowrate fio2 insulin insulindose medication medications medicine diagnosis diagnoses disease allergy allergies
+		supplementaloxygenflowrate fio2 etco2 endtidalco2 insulin insulindose insulinonboard bolus basalrate medication medications medicine diagnosis diagnoses disease allergy allergies
 		symptom symptoms prescription bloodtype bloodgroup cholesterol hemoglobin vo2max perfusionindex caloriesburned menstrual
 		menstruation pregnancy pregnant falldetected falldetection  stresslevel moodscore apnea ahi peakflow hba1c painlevel icd10 vitalsign vitals bmi
 		心率 脉搏 血压 收缩压 舒张压 血氧 血糖 体温 呼吸频率 体重 身高 步数 睡眠 病史 诊断 过敏史 心電図 심박수`},
-	{senseHealthWeak, `hr bpm pulse sys dia steps step weight height saturation respiration sleep calories rr bp oxygen fat posture stress activity`},
+	{senseHealthWeak, `hr bpm pulse pulserate resp rhythm basal iob sys dia steps step weight height saturation respiration sleep calories rr bp oxygen fat posture stress activity`},
 	{senseTemperature, `temperature temp tmp`},
-	{senseBody, `human patient wearable healthdata healthkit medical clinic hospital fitness fitbit withings garmin owntracks omh watch wristband bracelet
+	{senseBody, `human patient wear wearable healthdata telehealth icu healthkit medical clinic hospital fitness fitbit withings garmin owntracks omh watch wristband bracelet
 		pedometer bedside vitals vital bodyscale oximeter  glucometer bpmonitor bloodpressuremonitor cpap ecgmonitor ward nursing nurse care caregiver elderly wellbeing
 		sleeptracker oura whoop polar 健康 病人 医院 手环`},
-	{senseMachine, `motor engine pump machine compressor bearing spindle cpu gpu chip board battery inverter panel boiler heater hvac tank pipe
+	{senseMachine, `motor engine pump machine reactor bioreactor fermenter brewery autoclave extruder nozzle kiln furnace chiller compressor bearing spindle cpu gpu chip board battery inverter panel boiler heater hvac tank pipe
 		room ambient air outdoor indoor freezer fridge oven transformer plc robot conveyor tire tyre wheel truck soil water gas coolant 电机 机器`},
 	{senseUnit, `unit units uom`},
 

@@ -56,6 +56,8 @@ func logTag(raw []byte) bool {
 		case c >= '0' && c <= '9', c == ' ', c == '-', c == '_', c == '.', c == '/', c == '#', c == '+':
 		case c == ':':
 			clock = clock || i > from && isDigit(at(raw, i-1)) && isDigit(at(raw, i+1))
+		case c == ']' && i-from == 1 && word > from && at(raw, i+1) == '[': // "[I][wifi:573]: …"
+			return skipSpace(raw, i+2) < len(raw)
 		case c == ']' && i-from >= 2 && i-from <= 40:
 			next := at(raw, i+1)
 			return (clock || word > from && !jsonWord(raw[from:word])) && (next == ' ' || next == '\t' || next == '[' || next|0x20 >= 'a' && next|0x20 <= 'z') &&
