@@ -40,7 +40,7 @@ func findHealth(c *candidate) (match, bool) {
 	if !numeric || c.assigned {
 		return match{}, false
 	}
-	if !c.about.has(senseBody) && !c.beside.has(senseHealth) && !c.above.has(senseHealth) {
+	if !c.about.has(senseBody) && !c.about.has(sensePatient) && !c.beside.has(senseHealth) && !c.above.has(senseHealth) {
 		return match{}, false
 	}
 	if c.keyIs(senseTemperature) {

@@ -116,6 +116,8 @@ func (c *candidate) phone(confirmed bool) uint8 {
 		return 0
 	case dateLike(groups, d), groups == 0x324:
 		return 0
+	case sep == '.' && n == 2 && groups&0xF0 <= 0x20 && d[0] != '0':
+		return 0 // a number with decimals
 	case d[0] == '0' && d[1] == '0' && sep != 0 && n >= 3 && e164(d[2:]):
 		return 75
 	case nanpGroups(groups) && len(d) == 10 && nanp(d), groups == 0x1334 && d[0] == '1' && nanp(d[1:]):

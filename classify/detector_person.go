@@ -14,7 +14,7 @@ func personDetectors() []detector {
 	return []detector{
 		{name: "person-name", class: ClassPersonName, on: onKey, strings: true, senses: []sense{sensePersonName}, find: findPersonName},
 		{name: "person-label", class: ClassPersonName, on: onKey, strings: true, senses: []sense{sensePersonLabel, senseName, senseNamePart}, find: findPersonLabel},
-		{name: "person-key", class: ClassPersonName, on: onKey, strings: true, senses: []sense{sensePerson, senseChild}, find: findPersonKey},
+		{name: "person-key", class: ClassPersonName, on: onKey, strings: true, senses: []sense{sensePerson, senseUser, senseChild}, find: findPersonKey},
 		{name: "postal-address", class: ClassContactAddress, on: onKey, strings: true, senses: []sense{senseAddress, senseAddressWeak, senseCity}, find: findAddress},
 		{name: "special-category", class: ClassSpecial, on: onKey, senses: []sense{senseSpecial}, find: findSpecial},
 		{name: "child-age", class: ClassChild, on: onKey, senses: []sense{senseAge, senseBirth}, find: findChildAge},

@@ -34,12 +34,13 @@ func findWiFiCode(c *candidate) (match, bool) {
 }
 
 // modemCommands are commands of modems and Wi-Fi chips (Espressif's and
-// Quectel's) that carry a password, and which of their strings it is.
+// Quectel's) that carry a password or the PIN of a SIM card (3GPP TS 27.007,
+// 8.3), and which of their strings it is.
 var modemCommands = []struct {
 	name string
 	at   int
 }{
-	{"AT+CWJAP", 2}, {"AT+CWSAP", 2}, {"AT+CWJEAP", 4}, {"AT+MQTTUSERCFG", 3}, {"AT+QMTCONN", 3}, {"AT+CMQTTCONNECT", 4}, {"AT+QICSGP", 3}, {"AT+SAPBR", 3},
+	{"AT+CPIN", 1}, {"AT+CWJAP", 2}, {"AT+CWSAP", 2}, {"AT+CWJEAP", 4}, {"AT+MQTTUSERCFG", 3}, {"AT+QMTCONN", 3}, {"AT+CMQTTCONNECT", 4}, {"AT+QICSGP", 3}, {"AT+SAPBR", 3},
 }
 
 // findModemCommand finds the password in AT+CWJAP="network","password".
@@ -58,7 +59,8 @@ func findModemCommand(c *candidate) (match, bool) {
 				from = j + 1
 			default:
 				if strings++; strings == cmd.at {
-					if weakPassword(t[from:j]) {
+					if pin := t[from:j]; cmd.name == "AT+CPIN" && (len(pin) < 4 || len(pin) > 8 || !digitsOnly(pin)) ||
+						cmd.name != "AT+CPIN" && weakPassword(pin) {
 						return match{}, false
 					}
 					return match{start: c.start + from, end: c.start + j, confidence: 90, why: WhyContext}, true

@@ -131,7 +131,7 @@ const (
 	senseModel
 	sensePrompt
 	senseMessages
-	senseRole
+	senseRole // role, finish_reason: of a message of a language model
 	senseContent
 
 	// Neighbours of others above: of anything, until something near says more.

@@ -28,7 +28,7 @@ var senseWords = []struct {
 		errorcode faultcode statuscode alarmcode eventcode reasoncode resultcode responsecode returncode exitcode warningcode
 		diagnosticcode troublecode productcode partcode itemcode articlecode colorcode colourcode barcode qrcode functioncode
 		opcode typecode modelcode regioncode languagecode langcode currencycode batchcode areacode
-		tokenlimit serialport serialbaud serialdata serialization serialconfig cardinality latency
+		tokenlimit spanid traceid parentspanid serialport serialbaud serialdata serialization serialconfig cardinality latency
 		locale   modelpath modelfile modelversion weightgrams netweight
 		grossweight tareweight waterlevel oxygenlevel dissolvedoxygen`},
 
@@ -46,6 +46,7 @@ var senseWords = []struct {
 	{sensePerson, `owner driver patient employee customer resident visitor guest cardholder
 		passenger contact recipient person people human member occupant caregiver caretaker nurse doctor
 		operator worker student teacher inhabitant beneficiary emergencycontact nextofkin author assignee
+		analyst technician inspector supervisor foreman organizer organiser attendee
 		fahrer kunde mitarbeiter besitzer conducteur proprietaire conductor propietario
 		subscriber holder individual applicant user family parent mother father spouse guardian 用户 人员 员工 患者 访客`},
 	{senseNamePart, `family given`},
@@ -97,7 +98,7 @@ var senseWords = []struct {
 	{senseVIN, `vin vinnumber vehicleidentificationnumber chassisnumber chassisno  fahrgestellnummer  车架号 车辆识别代号 车辆识别码`},
 	{senseVehicle, `vehicle car truck motorbike motorcycle fahrzeug anpr lpr alpr parking 车辆 汽车`},
 
-	{senseDevice, `device sensor gateway node meter camera station thing controller actuator module
+	{senseDevice, `shellies shelly zigbee2mqtt milesight teltonika tasmota axis src dst device sensor gateway node meter camera station thing controller actuator module
 		probe tracker terminal relay plug switch bulb 设备 终端`},
 	{senseSerial, `serial serialnumber serialno serialnr sernum sn seriennummer numeroserie
 		devicesn deviceserial manufacturerserial hwserial assettag adco prm equipmentid equipmentidentifier meterid meternumber
@@ -145,7 +146,7 @@ var senseWords = []struct {
 	{sensePIN, `pin`},
 	{senseSecret, `secret sharedsecret clientsecret appsecret apisecret devicesecret provisiondevicesecret
 		secretkey sharedkey sharedaccesskey  symmetrickey presharedkey psk wpapsk wpakey wpa2key wifikey wifipsk networkkey
-		encryptionkey masterkey signingkey hmackey hmacsecret devicekey provisiondevicekey provisionkey provisioningkey
+		encryptionkey masterkey signingkey hmackey authorizationkey hmacsecret devicekey provisiondevicekey provisionkey provisioningkey
 		appkey appskey nwkkey nwkskey lorawanappkey fnwksintkey snwksintkey nwksenckey joinkey genappkey mcappskey mcnwkskey
 		linkkey installcode tclinkkey zigbeekey meshkey netkey aeskey storagekey storageaccountkey accountkey
 		sessionkey secretaccesskey awssecretaccesskey consumersecret webhooksecret jwtsecret authkey authsecret totpsecret
@@ -169,7 +170,7 @@ var senseWords = []struct {
 		disarm disarmed armaway armhome armnight armday armstay armvacation armall armallzones armdayzones armnightzones
 		armmode armstate armedaway armedhome armednight armedstate`},
 	{senseAction, `action command cmd`},
-	{senseBadge, `idtag idtoken employeenumber employeeno employeeid staffnumber staffid personnelnumber badge badgeid badgenumber badgeno accesscard accesscardid accesscardnumber accesscardno rfid
+	{senseBadge, `idtag idtoken employeenumber employeeno employeeid staffnumber staffid personnelnumber personnelno badge badgeid badgenumber badgeno accesscard accesscardid accesscardnumber accesscardno rfid
 		rfidtag rfiduid rfidtagid carduid cardid cardcode nfcuid nfctag keycard keycardid tagnumber credentialid credentialtoken facilitycode wiegand keyfobid fobid 门禁卡 门禁卡号 工号`},
 
 	{senseLat, `lat latitude latdeg latdecimal latitudedeg gpslat gpslatitude breitengrad latitud   纬度 緯度 широта`},
@@ -237,7 +238,7 @@ var senseWords = []struct {
 	{sensePrompt, `prompt userprompt systemprompt completion promptresponse llmresponse assistantresponse chatmessage chatcontent
 		userquery toolcalls toolcall functioncall utterance transcript transcription speechtext recognizedtext chathistory 提示词 对话`},
 	{senseMessages, `messages conversation chat dialogue dialog choices`},
-	{senseRole, `role`},
+	{senseRole, `role finishreason stopreason`},
 	{senseContent, `content text message`},
 
 	{senseCount, `count length len size total`},
