@@ -75,6 +75,10 @@ func TestEveryActionInEveryFormat(t *testing.T) {
 				t.Errorf("%s on %q: %s (%s)", u.action, c.raw, o.Outcome, o.Reason)
 				continue
 			}
+			// Numbers of a sentence are no place for stars, nor for ciphertext.
+			if want, ok := map[string]Outcome{"mask": OutcomeTransformed, "encrypt": OutcomeEncrypted}[u.action]; ok && o.Outcome != want && c.format != "nmea" {
+				t.Errorf("%s on %q: %s (%s)", u.action, c.raw, o.Outcome, o.Reason)
+			}
 			if o.Outcome == OutcomeSealed {
 				for _, value := range values {
 					for how, form := range encodingsOf(value) {
