@@ -128,6 +128,7 @@ type part struct {
 	track        bool // a position of a track
 	personal     bool // a device that a person carries
 	timeAndPlace bool // the document says when and where, by its keys
+	room         bool // it speaks of a room
 }
 
 // combination is a rule: what of a stands beside what of b is graded at least
@@ -158,12 +159,12 @@ var combinations = []combination{
 	{name: "thing at a precise position", up: 1,
 		a: part{classes: classSet(ClassIDVehiclePlate, ClassIDVIN, ClassIDDevice)}, b: part{classes: classSet(ClassLocationPrecise)}},
 	{name: "person's device in a room", up: 1,
-		a: part{personal: true}, b: part{classes: classSet(ClassPresenceBehaviour)}},
+		a: part{personal: true}, b: part{classes: classSet(ClassPresenceBehaviour), room: true}},
 	{name: "presence of somebody known", to: L3,
 		a: part{traits: TraitDirect}, b: part{classes: classSet(ClassPresenceBehaviour)}},
 	{name: "child that is known", to: L4,
 		a: part{traits: TraitDirect}, b: part{classes: classSet(ClassChild)}},
-	{name: "picture or sound of somebody known", to: L4,
+	{name: "picture or sound beside a face or a voice", to: L4,
 		a: part{traits: TraitMedia}, b: part{traits: TraitBiometric}},
 	{name: "picture or sound beside a plate", to: L4, plate: true,
 		a: part{traits: TraitMedia}, b: part{classes: classSet(ClassIDVehiclePlate)}},
@@ -181,6 +182,7 @@ type parts struct {
 	class           [classCount]roles
 	track, personal roles // that a position of a track has besides, and a device that a person carries
 	timeAndPlace    roles // that the document itself has, where it says when and where
+	room            roles // that it has where it speaks of a room
 }
 
 func newParts(traits *[classCount]Trait, plateTells bool) (p parts) {
@@ -203,6 +205,9 @@ func newParts(traits *[classCount]Trait, plateTells bool) (p parts) {
 			}
 			if x.timeAndPlace {
 				p.timeAndPlace |= role
+			}
+			if x.room {
+				p.room |= role
 			}
 		}
 	}
@@ -242,6 +247,9 @@ func (c *Classifier) combine(s *Scratch, fs []Finding) Grade {
 	}
 	if c.parts.timeAndPlace&^all != 0 && s.timeAndPlace(there) {
 		all |= c.parts.timeAndPlace
+	}
+	if c.parts.room&^all != 0 && s.spoken.has(senseRoom) {
+		all |= c.parts.room
 	}
 	for x := all & (all >> 1) & firstRoles; x != 0; x &= x - 1 {
 		k := bits.TrailingZeros64(uint64(x))

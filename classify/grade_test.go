@@ -2,6 +2,7 @@ package classify
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -99,6 +100,38 @@ func TestCombine(t *testing.T) {
 	// Two that are harmless after the transformation of a third.
 	if g := f.c.Combine(&f.s, &f.d, []Finding{{Class: ClassNone, Grade: L3}}); g != L3 {
 		t.Errorf("what has only a grade combines to %s", g)
+	}
+}
+
+// TestCombinations: what each rule raises, and what is one thing short of it.
+func TestCombinations(t *testing.T) {
+	picture := `"image":"/9j/4AAQSkZJRgABAQAAAQABAAD` + strings.Repeat("a7Qx", 40) + `"`
+	for rule, x := range map[string]struct {
+		raw   string
+		grade Grade
+		short string // the same without one side
+		less  Grade
+	}{
+		"identity beside what is sensitive":         {`{"email":"ida@example.org","iban":"DE12500105170648489890"}`, L4, `{"iban":"DE12500105170648489890"}`, L3},
+		"plate at a time and place":                 {`{"plate":"KI AB 1234","camera":"n","time":"10:22"}`, L4, `{"plate":"KI AB 1234","camera":"n"}`, L3},
+		"thing at a precise position":               {`{"devEui":"70b3d57ed0041a2b","lat":54.32134,"lon":10.13492}`, L4, `{"devEui":"70b3d57ed0041a2b","lat":54.32,"lon":10.13}`, L2},
+		"person's device in a room":                 {`{"phone":{"mac":"a4:cf:12:f0:3d:9e"},"room":"kitchen"}`, L3, `{"sensor":{"mac":"a4:cf:12:f0:3d:9e"},"room":"kitchen"}`, L1},
+		"presence of somebody known":                {`{"firstName":"Ida","occupancy":true}`, L3, `{"occupancy":true}`, L2},
+		"child that is known":                       {`{"child":{"age":7},"email":"ida@example.org"}`, L4, `{"person":{"age":47},"email":"ida@example.org"}`, L2},
+		"picture or sound beside a face or a voice": {`{"fingerprint":"` + strings.Repeat("Rk1Sa7Qx", 20) + `",` + picture + `}`, L4, `{"lens":41,` + picture + `}`, L3},
+		"picture or sound beside a plate":           {`{"plate":"KI AB 1234",` + picture + `}`, L4, `{"lane":4,` + picture + `}`, L3},
+	} {
+		if !slices.ContainsFunc(combinations, func(c combination) bool { return c.name == rule }) {
+			t.Errorf("there is no rule %q", rule)
+		}
+		f := newFinder(t, Options{})
+		raised := func(g Finding) bool { return g.Raised&RaiseCombination != 0 }
+		if r := f.find("x", x.raw, Context{}); r.Grade != x.grade || !slices.ContainsFunc(r.Findings, raised) {
+			t.Errorf("%s: %s, want %s: %v", rule, r.Grade, x.grade, f.describe(r))
+		}
+		if r := f.find("x", x.short, Context{}); r.Grade != x.less || slices.ContainsFunc(r.Findings, raised) {
+			t.Errorf("short of %s: %s, want %s: %v", rule, r.Grade, x.less, f.describe(r))
+		}
 	}
 }
 

@@ -101,6 +101,7 @@ const (
 	senseGeohash
 	senseTimezone
 	sensePlace // room, zone, site
+	senseRoom  // a room: of people
 	senseRegion
 	senseTime
 	senseCamera

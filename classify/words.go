@@ -186,6 +186,7 @@ var senseWords = []struct {
 	{senseAccuracy, `accuracy hdop acc satellites`},
 	{senseGeohash, `geohash pluscode olc what3words w3w`},
 	{senseTimezone, `timezone tz tzname timezonename olson zoneinfo`},
+	{senseRoom, `room bedroom livingroom bathroom classroom meetingroom 房间`},
 	{sensePlace, `room zone area place floor building site door gate entrance lane checkpoint intersection junction  房间 楼层`},
 	{senseRegion, `region`},
 	{senseTime, `time timestamp ts datetime date capturetime eventtime captureat detectedat occurredat createdat
