@@ -76,7 +76,7 @@ var errNoRow = errors.New("it is none of: a message (payload or payload_b64), a 
 func parseCase(line []byte) (Case, error) {
 	var x row
 	if err := json.Unmarshal(line, &x); err != nil {
-		return Case{}, err
+		return Case{}, fmt.Errorf("each line must be an object of JSON: %w", err)
 	}
 	c := Case{Source: x.Source, ID: strings.Trim(string(x.ID), `"`)}
 	var err error

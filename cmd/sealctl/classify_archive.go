@@ -92,6 +92,9 @@ func (in *input) tar(name string, r io.Reader) error {
 
 func (in *input) zip(p source, f *os.File) error {
 	z, err := zip.NewReader(f, p.size)
+	if errors.Is(err, zip.ErrFormat) { // its directory is at its end
+		return errors.New("unpack: it is no zip archive, or cut short")
+	}
 	if err != nil {
 		return fmt.Errorf("unpack: %w", err)
 	}

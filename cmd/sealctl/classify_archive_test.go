@@ -115,7 +115,7 @@ func TestClassifyHostileArchives(t *testing.T) {
 	}{
 		{"cut.tar", "2.json: it is cut short", cut(tarred(t, holder, long)), true},
 		{"cut.tar.gz", "it is cut short", cut(gzipped(t, tarred(t, holder, long))), true},
-		{"cut.zip", "unpack: zip: not a valid zip file", cut(zipped(t, holder, long)), false},
+		{"cut.zip", "unpack: it is no zip archive, or cut short", cut(zipped(t, holder, long)), false},
 		{"bomb.tar.gz", "it looks like an archive bomb", gzipped(t, tarred(t, holder, bomb, long)), true},
 		{"bomb.zip", "it looks like an archive bomb", zipped(t, holder, archived{"bomb.jsonl", `{"payload":1}` + "\n" + bomb.text}, long), true},
 		{"bomb.jsonl.gz", "it looks like an archive bomb", gzipped(t, []byte(`{"payload":1}`+"\n"+bomb.text)), true},

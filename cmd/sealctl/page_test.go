@@ -156,16 +156,19 @@ func TestInventoryPage(t *testing.T) {
 		fmt.Fprintf(&lines, `{"topic":"doors/%d/access","payload":{"holder":{"email":"marta%d@nordhafen.example"},"%s":"so lala","note":"the blue one"}}`+"\n", i, i, strings.ReplaceAll(hostile, `"`, `\"`))
 	}
 	lines.WriteString(`{"topic":"$SYS/up","payload":"1"}` + "\n" + `{"topic":"` + strings.ReplaceAll(hostile, `"`, `\"`) + `","payload":"1"}` + "\n")
+	for range 3 { // what can't be read is not said to hold nothing
+		lines.WriteString(`{"topic":"torn/frame","payload":"{\"a\":"}` + "\n")
+	}
 	if err := os.WriteFile(capture, []byte(lines.String()), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	draft, inventory := filepath.Join(dir, "draft.yaml"), filepath.Join(dir, "inventory.html")
 	stdout := done(t, "policy", "learn", "--dir", capture, "--out", draft, "--inventory", inventory, "--site", hostile, "--profile", "eu")
-	if !strings.Contains(stdout, "doors access  doors/+/access        20  L2     contact.email") {
+	if !strings.Contains(stdout, "doors access  doors/+/access        20  L2          contact.email") {
 		t.Errorf("it prints\n%s", stdout)
 	}
 	page := checkPage(t, inventory)
-	for _, want := range []string{"&lt;script&gt;", "contact.email", "/holder/email", "pseudonymized", "every uplink", "GDPR art. 4(1)", "1 message on topics", "21 messages in captures"} {
+	for _, want := range []string{"&lt;script&gt;", "contact.email", "/holder/email", "pseudonymized", "every uplink", "GDPR art. 4(1)", "1 message on topics", "24 messages in captures", "What is in them is not known."} {
 		if !strings.Contains(page, want) {
 			t.Errorf("the page does not show %s", want)
 		}

@@ -84,7 +84,10 @@ directories and archives as "sealctl classify" takes them.`,
 }
 
 func (e *env) learn(ctx context.Context, o *learnOptions) error {
-	if (o.broker.url == "") == (len(o.dirs) == 0) {
+	if o.broker.url != "" && len(o.dirs) > 0 {
+		return usageError("learn from one of the two: --broker URL or --dir DIR")
+	}
+	if o.broker.url == "" && len(o.dirs) == 0 {
 		return usageError("say what to learn from: --broker URL or --dir DIR; see sealctl policy learn --help")
 	}
 	if o.length <= 0 {
