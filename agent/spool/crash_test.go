@@ -164,6 +164,11 @@ func powerCut(t *testing.T, seed uint64, sync bool) (lost int) {
 	var next uint64                   // number to commit
 	acknowledged := map[uint64]bool{} // and not yet released
 	released := map[uint64]bool{}
+	size, merged := 3000, 0
+	if seed%2 == 1 {
+		size = 500
+	}
+	defer func() { t.Logf("%d segments merged", merged) }()
 	for range 10 {
 		d := &cutDisk{rng: rng, left: 5 + rng.IntN(200)}
 		o := small(t, dir)
@@ -223,7 +228,7 @@ func powerCut(t *testing.T, seed uint64, sync bool) (lost int) {
 			var es []Entry
 			noSync := !sync || rng.IntN(4) == 0
 			for range 1 + rng.IntN(30) {
-				e := Entry{Record: data(next, rng.IntN(3000)), NoSync: noSync}
+				e := Entry{Record: data(next, rng.IntN(size)), NoSync: noSync}
 				if n := next; !noSync || !sync {
 					e.Safe = func(err error) {
 						if err == nil && !released[n] {
@@ -255,6 +260,14 @@ func powerCut(t *testing.T, seed uint64, sync bool) (lost int) {
 			}
 			if rng.IntN(3) == 0 {
 				s.Flush()
+			}
+			if l := s.uplinks[0].logs[0]; rng.IntN(2) == 0 { // a small segment, as after a failed fdatasync
+				s.Flush()
+				l.wmu.Lock()
+				l.act = nil
+				l.books.tail(l.id, 0)
+				l.wmu.Unlock()
+				merged += l.compact()
 			}
 			if _, err := s.uplinks[0].logs[0].reclaim(rng.IntN(3) == 0); err != nil {
 				break

@@ -253,3 +253,102 @@ func TestReadErrorIsReturnedThenSteppedOver(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+// TestSmallSegmentsAreMerged has one fdatasync after the other fail while nobody
+// reads. Each costs a segment; what these hold is brought together.
+func TestSmallSegmentsAreMerged(t *testing.T) {
+	var f faults
+	o := small(t, t.TempDir())
+	o.Linger, o.wrap = 0, f.wrap
+	s := quiet(t, o)
+	c := cursor(t, s, 0, 0)
+	c.Rewind()
+	l := s.uplinks[0].logs[0]
+	const each, bursts = 4, 60 // more than there are segments
+	commit(t, s, 0, 0, each, 500)
+	ns, flying := drain(t, c)
+	wantSeq(t, ns, 0, each)
+	c.Release(flying[1])
+	for n := uint64(1); n < bursts; n++ {
+		r, ok := s.Reserve(1, 0, each*1024)
+		if !ok {
+			t.Fatalf("no space after %d failures, with %d segments", n, len(l.segs))
+		}
+		s.Cancel(r)
+		f.arm(func() { f.sync = 1 })
+		commit(t, s, 0, n*each, (n+1)*each, 500)
+		s.sweep(false)
+	}
+	s.sweep(true) // what was removed is reserved again
+	if n := len(l.segs); n > 2*compactFrom {
+		t.Errorf("%d segments", n)
+	}
+	if used, files := s.uplinks[0].books.used, s.uplinks[0].pool.total(); used != len(l.segs) || files != s.uplinks[0].cap.total {
+		t.Errorf("%d segments are counted for %d, with %d files of %d", used, len(l.segs), files, s.uplinks[0].cap.total)
+	}
+	ns, _ = drain(t, c) // the cursor stood in a segment that is gone
+	wantSeq(t, ns, each, bursts*each)
+	c.Rewind()
+	ns, _ = drain(t, c)
+	if len(ns) != bursts*each-1 || ns[0] != 0 || ns[1] != 2 {
+		t.Errorf("again from record 0, without record 1: %d records, %v", len(ns), ns[:2])
+	}
+	c.Release(flying[0])
+	if err := s.closeFiles(); err != nil { // the way of a kill
+		t.Fatal(err)
+	}
+	o.wrap = nil
+	s = mustOpen(t, o)
+	defer mustClose(t, s)
+	if rep := s.Recovery(); rep.Lost != 0 || len(rep.SetAside) != 0 || rep.Torn != 0 {
+		t.Fatalf("recovery: %+v", rep)
+	}
+	ns, _ = drain(t, cursor(t, s, 0, 0))
+	wantSeq(t, ns, ns[0], bursts*each)
+	if ns[0] > 2 {
+		t.Errorf("records before %d are missing", ns[0])
+	}
+}
+
+// TestMergeFails has the merge itself fail, at each of its steps: what it would
+// have replaced stays, and is not tried again and again.
+func TestMergeFails(t *testing.T) {
+	for name, tc := range map[string]func(*faults){
+		"fdatasync": func(f *faults) { f.sync = 1 },
+		"write":     func(f *faults) { f.write, f.short, f.writeErr = 1, 700, syscall.ENOSPC },
+		"read":      func(f *faults) { f.read = syscall.EIO },
+	} {
+		t.Run(name, func(t *testing.T) {
+			var f faults
+			o := small(t, t.TempDir())
+			o.Linger, o.wrap = 0, f.wrap
+			s := quiet(t, o)
+			l := s.uplinks[0].logs[0]
+			for n := range uint64(compactFrom + 1) {
+				f.arm(func() { f.sync = 1 })
+				commit(t, s, 0, n, n+1, 500)
+			}
+			before := len(l.segs)
+			f.arm(func() { tc(&f) })
+			if n := l.compact(); n != 0 || len(l.segs) != before {
+				t.Errorf("%d segments fewer, %d of %d left", n, len(l.segs), before)
+			}
+			f.arm(func() { f.read = nil })
+			if n := l.compact(); n != 0 {
+				t.Error("tried again at once")
+			}
+			if used := s.uplinks[0].books.used; used != before {
+				t.Errorf("%d segments are counted for %d", used, before)
+			}
+			l.unmerged = l.unmerged.Add(-compactPause)
+			if l.compact() == 0 || len(l.segs) >= before {
+				t.Errorf("%d of %d segments after the pause", len(l.segs), before)
+			}
+			ns, _ := drain(t, cursor(t, s, 0, 0))
+			wantSeq(t, ns, 0, compactFrom+1)
+			if err := s.closeFiles(); err != nil {
+				t.Fatal(err)
+			}
+		})
+	}
+}

@@ -104,6 +104,8 @@ type log struct {
 	plain   []byte
 	locs    []loc
 
+	unmerged time.Time // when small segments could not be merged
+
 	mu      sync.Mutex // guards what follows
 	segs    []*segment // in order
 	next    uint64     // sequence number of the next record to appear

@@ -452,3 +452,45 @@ func TestManyStarts(t *testing.T) {
 		t.Errorf("%d segments of %d, %d used of %d", u.pool.total(), u.cap.total, u.books.used, len(u.logs[0].segs))
 	}
 }
+
+// TestKilledWhileMerging leaves some of the segments that a merge replaced where
+// they were: what a kill leaves, whenever it comes.
+func TestKilledWhileMerging(t *testing.T) {
+	for left := range compactFrom {
+		o := small(t, t.TempDir())
+		o.Linger = 0
+		s := quiet(t, o)
+		l := s.uplinks[0].logs[0]
+		for n := range uint64(compactFrom) {
+			commit(t, s, 0, 3*n, 3*n+3, 300)
+			l.act = nil // a small segment
+		}
+		twins := map[string][]byte{}
+		for _, seg := range l.segs[compactFrom-left:] {
+			raw, err := os.ReadFile(seg.path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			twins[seg.path] = raw
+		}
+		commit(t, s, 0, 3*compactFrom, 3*compactFrom+3, 300)
+		if n := l.compact(); n != compactFrom-1 {
+			t.Fatalf("%d segments fewer", n)
+		}
+		if err := s.closeFiles(); err != nil {
+			t.Fatal(err)
+		}
+		for path, raw := range twins {
+			if err := os.WriteFile(path, raw, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		s = mustOpen(t, o)
+		if rep := s.Recovery(); rep.Lost != 0 || len(rep.SetAside) != 0 || rep.Torn != 0 {
+			t.Errorf("%d left: %+v", left, rep)
+		}
+		ns, _ := drain(t, cursor(t, s, 0, 0))
+		wantSeq(t, ns, 0, 3*compactFrom+3)
+		mustClose(t, s)
+	}
+}

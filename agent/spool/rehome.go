@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"time"
 
 	"github.com/sealgate/sealgate/internal/durable"
 )
@@ -17,6 +18,7 @@ import (
 func (l *log) abandon(unsynced bool) (err error) {
 	l.act = nil
 	l.books.tail(l.id, 0)
+	l.opt.kick() // many such segments are merged
 	var keep []*segment
 	for _, seg := range l.dirty {
 		if seg.count > 0 {
@@ -134,13 +136,23 @@ func (l *log) rehome(seg *segment, runs []run, evidence bool) (err error) {
 	return errors.Join(syncErr, l.pool.drop(old))
 }
 
-// compactFrom is how many small segments in a row are worth one large one.
-const compactFrom = 4
+const (
+	// compactFrom is how many small segments in a row are worth one large one.
+	compactFrom = 4
+	// compactPause is how long small segments stay after they could not be merged.
+	compactPause = time.Minute
+)
 
-// compact merges small segments. Each start leaves one behind, since nothing is
-// appended to what recovery found; many starts while an uplink is down must not
-// use up its quota.
-func (l *log) compact() {
+// compact merges small segments, and returns how many fewer there are. Each
+// start leaves one behind, since nothing is appended to what recovery found, and
+// so does each fdatasync that fails: while an uplink is down, neither may use up
+// its quota. A segment that is appended to, or not yet durable, is left alone.
+func (l *log) compact() (freed int) {
+	l.wmu.Lock()
+	defer l.wmu.Unlock()
+	if !l.unmerged.IsZero() && time.Since(l.unmerged) < compactPause {
+		return 0
+	}
 	var groups [][]*segment
 	var group []*segment
 	var bytes int64
@@ -151,9 +163,9 @@ func (l *log) compact() {
 		group, bytes = nil, headerSize
 	}
 	end()
-	for _, seg := range l.segs {
+	for _, seg := range l.segs { // they change under wmu only
 		size := seg.end - headerSize
-		small := size <= l.pool.size/2
+		small := size <= l.pool.size/2 && seg != l.act && !slices.Contains(l.dirty, seg)
 		follows := len(group) == 0 || group[len(group)-1].first+group[len(group)-1].count == seg.first
 		if !small || !follows || bytes+size > l.pool.size {
 			end()
@@ -165,24 +177,29 @@ func (l *log) compact() {
 	end()
 	for _, group := range groups {
 		if err := l.merge(group); err != nil {
+			l.unmerged = time.Now()
 			l.opt.Logger.Error("small segments can't be merged", "uplink", l.uplink, "log", logNames[l.id], "error", err)
-			return
+			return freed
 		}
+		freed += len(group) - 1
 	}
+	return freed
 }
 
 // merge puts one segment in the place of several that follow each other. It is
 // durable before it takes the name of the first; until the others are gone,
-// their records are there twice, and recovery takes theirs.
+// their records are there twice, and recovery takes theirs. Callers hold wmu.
 func (l *log) merge(group []*segment) (err error) {
-	last := group[len(group)-1]
-	s, buf, err := l.newSegment(group[0].first, last.first+last.count-group[0].first)
+	touched, dirty := l.touched, l.dirty
+	l.touched, l.dirty = nil, nil
 	defer func() {
 		if err != nil && len(l.touched) > 0 {
 			l.discard(l.touched[0])
 		}
-		l.touched, l.dirty = nil, nil // nothing was appended to before
+		l.touched, l.dirty = touched, dirty
 	}()
+	last := group[len(group)-1]
+	s, buf, err := l.newSegment(group[0].first, last.first+last.count-group[0].first)
 	if err != nil {
 		return err
 	}
@@ -199,18 +216,24 @@ func (l *log) merge(group []*segment) (err error) {
 		return err
 	}
 	l.touched, s.fresh = nil, false
+	l.cur.mu.Lock() // nobody reads them
+	l.mu.Lock()
 	i := slices.Index(l.segs, group[0])
 	l.segs = slices.Replace(l.segs, i, i+len(group), s)
-	err = durable.SyncDir(l.dir)
-	for n, seg := range group {
+	for _, seg := range group {
 		seg.gone = true
-		if n > 0 {
-			err = errors.Join(err, l.giveUp(seg))
+	}
+	l.mu.Unlock()
+	l.cur.mu.Unlock()
+	l.books.gave(l.id) // the first one's name is the new one's
+	l.pool.forget()
+	err = errors.Join(group[0].f.Close(), durable.SyncDir(l.dir))
+	for _, seg := range group[1:] {
+		if err != nil { // a power cut may undo the new name: they stay until the next start
+			err = errors.Join(err, seg.f.Close())
 			continue
 		}
-		l.books.gave(l.id) // its name is the new one's
-		l.pool.forget()
-		err = errors.Join(err, seg.f.Close())
+		err = l.giveUp(seg)
 	}
 	return err
 }

@@ -447,7 +447,7 @@ func (s *Spool) sweep(full bool) {
 			if err != nil {
 				s.opt.Logger.Error("segments can't be freed", "uplink", u.name, "log", logNames[l.id], "error", err)
 			}
-			freed += n
+			freed += n + l.compact()
 		}
 		if full && u.pool.total() < u.cap.total {
 			s.grow(u)
