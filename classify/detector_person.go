@@ -16,7 +16,7 @@ func personDetectors() []detector {
 		{name: "person-label", class: ClassPersonName, on: onKey, strings: true, senses: []sense{sensePersonLabel, senseName, senseNamePart}, find: findPersonLabel},
 		{name: "person-key", class: ClassPersonName, on: onKey, strings: true, senses: []sense{sensePerson, senseUser, senseChild}, find: findPersonKey},
 		{name: "postal-address", class: ClassContactAddress, on: onKey, strings: true, senses: []sense{senseAddress, senseAddressWeak, senseCity}, find: findAddress},
-		{name: "special-category", class: ClassSpecial, on: onKey, senses: []sense{senseSpecial}, find: findSpecial},
+		{name: "special-category", class: ClassSpecial, on: onKey, senses: []sense{senseSpecial, senseSpecialWeak}, find: findSpecial},
 		{name: "child-age", class: ClassChild, on: onKey, senses: []sense{senseAge, senseBirth}, find: findChildAge},
 	}
 }
@@ -166,12 +166,17 @@ func addressWide(t []byte) bool {
 	return false
 }
 
-// findSpecial: what somebody believes or belongs to, in words; as a yes or no
-// where the object is a person's.
+// findSpecial: what somebody believes or belongs to, in words; as a yes or no,
+// and by a word that has other meanings, where the object is a person's.
 func findSpecial(c *candidate) (match, bool) {
-	if c.kind == payload.KindBool {
-		ok := c.up.has(sensePerson) || c.beside.has(sensePerson) || c.beside.has(sensePersonName) || c.besidePerson()
-		return match{start: c.start, end: c.end, confidence: 75, why: WhyKey | WhyContext}, ok
+	weak := c.keyIs(senseSpecialWeak) && !c.keyIs(senseSpecial)
+	if weak || c.kind == payload.KindBool {
+		if !c.up.has(sensePerson) && !c.beside.has(sensePerson) && !c.beside.has(sensePersonName) && !c.besidePerson() && !c.beside.has(senseSpecial) {
+			return match{}, false
+		}
+		if c.kind == payload.KindBool {
+			return c.found(75, WhyKey|WhyContext)
+		}
 	}
 	if !c.isString() {
 		return match{}, false

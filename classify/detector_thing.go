@@ -36,8 +36,8 @@ func findDeviceID(c *candidate) (match, bool) {
 		return match{}, false
 	case c.kind == payload.KindNumber && (n.others > 0 || len(t) < 6 && !c.keyIs(senseSerial)):
 		return match{}, false
-	case c.assigned && n.digits < 3:
-		return match{}, false
+	case n.digits < 3 && (c.assigned || c.keyIs(senseDeviceID) && n.letters > n.digits && !isHex(t) && !c.keyIs(senseSerial) && !c.about.has(senseWearable)):
+		return match{}, false // "cow-17": a name that somebody gave
 	}
 	return c.device(85, WhyKey)
 }

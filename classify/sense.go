@@ -25,8 +25,9 @@ const (
 	senseChild       // child, minor, pupil
 	senseAge
 	senseGender
-	senseBirth   // date of birth
-	senseSpecial // religion, union membership, orientation, ethnicity, politics
+	senseBirth       // date of birth
+	senseSpecial     // religion, union membership, orientation, ethnicity, politics
+	senseSpecialWeak // race: of people, or of boats
 
 	// Identifiers of people.
 	senseNationalID // any national, identity-card, tax, social-security or insurance number

@@ -69,8 +69,10 @@ var senseWords = []struct {
 	{senseGender, `gender sex 性别`},
 	{senseBirth, `birthdate dateofbirth dob birthday birth borntime geburtsdatum 出生日期 生日`},
 	{senseSpecial, `religion religiousbelief faith  unionmembership tradeunion
-		unionmember sexualorientation sexuality ethnicity ethnicorigin race racialorigin
+		unionmember sexualorientation sexuality ethnicity ethnicorigin racialorigin
 		politicalopinion politicalparty politicalaffiliation partymembership 宗教 宗教信仰 民族 种族 政治面貌 性取向`},
+
+	{senseSpecialWeak, `race`},
 
 	{senseNationalID, `nationalid nationalidnumber nationalidentity idcard idcardnumber idcardno
 		identitycard identitynumber identitycardnumber personalid personalidnumber personalnumber personnummer
