@@ -85,6 +85,9 @@ type Limits struct {
 	InFlightBytes  int           // their payload bytes (4 MiB); one message always fits
 	QueueBytes     int           // bytes waiting for a client that reads slowly (1 MiB): beyond it QoS 0 is dropped, at twice as much the connection
 	QueueMessages  int           // messages waiting for a persistent session (4,096): beyond it the newest are dropped and counted
+	QueuedBytes    int           // all of them together, with their topics and 512 bytes for each (16 MiB, at least 4 packets), a quarter of it for one session: beyond it as before
+	RetainedBytes  int           // retained messages, counted likewise (16 MiB, at least 4 packets): beyond it a message is delivered and not retained, and counted
+	Sessions       int           // that outlive their connections (10 times Clients): beyond it a client that asks for a new one is refused
 	TopicAliases   int           // MQTT 5 topic aliases per client (16); negative: none
 	Rate           int           // messages a second per client, with a burst of one second; reading pauses beyond it (0: no limit)
 	RateBytes      int           // the same for the bytes of their payloads (0: no limit)
@@ -111,6 +114,9 @@ func (l *Limits) defaults() {
 	def(&l.InFlightBytes, 4<<20)
 	def(&l.QueueBytes, 1<<20)
 	def(&l.QueueMessages, 4096)
+	def(&l.QueuedBytes, max(16<<20, 4*l.PacketBytes))
+	def(&l.RetainedBytes, max(16<<20, 4*l.PacketBytes))
+	def(&l.Sessions, 10*l.Clients)
 	def(&l.TopicAliases, 16)
 	wait(&l.ConnectTimeout, 10*time.Second)
 	wait(&l.WriteTimeout, 20*time.Second)
@@ -122,6 +128,7 @@ func (l *Limits) defaults() {
 func (l *Limits) check() error {
 	for name, v := range map[string]int{
 		"packet bytes": l.PacketBytes, "clients": l.Clients, "in-flight bytes": l.InFlightBytes, "queue bytes": l.QueueBytes,
+		"queued bytes": l.QueuedBytes, "retained bytes": l.RetainedBytes, "sessions": l.Sessions,
 	} {
 		if v < 1 || v > 256<<20 {
 			return fmt.Errorf("limit of %s is %d, want 1 to 268435456", name, v)
@@ -163,6 +170,10 @@ type Broker struct {
 	seed   maphash.Seed
 	store  *store // nil without StateDir
 	stats  counters
+
+	retaining sync.Mutex              // held while a message is retained
+	retained  *room[struct{}, string] // by topic
+	queued    *room[string, uint16]   // for sessions, by packet id
 
 	now        atomic.Int64  // ticks since Start, for coarse timeouts
 	heard      atomic.Uint64 // grows when a subscription is added
@@ -217,6 +228,8 @@ func New(opts Options) (*Broker, error) {
 		open:     make(map[*link]struct{}),
 		sessions: make(map[string]*session),
 		wills:    make(map[*will]struct{}),
+		retained: newRoom[struct{}, string](lim.RetainedBytes, lim.RetainedBytes),
+		queued:   newRoom[string, uint16](lim.QueuedBytes, lim.QueuedBytes/4),
 	}
 	b.now.Store(1)
 	b.sequence.Store(1 << 32) // after what orderInflight numbers

@@ -195,6 +195,9 @@ func (h *hook) OnConnect(cl *mochi.Client, pk packets.Packet) error {
 		}
 		w.source, w.client = b.source(cl.ID), cl.ID
 	}
+	if !b.roomFor(l, cl.ID) {
+		return refuse(codeQuota, packets.Err3ServerUnavailable.Code)
+	}
 	s := b.takeSession(l, cl.ID, pk.Connect.Clean)
 	if s == nil {
 		return refuse(packets.ErrClientIdentifierNotValid, packets.Err3ClientIdentifierNotValid.Code)
@@ -239,6 +242,14 @@ func (b *Broker) identify(l *link, c *packets.ConnectParams) (user string, named
 	default: // a name that nobody can verify is no name
 		return "", false, l.door.spec.Anonymous
 	}
+}
+
+// roomFor says whether the client may have a session that outlives its
+// connection, if it asks for one: there are not too many, or it has it already.
+func (b *Broker) roomFor(l *link, id string) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return l.ends.Load() || b.sessions[id] != nil || len(b.sessions) < b.limits.Sessions
 }
 
 // takeSession returns the session that the connection continues or begins, nil
@@ -428,7 +439,18 @@ func (h *hook) OnPublishDropped(_ *mochi.Client, pk packets.Packet) {
 // OnQosPublish numbers a message that goes into flight: mochi orders resends by
 // the second in which a message was created, and not at all within it.
 func (h *hook) OnQosPublish(cl *mochi.Client, pk packets.Packet, _ int64, _ int) {
-	if pk.FixedHeader.Type != packets.Publish || pk.FixedHeader.Dup {
+	if pk.FixedHeader.Type != packets.Publish {
+		return
+	}
+	if !h.b.queued.put(cl.ID, pk.PacketID, kept(pk.TopicName, pk.Payload)) && !pk.FixedHeader.Dup {
+		if cl.State.Inflight.Delete(pk.PacketID) {
+			atomic.AddInt64(&h.b.srv.Info.Inflight, -1)
+		}
+		h.b.stats.droppedQueue.Add(1)
+		h.b.log.Warn("message not kept for a session: the local broker holds as much as it may", "ingress", h.b.opts.Ingress)
+		return
+	}
+	if pk.FixedHeader.Dup {
 		return
 	}
 	pk.Created = h.b.sequence.Add(1)
@@ -449,8 +471,12 @@ func (b *Broker) orderInflight(cl *mochi.Client) {
 	}
 }
 
-func (h *hook) OnQosComplete(cl *mochi.Client, pk packets.Packet) { h.markQueued(cl, pk) }
-func (h *hook) OnQosDropped(cl *mochi.Client, pk packets.Packet)  { h.markQueued(cl, pk) }
+func (h *hook) OnQosComplete(cl *mochi.Client, pk packets.Packet) {
+	h.b.queued.drop(cl.ID, pk.PacketID)
+	h.markQueued(cl, pk)
+}
+
+func (h *hook) OnQosDropped(cl *mochi.Client, pk packets.Packet) { h.OnQosComplete(cl, pk) }
 
 // markQueued tells the store that a message in flight changed.
 func (h *hook) markQueued(cl *mochi.Client, pk packets.Packet) {
@@ -486,6 +512,11 @@ func (h *hook) OnRetainMessage(_ *mochi.Client, pk packets.Packet, _ int64) {
 }
 
 func (h *hook) OnRetainedExpired(topic string) {
+	h.b.retaining.Lock()
+	if _, again := h.b.srv.Topics.Retained.Get(topic); !again {
+		h.b.retained.drop(struct{}{}, topic)
+	}
+	h.b.retaining.Unlock()
 	if h.b.store != nil {
 		h.b.store.retained(topic)
 	}

@@ -312,10 +312,34 @@ func (b *Broker) deliver(pk *packets.Packet, origin string) {
 		Properties:  pk.Properties,
 		Connect:     packets.ConnectParams{ClientIdentifier: origin}, // back to Origin in OnPublish
 	}
+	if local.FixedHeader.Retain {
+		b.retaining.Lock()
+		defer b.retaining.Unlock()
+		local.FixedHeader.Retain = b.retains(pk)
+	}
 	if local.FixedHeader.Qos > 0 {
 		local.PacketID = 1 // mochi wants one; each delivery gets its own
 	}
 	_ = b.srv.InjectPacket(b.inline, local) // fails only for what checkPublish refused
+}
+
+// retains says whether there is room for a retained message. Where there is
+// none the one before it goes, too: it is no longer true. Callers hold retaining.
+func (b *Broker) retains(pk *packets.Packet) bool {
+	if len(pk.Payload) == 0 {
+		b.retained.drop(struct{}{}, pk.TopicName)
+		return true
+	}
+	if b.retained.put(struct{}{}, pk.TopicName, kept(pk.TopicName, pk.Payload)) {
+		return true
+	}
+	b.stats.notRetained.Add(1)
+	b.log.Warn("message not retained: the local broker holds as much as it may", "ingress", b.opts.Ingress)
+	b.srv.Topics.RetainMessage(packets.Packet{TopicName: pk.TopicName})
+	if b.store != nil {
+		b.store.retained(pk.TopicName)
+	}
+	return false
 }
 
 // Tell publishes a message to local clients only: it is not retained, waits for

@@ -255,6 +255,7 @@ func (b *Broker) restore(cs []change) {
 		}
 	}
 	for _, m := range retained {
+		_ = b.retained.put(struct{}{}, m.Topic, kept(m.Topic, m.Payload)) // what was kept under other limits stays
 		b.srv.Topics.RetainMessage(m.packet())
 	}
 	for id, c := range sessions {
@@ -293,6 +294,7 @@ func (b *Broker) restoreSession(id string, c change, queued map[uint16]*storedMe
 		cl.State.Subscriptions.Add(f.Filter, sub)
 	}
 	for pid, m := range queued {
+		_ = b.queued.put(id, pid, kept(m.Topic, m.Payload)) // as above
 		pk := m.packet()
 		pk.PacketID = pid
 		if pk.FixedHeader.Type == packets.Pubrel {

@@ -24,6 +24,7 @@ type Stats struct {
 	Duplicates   uint64 // redeliveries of a message not yet acknowledged
 	DroppedQoS0  uint64 // deliveries dropped because a subscriber was slow
 	DroppedQueue uint64 // deliveries dropped because a session's queue was full
+	NotRetained  uint64 // messages delivered but not retained: Limits.RetainedBytes
 	Wills        uint64 // published
 	WillsLost    uint64 // wills that the sink did not take; local delivery was done
 	BytesIn      uint64
@@ -34,7 +35,7 @@ type Stats struct {
 type counters struct {
 	accepted, refusedAuth, refusedFull, refusedTLS, faults, panics, holdTimeouts,
 	sinkErrors, slowClients, received, submitted, durable, denied, duplicates, droppedQoS0,
-	droppedQueue, wills, willsLost, bytesIn, bytesOut, storeErrors, relayed atomic.Uint64
+	droppedQueue, notRetained, wills, willsLost, bytesIn, bytesOut, storeErrors, relayed atomic.Uint64
 }
 
 // Stats returns the counts so far.
@@ -59,6 +60,7 @@ func (b *Broker) Stats() Stats {
 		Duplicates:   c.duplicates.Load(),
 		DroppedQoS0:  c.droppedQoS0.Load(),
 		DroppedQueue: c.droppedQueue.Load() + uint64(max(0, atomic.LoadInt64(&b.srv.Info.InflightDropped))),
+		NotRetained:  c.notRetained.Load(),
 		Wills:        c.wills.Load(),
 		WillsLost:    c.willsLost.Load(),
 		BytesIn:      c.bytesIn.Load(),
