@@ -13,6 +13,7 @@ func credentialDetectors() []detector {
 	return []detector{
 		{name: "password", class: ClassCredentialSecret, on: onKey, senses: []sense{sensePassword, sensePIN}, find: findPassword},
 		{name: "alarm-code", class: ClassCredentialSecret, on: onKey, senses: []sense{senseCode}, find: findAlarmCode},
+		{name: "snmp-community", class: ClassCredentialSecret, on: onKey, strings: true, senses: []sense{senseCommunity}, find: findCommunity},
 		{name: "secret", class: ClassCredentialSecret, on: onKey | onArray, strings: true, senses: []sense{senseSecret, senseKey, sensePass}, find: findSecret},
 		{name: "token", class: ClassCredentialToken, on: onKey, strings: true, senses: []sense{senseToken, senseAPIKey, senseAccessKey}, find: findToken},
 		{name: "private-key", class: ClassCredentialPrivateKey, on: onKey, strings: true, senses: []sense{sensePrivateKey}, find: findPrivateKey},
@@ -54,6 +55,16 @@ func findPassword(c *candidate) (match, bool) {
 func findAlarmCode(c *candidate) (match, bool) {
 	t := c.run()
 	if c.assigned || !c.about.has(senseAlarm) || len(t) < 4 || len(t) > 8 || !digitsOnly(t) || same(t) && t[0] == '0' {
+		return match{}, false
+	}
+	return c.found(75, WhyKey|WhyContext)
+}
+
+// findCommunity finds the community of SNMP (RFC 3584, 5.2): what stands in for
+// a password, unless it is the one that everybody uses.
+func findCommunity(c *candidate) (match, bool) {
+	t := c.run()
+	if !c.about.has(senseSNMP) || nothing(t) || len(t) < 3 || len(t) > 64 || count(t).spaces > 0 || placeholder(t) || oneOf(t, "public", "private") {
 		return match{}, false
 	}
 	return c.found(75, WhyKey|WhyContext)

@@ -82,12 +82,14 @@ const (
 	sensePass // pass, pw: a password, or what passes
 	senseKey  // key: of anything
 	senseSSID
-	senseKeyType // kty: of a JSON Web Key
-	senseKeyPart // a member of such a key that is not public
-	senseCode    // code: of anything
-	senseAlarm   // a keypad, a panel that is armed and disarmed, what is done there
-	senseAction  // action, command
-	senseBadge   // access badge, card of a door
+	senseKeyType   // kty: of a JSON Web Key
+	senseKeyPart   // a member of such a key that is not public
+	senseCode      // code: of anything
+	senseAlarm     // a keypad, a panel that is armed and disarmed, what is done there
+	senseAction    // action, command
+	senseCommunity // community: of SNMP, or of anything
+	senseSNMP      // SNMP is spoken of
+	senseBadge     // access badge, card of a door
 
 	// Places.
 	senseLat

@@ -171,6 +171,8 @@ var senseWords = []struct {
 	{senseAlarm, `keypad alarmpanel alarmcontrolpanel alarmkeypad securitypanel securitysystem burglaralarm intrusionalarm intruderalarm
 		disarm disarmed armaway armhome armnight armday armstay armvacation armall armallzones armdayzones armnightzones
 		armmode armstate armedaway armedhome armednight armedstate`},
+	{senseCommunity, `community`},
+	{senseSNMP, `snmp snmptrap oid varbind trapoid sysdescr`},
 	{senseAction, `action command cmd`},
 	{senseBadge, `idtag idtoken employeenumber employeeno employeeid staffnumber staffid personnelnumber personnelno badge badgeid badgenumber badgeno accesscard accesscardid accesscardnumber accesscardno rfid
 		rfidtag rfiduid rfidtagid carduid cardid cardcode nfcuid nfctag keycard keycardid tagnumber credentialid credentialtoken facilitycode wiegand keyfobid fobid 门禁卡 门禁卡号 工号`},
