@@ -108,7 +108,7 @@ func findFaceAttributes(c *candidate) (match, bool) {
 
 // findTemplate handles {"fingerprint": "…"}, and {"finger": 2, "template": "…"}.
 func findTemplate(c *candidate) (match, bool) {
-	if c.keyIs(senseVector) && !c.about.has(senseFingerprint) && !c.about.has(senseIris) && !c.about.has(senseVoice) {
+	if c.keyIs(senseVector) && !c.about.has(senseFinger) && !c.about.has(senseFingerprint) && !c.about.has(senseIris) && !c.about.has(senseVoice) {
 		return match{}, false // of anything
 	}
 	if c.kind == payload.KindArray {

@@ -119,6 +119,7 @@ const (
 	senseFaceData  // landmarks, a face's template
 	senseFaceTrait // glasses, a beard, an emotion: of a face, where one is spoken of
 	senseFingerprint
+	senseFinger // a finger: of a hand, or of a gripper
 	senseIris
 	senseVoice
 	senseSimilarity

@@ -142,7 +142,7 @@ var senseWords = []struct {
 		passwordhash  pincode disarmcode armcode unlockcode doorcode accesscode usercode lockcode keypadcode securitycode cvv cvc  otp
 		dbpass databasepass sqlpass mysqlpass pgpass postgrespass mongopass redispass smtppass mailpass ftppass sshpass vpnpass
 		adminpass rootpass userpass loginpass servicepass keystorepass storepass truststorepass proxypass ldappass appass wpapass
-		pickupcode collectioncode parcelcode setupcode pairingcode pairingpin commissioningcode
+		pickupcode pairingcode pairingpin commissioningcode
 		communitystring snmpcommunity rocommunity rwcommunity readcommunity writecommunity
 		temporarypassword newpassword oldpassword dbpassword databasepassword keystorepassword smtppassword sudopassword`},
 	{sensePIN, `pin`},
@@ -211,7 +211,8 @@ var senseWords = []struct {
 	{senseEmbedding, `embedding embeddings featurevector biometrictemplate reidfeature reidembedding appearancevector
 		voiceprint speakerembedding xvector dvector gaitvector gaitsignature gaitfeature embeddingvector 特征值 特征向量`},
 	{senseVector, `feature features descriptor descriptors encoding encodings vector vec template reid appearance`},
-	{senseFingerprint, `finger fingerprint fingerprintdata fingerprinttemplate fingertemplate minutiae fingerprintimage palmprint palmvein 指纹 掌纹`},
+	{senseFinger, `finger`},
+	{senseFingerprint, `fingerprint fingerprintdata fingerprinttemplate fingertemplate minutiae fingerprintimage palmprint palmvein 指纹 掌纹`},
 	{senseIris, `iris iristemplate irisscan iriscode retina 虹膜`},
 	{senseVoice, `voiceprint voicetemplate speakerid 声纹`},
 	{senseSimilarity, `similarity score confidence match`},
@@ -228,7 +229,7 @@ var senseWords = []struct {
 		心率 脉搏 血压 收缩压 舒张压 血氧 血糖 体温 呼吸频率 体重 身高 步数 睡眠 病史 诊断 过敏史 心電図 심박수`},
 	{senseHealthWeak, `hr bpm pulse pulserate resp rhythm basal iob sys dia steps step weight height saturation respiration sleep calories rr bp oxygen fat posture stress activity`},
 	{senseTemperature, `temperature temp tmp`},
-	{senseBody, `human patient wear wearable healthdata telehealth icu healthkit medical clinic hospital fitness fitbit withings garmin owntracks omh watch wristband bracelet
+	{senseBody, `human patient wearable healthdata telehealth icu healthkit medical clinic hospital fitness fitbit withings garmin owntracks omh watch wristband bracelet
 		pedometer bedside vitals vital bodyscale oximeter  glucometer bpmonitor bloodpressuremonitor cpap ecgmonitor ward nursing nurse care caregiver elderly wellbeing
 		sleeptracker oura whoop polar 健康 病人 医院 手环`},
 	{senseMachine, `motor engine pump machine reactor bioreactor fermenter brewery autoclave extruder nozzle kiln furnace chiller compressor bearing spindle cpu gpu chip board battery inverter panel boiler heater hvac tank pipe
