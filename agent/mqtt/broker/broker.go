@@ -85,6 +85,7 @@ type Limits struct {
 	InFlightBytes  int           // their payload bytes (4 MiB); one message always fits
 	QueueBytes     int           // bytes waiting for a client that reads slowly (1 MiB): beyond it QoS 0 is dropped, at twice as much the connection
 	QueueMessages  int           // messages waiting for a persistent session (4,096): beyond it the newest are dropped and counted
+	HalfBytes      int           // packets that clients began and did not end, 8 KiB or more each (16 MiB, at least 4 packets): beyond it the next one waits, and who needs more than 10 s for one that began first is ended
 	QueuedBytes    int           // all of them together, with their topics and 512 bytes for each (16 MiB, at least 4 packets), a quarter of it for one session: beyond it as before
 	RetainedBytes  int           // retained messages, counted likewise (16 MiB, at least 4 packets): beyond it a message is delivered and not retained, and counted
 	Sessions       int           // that outlive their connections (10 times Clients): beyond it a client that asks for a new one is refused
@@ -114,6 +115,7 @@ func (l *Limits) defaults() {
 	def(&l.InFlightBytes, 4<<20)
 	def(&l.QueueBytes, 1<<20)
 	def(&l.QueueMessages, 4096)
+	def(&l.HalfBytes, min(max(16<<20, 4*l.PacketBytes), 256<<20))
 	def(&l.QueuedBytes, min(max(16<<20, 4*l.PacketBytes), 256<<20))
 	def(&l.RetainedBytes, min(max(16<<20, 4*l.PacketBytes), 256<<20))
 	def(&l.Sessions, 10*l.Clients)
@@ -128,7 +130,7 @@ func (l *Limits) defaults() {
 func (l *Limits) check() error {
 	for name, v := range map[string]int{
 		"packet bytes": l.PacketBytes, "clients": l.Clients, "in-flight bytes": l.InFlightBytes, "queue bytes": l.QueueBytes,
-		"queued bytes": l.QueuedBytes, "retained bytes": l.RetainedBytes, "sessions": l.Sessions,
+		"half bytes": l.HalfBytes, "queued bytes": l.QueuedBytes, "retained bytes": l.RetainedBytes, "sessions": l.Sessions,
 	} {
 		if v < 1 || v > 256<<20 {
 			return fmt.Errorf("limit of %s is %d, want 1 to 268435456", name, v)
@@ -171,6 +173,7 @@ type Broker struct {
 	store  *store // nil without StateDir
 	stats  counters
 
+	halves    halves
 	retaining sync.Mutex              // held while a message is retained
 	retained  *room[struct{}, string] // by topic
 	queued    *room[string, uint16]   // for sessions, by packet id
@@ -228,6 +231,7 @@ func New(opts Options) (*Broker, error) {
 		open:     make(map[*link]struct{}),
 		sessions: make(map[string]*session),
 		wills:    make(map[*will]struct{}),
+		halves:   halves{most: lim.HalfBytes, patience: halfPatience, freed: make(chan struct{})},
 		retained: newRoom[struct{}, string](lim.RetainedBytes, lim.RetainedBytes),
 		queued:   newRoom[string, uint16](lim.QueuedBytes, lim.QueuedBytes/4),
 	}
@@ -454,6 +458,7 @@ func (b *Broker) serve(d *door, c net.Conn) {
 			b.stats.panics.Add(1)
 			b.log.Error("client connection panicked", "ingress", b.opts.Ingress, "client", l.source.Client)
 		}
+		b.halves.end(l)
 		b.abandon(l)
 	}()
 	err := b.srv.EstablishConnection(mochi.LocalListener, l)

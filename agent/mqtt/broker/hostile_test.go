@@ -180,3 +180,44 @@ func FuzzConnection(f *testing.F) {
 		}
 	})
 }
+
+// TestHalfPackets: clients that begin large packets and never end them take so
+// much memory and no more, and hold nobody up who ends them.
+func TestHalfPackets(t *testing.T) {
+	const size, most = 100_000, 5
+	half := func(id string) map[string][]byte {
+		p := publishPacket(4, "a", string(make([]byte, size)), 1, 1, 0)
+		hello := connectPacket(4, hello{id: id})
+		return map[string][]byte{
+			"PUBLISH":   append(bytes.Clone(hello), p[:size/2]...),
+			"SUBSCRIBE": append(bytes.Clone(hello), append([]byte{0x82}, p[1:size/2]...)...),
+			"CONNECT":   append([]byte{0x10}, p[1:size/2]...),
+		}
+	}
+	for name := range half("") {
+		t.Run(name, func(t *testing.T) {
+			b, addr := start(t, newSink(), func(o *Options) { o.Limits.HalfBytes = most*size + size/2 })
+			b.halves.patience = 50 * time.Millisecond
+			for i := range 4 * most {
+				c := dialRaw(t, addr)
+				c.send(half(string(rune('A' + i)))[name])
+			}
+			eventually(t, "the first ones were ended", func() bool {
+				return b.Stats().HalfPackets == 3*most && b.Stats().Clients == most
+			})
+			b.halves.mu.Lock()
+			if n := len(b.halves.began); n != most || b.halves.bytes > b.halves.most {
+				t.Errorf("%d half packets of %d bytes", n, b.halves.bytes)
+			}
+			b.halves.mu.Unlock()
+			good, _ := connect(t, addr, 4, hello{id: "good"})
+			for i := range uint16(20) {
+				good.publish("a", string(make([]byte, size)), 1, 1+i, 0)
+				good.want(4, 1+i, 0)
+			}
+			if n := b.Stats().Clients; n != most {
+				t.Errorf("%d clients: want those with room, and the good one", n)
+			}
+		})
+	}
+}

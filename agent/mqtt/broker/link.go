@@ -50,6 +50,7 @@ type link struct {
 	connected bool
 	in        *bufio.Reader
 	rest      int            // bytes of the packet in hand that mochi has not read yet
+	large     bool           // it is one of halves
 	publish   packets.Packet // in hand
 	silent    silence
 	aliases   map[uint16]string
@@ -118,7 +119,10 @@ func (l *link) Read(p []byte) (int, error) {
 		}
 	}
 	n, err := l.in.Read(p[:min(len(p), l.rest)])
-	l.rest -= n
+	if l.rest -= n; l.rest == 0 && l.large {
+		l.large = false
+		l.b.halves.end(l)
+	}
 	return n, l.readError(err)
 }
 

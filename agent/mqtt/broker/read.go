@@ -37,6 +37,8 @@ func (l *link) next() error {
 		return err
 	}
 	if !l.connected || first>>4 != packets.Publish {
+		l.begin(length)
+		l.large = length >= halfFrom
 		l.rest = 1 + size + length
 		return nil
 	}
@@ -73,8 +75,11 @@ func (l *link) readPublish(first byte, length, size int) packets.Code {
 		return packets.ErrPacketTooLarge // [MQTT-3.2.2-15]
 	}
 	_, _ = l.in.Discard(1 + size)
+	l.begin(length)
 	body := make([]byte, length)
-	if _, err := io.ReadFull(l.in, body); err != nil {
+	_, err := io.ReadFull(l.in, body)
+	l.end(length)
+	if err != nil {
 		return codeUnspecified
 	}
 	pk := &l.publish

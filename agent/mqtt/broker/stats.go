@@ -16,6 +16,7 @@ type Stats struct {
 	Panics       uint64 // connections ended by a panic
 	HoldTimeouts uint64 // connections ended because the sink did not take a message
 	SinkErrors   uint64 // messages that the sink could not make durable; the client was disconnected
+	HalfPackets  uint64 // connections ended because they left large packets standing: Limits.HalfBytes
 	SlowClients  uint64 // connections ended because the client did not read
 	Received     uint64 // messages, wills included
 	Submitted    uint64 // messages the sink took
@@ -34,7 +35,7 @@ type Stats struct {
 
 type counters struct {
 	accepted, refusedAuth, refusedFull, refusedTLS, faults, panics, holdTimeouts,
-	sinkErrors, slowClients, received, submitted, durable, denied, duplicates, droppedQoS0,
+	sinkErrors, halfPackets, slowClients, received, submitted, durable, denied, duplicates, droppedQoS0,
 	droppedQueue, notRetained, wills, willsLost, bytesIn, bytesOut, storeErrors, relayed atomic.Uint64
 }
 
@@ -52,6 +53,7 @@ func (b *Broker) Stats() Stats {
 		Panics:       c.panics.Load(),
 		HoldTimeouts: c.holdTimeouts.Load(),
 		SinkErrors:   c.sinkErrors.Load(),
+		HalfPackets:  c.halfPackets.Load(),
 		SlowClients:  c.slowClients.Load(),
 		Received:     c.received.Load(),
 		Submitted:    c.submitted.Load(),
