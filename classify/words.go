@@ -86,7 +86,7 @@ var senseWords = []struct {
 		sozialversicherungsnummer rentenversicherungsnummer nino nationalinsurance nationalinsurancenumber nir insee 社保号 社会保障号`},
 	{sensePassport, `passport passportnumber passportno reisepass passeport pasaporte passaporto 护照 护照号 护照号码`},
 	{senseDriver, `driverlicense driverslicense driverlicence driverslicence drivinglicence
-		drivinglicense driverlicensenumber  dlnumber fuehrerschein führerschein permisdeconduire 驾驶证 驾照`},
+		drivinglicense driverlicensenumber driverlicencenumber  dlnumber fuehrerschein führerschein permisdeconduire 驾驶证 驾照`},
 	{sensePatient, `patientid patientnumber medicalrecord medicalrecordnumber mrn healthcard
 		healthcardnumber medicare medicarenumber 病历号 医保号`},
 	{senseNHS, `nhs nhsnumber nhsno`},
@@ -177,8 +177,8 @@ var senseWords = []struct {
 	{senseBadge, `idtag idtoken employeenumber employeeno employeeid staffnumber staffid personnelnumber personnelno badge badgeid badgenumber badgeno accesscard accesscardid accesscardnumber accesscardno rfid
 		rfidtag rfiduid rfidtagid carduid cardid cardcode nfcuid nfctag keycard keycardid tagnumber credentialid credentialtoken facilitycode wiegand keyfobid fobid 门禁卡 门禁卡号 工号`},
 
-	{senseLat, `lat latitude latdeg latdecimal latitudedeg gpslat gpslatitude breitengrad latitud   纬度 緯度 широта`},
-	{senseLon, `lon lng long longitude londeg longitudedeg gpslon gpslng gpslongitude laengengrad längengrad longitud   经度 経度 долгота`},
+	{senseLat, `lat latitude latitudei latdeg latdecimal latitudedeg gpslat gpslatitude breitengrad latitud   纬度 緯度 широта`},
+	{senseLon, `lon lng long longitude longitudei londeg longitudedeg gpslon gpslng gpslongitude laengengrad längengrad longitud   经度 経度 долгота`},
 	{senseCoordinates, `coordinates coordinate coords coord`},
 	{sensePosition, `position pos point lastposition currentposition waypoint polygon linestring`},
 	{senseGeo, `gps location latlon latlng latlong lonlat lnglat
@@ -220,7 +220,7 @@ var senseWords = []struct {
 		systolicpressure diastolicpressure systolicbp diastolicbp sysbp diabp
 		nibp spo2 bloodoxygen oxygensaturation oxygensat sao2 bloodglucose glucose bloodsugar glucoselevel cgm sgv bodytemperature bodytemp
 		skintemperature corebodytemperature basalbodytemperature
-		bodyweight bodyheight bodymassindex bodyfat bodyfatpercentage musclemass bonemass visceralfat bodywater
+		bodyweight bodyheight bodymassindex bodyfat fatratio bodyfatpercentage musclemass bonemass visceralfat bodywater
 		respiratoryrate respirationrate breathingrate breathrate hrv heartratevariability ecg ekg ecgdata eeg emg
 		restingheartrate maxheartrate stepcount dailysteps stepsday sleepduration sleepstage sleepscore sleepquality sleepstages totalsleeptime deepsleep remsleep lightsleep
 		supplementaloxygenflowrate fio2 etco2 endtidalco2 insulin insulindose insulinonboard bolus basalrate medication medications medicine diagnosis diagnoses disease allergy allergies

@@ -19,8 +19,9 @@ var floors = map[string][2]float64{
 	"ai.prompt":          {1, 0.85},    // a tool's call without words
 	"net.ip":             {0.9, 1},     // a version without a word for it reads like an address
 	"biometric.face":     {1, 0.85},    // a gender beside nothing that speaks of a face
+	"health":             {0.95, 0.94}, // a measurement by two letters: sg, or map
 	"id.device":          {0.95, 0.9},  // what is drawn in hex in a topic; ids that people chose
-	"id.driver":          {1, 0.9},     // a tachograph's card, called a card
+	"id.driver":          {1, 0.8},     // a tachograph's card, called a card; a licence number in what is a driver's
 	"presence.behaviour": {0.92, 0.92}, // a state of somebody, called a state
 	"special":            {1, 0.8},     // a religion that is "none"
 }
