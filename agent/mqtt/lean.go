@@ -82,7 +82,7 @@ type leanConn struct {
 // A slot is a message under way.
 type slot struct {
 	id    uint16 // 0: free
-	two   bool   // QoS 2
+	two   bool   // QoS 2, and no PUBREC yet
 	acked func(Ack)
 }
 
@@ -219,12 +219,18 @@ func (c *leanConn) give(id uint16) slot {
 	return s
 }
 
-// waits says whether a message of QoS 2 waits under this id.
-func (c *leanConn) waits(id uint16) bool {
+// received says whether a message of QoS 2 waits under this id for its first
+// PUBREC. Only that one is answered: a broker that repeats it, and does not read,
+// must not fill the buffer.
+func (c *leanConn) received(id uint16) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	s := &c.slots[int(id)&(len(c.slots)-1)]
-	return id != 0 && s.id == id && s.two
+	first := id != 0 && s.id == id && s.two
+	if first {
+		s.two = false
+	}
+	return first
 }
 
 // read reads acknowledgements until the connection ends.
@@ -250,8 +256,8 @@ func (c *leanConn) handle(first byte, body []byte) error {
 			return err
 		}
 		if first == firstPubrec && code < 0x80 {
-			if !c.waits(id) {
-				return nil
+			if !c.received(id) {
+				return nil // another PUBREC: what answers it is on its way
 			}
 			_, err := c.wire.Write([]byte{firstPubrel, 2, byte(id >> 8), byte(id)})
 			return err

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"net"
 	"slices"
 	"strings"
 	"sync"
@@ -254,4 +255,57 @@ func FuzzLeanPublish(f *testing.F) {
 			t.Fatalf("5 reads %v", got)
 		}
 	})
+}
+
+// TestLeanAnswersPubrecOnce: a broker that says PUBREC again and again gets one
+// PUBREL, and can't fill the buffer.
+func TestLeanAnswersPubrecOnce(t *testing.T) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	released := make(chan int, 1)
+	go func() {
+		n := 0
+		defer func() { released <- n }()
+		conn, err := ln.Accept()
+		if err != nil {
+			return
+		}
+		defer conn.Close()
+		r := packetReader{in: bufio.NewReader(conn), limit: 1 << 20}
+		for {
+			first, body, err := r.next()
+			switch {
+			case err != nil:
+				return
+			case first == firstConnect:
+				_, _ = conn.Write([]byte{firstConnack, 2, 0, 0})
+			case first&0xf0 == firstPublish:
+				id := body[3:5] // behind a topic of one byte
+				_, _ = conn.Write(bytes.Repeat([]byte{firstPubrec, 2, id[0], id[1]}, 1000))
+				_, _ = conn.Write([]byte{firstPubcomp, 2, id[0], id[1]})
+			case first == firstPubrel:
+				n++
+			}
+		}
+	}()
+	c, err := Dial(t.Context(), Options{URL: "mqtt://" + ln.Addr().String(), MaxQoS: 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	answered := make(chan Ack, 1)
+	if err := c.Publish(&Message{Topic: "t", QoS: 2}, func(a Ack) { answered <- a }); err != nil {
+		t.Fatal(err)
+	}
+	if a := <-answered; a.Err != nil {
+		t.Error(a.Err)
+	}
+	if err := c.Close(); err != nil {
+		t.Error(err)
+	}
+	if n := <-released; n != 1 {
+		t.Errorf("%d PUBREL, want 1", n)
+	}
 }

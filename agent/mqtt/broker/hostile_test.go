@@ -221,3 +221,25 @@ func TestHalfPackets(t *testing.T) {
 		})
 	}
 }
+
+// TestUnreadAnswers: a client that asks on and on and reads no answer is ended
+// before the answers fill the memory.
+func TestUnreadAnswers(t *testing.T) {
+	for name, p := range map[string][]byte{
+		"PUBREL":  {0x62, 2, 0, 9},
+		"PUBLISH": publishPacket(4, "a", "", 1, 1, 0),
+	} {
+		t.Run(name, func(t *testing.T) {
+			b, addr := start(t, newSink(), func(o *Options) { o.Limits.QueueBytes = 64 << 10 })
+			c, _ := connect(t, addr, 4, hello{id: "h"})
+			flood := bytes.Repeat(p, 10_000)
+			_ = c.SetWriteDeadline(time.Now().Add(15 * time.Second))
+			for err := error(nil); err == nil; _, err = c.Write(flood) {
+			}
+			eventually(t, "client ended", func() bool { return b.Stats().Clients == 0 })
+			if n := b.Stats().SlowClients; n != 1 {
+				t.Errorf("%d slow clients, want 1", n)
+			}
+		})
+	}
+}

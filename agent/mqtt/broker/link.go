@@ -383,7 +383,17 @@ func (l *link) ack(first byte, id uint16, code byte) {
 
 // appendAck encodes PUBACK, PUBREC or PUBCOMP. The reason code may be left out
 // when it is 0 (MQTT 5, 3.4.2.1), which is also the form of 3.1.1.
+//
+// A client that goes on sending and reads none of them has no claim on more
+// memory than one that reads no messages.
 func (l *link) appendAck(first byte, id uint16, code byte) {
+	if len(l.out)+l.heldLen > 2*l.b.limits.QueueBytes && !l.closed {
+		l.b.stats.slowClients.Add(1)
+		l.closeLocked()
+	}
+	if l.closed {
+		return
+	}
 	if code != 0 && l.version == 5 {
 		l.out = append(l.out, first, 3, byte(id>>8), byte(id), code)
 		return
