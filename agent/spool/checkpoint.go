@@ -64,7 +64,7 @@ func readCheckpoint(f io.ReaderAt, keys *keySet, id logID, uplink string) (newes
 			continue // too short: not valid
 		}
 		h, _, err := openHeader(sector, checkpointMagic, keys)
-		if errors.Is(err, ErrKey) {
+		if errors.Is(err, ErrKey) || errors.Is(err, ErrVersion) {
 			return newest, slot, err
 		}
 		if err == nil && h.log == id && h.uplink == uplink && h.count > newest.count {

@@ -10,7 +10,8 @@ import (
 	"github.com/sealgate/sealgate/crypto"
 )
 
-// codecVersion is the first byte of every encoded record.
+// codecVersion is the first byte of every encoded record. It is raised together with
+// segmentVersion, which a start looks at before it reads records.
 const codecVersion = 1
 
 // Flag bits of an encoded record.

@@ -3,6 +3,8 @@ package spool
 import (
 	"encoding/binary"
 	"errors"
+	"hash/crc32"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -204,6 +206,58 @@ func TestKeys(t *testing.T) {
 	defer mustClose(t, s)
 	ns, _ = drain(t, cursor(t, s, 0, 0))
 	wantSeq(t, ns, 300, 301)
+}
+
+// TestAnotherVersion: what a newer program wrote is refused, and stays as it is.
+func TestAnotherVersion(t *testing.T) {
+	for _, suffix := range []string{segmentSuffix, checkpointName} {
+		o, _ := filled(t, true)
+		s := mustOpen(t, o)
+		c := cursor(t, s, 0, 0)
+		_, ps := drain(t, c)
+		c.Release(ps[0])
+		mustClose(t, s)
+		files := laneFiles(t, o.Dir, suffix)
+		for _, name := range files {
+			raw, err := os.ReadFile(name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for at := 0; at+headerSize <= len(raw) && at <= slotDistance; at += slotDistance {
+				sector := raw[at : at+headerSize]
+				sum := fixedHeader + int(sector[fixedHeader-1]) + crypto.TagSize
+				binary.LittleEndian.PutUint16(sector[8:], segmentVersion+1)
+				binary.LittleEndian.PutUint32(sector[sum:], crc32.Checksum(sector[:sum], castagnoli))
+				if suffix == segmentSuffix {
+					break
+				}
+			}
+			if err := os.WriteFile(name, raw, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		before := laneBytes(t, o.Dir)
+		if _, err := Open(o); !errors.Is(err, ErrVersion) {
+			t.Errorf("%s of another version: %v", suffix, err)
+		}
+		if !maps.Equal(before, laneBytes(t, o.Dir)) {
+			t.Errorf("%s of another version: the lane was touched", suffix)
+		}
+	}
+}
+
+// laneBytes returns the content of every file of a lane.
+func laneBytes(t *testing.T, dir string) map[string]string {
+	t.Helper()
+	all := make(map[string]string)
+	for _, name := range laneFiles(t, dir, "") {
+		raw, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all[name] = string(raw)
+	}
+	return all
 }
 
 // TestOldRecordsAreNeverRead puts the frames of a former use behind the header

@@ -75,6 +75,10 @@ var (
 	// ErrKey says that the spool was written under a key that was not given.
 	// Nothing is deleted: give the old key, or move the directory away.
 	ErrKey = errors.New("spool is encrypted under another key")
+
+	// ErrVersion says that another version of the program wrote the spool, in a
+	// format that this one does not know. Nothing was changed.
+	ErrVersion = errors.New("the spool was written by another version of sealgate: install that one again, or let it send what waits and remove the directory")
 )
 
 // append appends the fields, without tag and checksum: what the key is derived
@@ -124,7 +128,7 @@ func parseHeader(sector []byte, magic string) (h header, tag []byte, err error) 
 		return h, nil, errHeader
 	}
 	if v := binary.LittleEndian.Uint16(sector[8:]); v != segmentVersion {
-		return h, nil, fmt.Errorf("segment version %d is not %d", v, segmentVersion)
+		return h, nil, fmt.Errorf("format %d is not %d: %w", v, segmentVersion, ErrVersion)
 	}
 	h.magic, h.alg, h.log = magic, crypto.Alg(sector[10]), logID(sector[11])
 	copy(h.keyID[:], sector[12:])

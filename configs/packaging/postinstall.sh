@@ -13,7 +13,8 @@ if [ -d /run/systemd/system ]; then
 	systemctl daemon-reload
 	# An upgrade: the new program takes over, and reads the spool of the old one.
 	if [ "$1" = configure ] && [ -n "$2" ] || [ "$1" = 2 ]; then
-		systemctl try-restart sealgate.service
+		systemctl try-restart sealgate.service ||
+			echo "sealgate: the service did not come up with this version: journalctl -u sealgate says why" >&2
 	fi
 fi
 exit 0

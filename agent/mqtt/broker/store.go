@@ -40,7 +40,8 @@ import (
 //
 // Recovery: records are read up to the first that is short or does not open. A
 // file of which nothing can be read is kept aside as broker.state.unreadable
-// and the broker starts empty, loudly.
+// and the broker starts empty, loudly; one of another format, which a newer
+// version wrote, stops the start and stays as it is.
 const (
 	stateFile    = "broker.state"
 	stateMagic   = "SGBS"
@@ -337,13 +338,15 @@ func (w *recordWriter) flush() {
 	w.plain = w.plain[:0]
 }
 
+var errStateVersion = errors.New("the broker's state was written by another version of sealgate: install that one again, or move the file away to start without retained messages and sessions")
+
 // readState reads the changes of a state file, as far as they can be read.
 func readState(key *crypto.SecretKey, raw []byte) (cs []change, whole bool, err error) {
 	if len(raw) < stateHeader || string(raw[:4]) != stateMagic {
 		return nil, false, errors.New("not a broker state file")
 	}
 	if raw[4] != stateVersion {
-		return nil, false, fmt.Errorf("broker state has version %d, want %d", raw[4], stateVersion)
+		return nil, false, fmt.Errorf("format %d is not %d: %w", raw[4], stateVersion, errStateVersion)
 	}
 	c, err := openCipher(key, raw[:stateHeader])
 	if err != nil {
@@ -411,6 +414,9 @@ func (s *store) open() error {
 		return fmt.Errorf("read broker state: %w", err)
 	default:
 		cs, whole, err := readState(s.key, raw)
+		if errors.Is(err, errStateVersion) {
+			return fmt.Errorf("read %s: %w", s.path, err)
+		}
 		if err != nil {
 			aside := s.path + ".unreadable"
 			s.b.log.Error("broker state is unreadable, starting without it", "error", err, "kept", aside)

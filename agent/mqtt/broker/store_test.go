@@ -3,6 +3,7 @@ package broker
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -204,6 +205,29 @@ func TestStateUnreadable(t *testing.T) {
 	}
 	if _, err := New(Options{Sink: newSink(), StateDir: dir}); err == nil {
 		t.Error("state without a key: no error")
+	}
+}
+
+// TestStateOfAnotherVersion: a downgrade over a new format loses nothing.
+func TestStateOfAnotherVersion(t *testing.T) {
+	dir, key := t.TempDir(), newKey(t)
+	b, addr, _ := restart(t, dir, key)
+	fill(t, b, addr)
+	closeNow(t, b)
+	path := filepath.Join(dir, stateFile)
+	raw, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw[4] = stateVersion + 1
+	if err := os.WriteFile(path, raw, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := New(Options{Sink: newSink(), StateDir: dir, Key: key}); !errors.Is(err, errStateVersion) {
+		t.Errorf("New: %v", err)
+	}
+	if now, err := os.ReadFile(path); err != nil || !bytes.Equal(now, raw) {
+		t.Errorf("the file was touched: %v", err)
 	}
 }
 
