@@ -48,9 +48,12 @@ var leftover = regexp.MustCompile(`^\..+\.tmp-[0-9]+$`)
 
 // Sweep removes the temporary files below dir that WriteFile left behind when
 // its process was killed. Nobody may be writing there. A missing directory is
-// no error.
+// no error; what a check of the file system found belongs to root.
 func Sweep(dir string) error {
 	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if d != nil && d.IsDir() && d.Name() == "lost+found" {
+			return fs.SkipDir
+		}
 		if err != nil || !d.Type().IsRegular() || !leftover.MatchString(d.Name()) {
 			return err
 		}

@@ -10,10 +10,12 @@ import (
 // TestSweep: what WriteFile leaves when it is killed goes, nothing else does.
 func TestSweep(t *testing.T) {
 	dir := t.TempDir()
-	if err := os.Mkdir(filepath.Join(dir, "keys"), 0o700); err != nil {
-		t.Fatal(err)
+	for _, name := range []string{"keys", "lost+found"} {
+		if err := os.Mkdir(filepath.Join(dir, name), 0o700); err != nil {
+			t.Fatal(err)
+		}
 	}
-	keep := []string{"floor", ".floor.tmp-", ".hidden", "a.tmp-12", ".x.tmp-1a", "keys/k.key"}
+	keep := []string{"lost+found/.floor.tmp-1", "floor", ".floor.tmp-", ".hidden", "a.tmp-12", ".x.tmp-1a", "keys/k.key"}
 	f, err := os.CreateTemp(filepath.Join(dir, "keys"), ".k.key.tmp-*") // as WriteFile does
 	if err != nil {
 		t.Fatal(err)
