@@ -106,7 +106,7 @@ func TestClassifyArchives(t *testing.T) {
 // seen before is shown.
 func TestClassifyHostileArchives(t *testing.T) {
 	cut := func(raw []byte) []byte { return raw[:len(raw)*2/3] }
-	bomb := archived{"bomb", strings.Repeat("0", 100<<20)}
+	bomb := archived{"bomb", strings.Repeat("0", freeRatio+4<<20)}
 	long := archived{"2.json", `{"x":"` + noise(40_000) + `"}`}
 	for _, c := range []struct {
 		name, want string
