@@ -159,10 +159,14 @@ func (v *Volume) UnmarshalBinary(raw []byte) error {
 	}
 	read := Volume{}
 	for rest := raw[len(volumeMagic):]; len(rest) > 0; {
-		if len(rest) < 2 || rest[0]&^volumeSensitive != 0 || len(rest) < 2+int(rest[1])+1<<sketchBits {
+		if len(rest) < 2 || rest[0]&^volumeSensitive != 0 {
 			return errVolume
 		}
-		flags, name, body := rest[0], string(rest[2:2+rest[1]]), rest[2+int(rest[1]):]
+		flags, size := rest[0], int(rest[1])
+		if rest = rest[2:]; len(rest) < size+1<<sketchBits {
+			return errVolume
+		}
+		name, body := string(rest[:size]), rest[size:]
 		rest = body[1<<sketchBits:]
 		for _, n := range body[:1<<sketchBits] {
 			if n >= sketchRanks {

@@ -132,6 +132,7 @@ func FuzzVolume(f *testing.F) {
 	}
 	f.Add(good)
 	f.Add([]byte(volumeMagic))
+	f.Add(append([]byte(volumeMagic+"\x00\xff"), make([]byte, 255+1<<sketchBits)...)) // a long name, of a class that is not known
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		v := NewVolume([16]byte{})
 		if v.UnmarshalBinary(raw) == nil {
