@@ -85,8 +85,12 @@ func (a *Agent) refused(uplink string) func(byte) {
 			a.clear(id)
 			return
 		}
+		remedy := "look at the quota and the permissions of this gateway at the broker"
+		if corridor.RefusesContent(code) {
+			remedy = "the quarantine is full (sealgate quarantine list): look at what topics and sizes the broker takes"
+		}
 		why := (&mqtt.ReasonError{Code: code}).Error()
-		a.raise(id, "uplink "+uplink+": "+why+"; the lane stands, and nothing of it is lost", "look at the quota and the permissions of this gateway at the broker; it is tried again by itself")
+		a.raise(id, "uplink "+uplink+": "+why+"; the lane stands, and nothing of it is lost", remedy+"; it is tried again by itself")
 	}
 }
 

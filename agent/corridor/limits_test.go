@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -98,6 +99,110 @@ func TestRefusedMessageIsSetAside(t *testing.T) {
 	if q := g.set(t); len(q) != 1 || q[0].Reason != "refused_by_broker" || q[0].Topic != "site/line/bad" {
 		t.Errorf("quarantine holds %+v", q)
 	}
+}
+
+// large is a message that a quarantine of 4 MiB holds some 250 of.
+func large(n int) string {
+	return fmt.Sprintf(`{"n":%d,"v":[0%s]}`, n, strings.Repeat(",1", 8<<10))
+}
+
+// pour submits messages without waiting for each, and then for all.
+func (g *gateway) pour(t *testing.T, n int, topic func(int) string) {
+	t.Helper()
+	answers := make(chan error, n)
+	for i := range n {
+		m := mqtt.Message{Topic: topic(i), Payload: []byte(large(i)), QoS: 1}
+		if err := g.corridor.Submit(t.Context(), mqtt.Source{}, m, func(err error) { answers <- err }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range n {
+		if err := <-answers; err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// A broker that refuses everything for what it is, as one set up wrongly does,
+// must not drain the backlog through a quarantine that loses its oldest: once
+// that is full the lane stands, and an alarm says so. When the broker is mended
+// everything else leaves, in its order.
+func TestBrokerThatTakesNothing(t *testing.T) {
+	const n = 500
+	var mended, alarm atomic.Bool
+	var tries atomic.Int64
+	taken := map[string][]string{} // under the cloud's lock
+	cloud := &cloud{mood: func(_ int, m *mqtt.Message) mood {
+		if tries.Add(1); !mended.Load() {
+			return badTopic
+		}
+		number, _, _ := strings.Cut(string(m.Payload), ",")
+		taken[m.Topic] = append(taken[m.Topic], number)
+		return acknowledge
+	}}
+	g := newGatewayWith(t, builtIn, func(u *corridor.Uplink) {
+		u.Dial, u.StopFirst = cloud.dial, 10*time.Millisecond
+		u.Refused = func(c byte) { alarm.Store(c != 0) }
+	})
+	topic := func(i int) string { return "line/" + string(rune('a'+i%5)) }
+	g.pour(t, n, topic)
+	eventually(t, "the lane stands", alarm.Load)
+	aside, tried := g.corridor.Stats().Uplinks[0].Quarantined, tries.Load()
+	eventually(t, "it is tried again and again", func() bool { return tries.Load() > tried+5 })
+	if now := g.corridor.Stats().Uplinks[0].Quarantined; now != aside || now == 0 || now == n {
+		t.Fatalf("%d of %d messages in quarantine, then %d; want some, and no more of them", aside, n, now)
+	}
+	mended.Store(true)
+	eventually(t, "the rest is acknowledged", func() bool { return g.corridor.Stats().Uplinks[0].Acknowledged == n-aside })
+	eventually(t, "the alarm ends", func() bool { return !alarm.Load() })
+	q := g.set(t)
+	if len(q) != int(aside) {
+		t.Errorf("quarantine holds %d messages, want %d", len(q), aside)
+	}
+	held := map[string]bool{}
+	for _, x := range q {
+		number, _, _ := strings.Cut(string(x.Payload), ",")
+		held[number] = true
+	}
+	cloud.mu.Lock()
+	defer cloud.mu.Unlock()
+	for i := range 5 {
+		var want []string
+		for j := i; j < n; j += 5 {
+			if number := fmt.Sprintf(`{"n":%d`, j); !held[number] {
+				want = append(want, number)
+			}
+		}
+		if got := taken["site/"+topic(i)]; !slices.Equal(got, want) {
+			t.Errorf("%s: %v, want %v", topic(i), got, want)
+		}
+	}
+}
+
+// A device whose every message is refused stops nobody: the broker takes those
+// of others, so that the quarantine, full as it is, goes on losing its oldest.
+func TestBadDeviceStopsNobody(t *testing.T) {
+	const bad, good = 800, 20
+	cloud := &cloud{mood: func(_ int, m *mqtt.Message) mood {
+		if strings.HasSuffix(m.Topic, "/bad") {
+			return badTopic
+		}
+		return acknowledge
+	}}
+	g := newGatewayWith(t, builtIn, func(u *corridor.Uplink) {
+		u.Dial, u.StopFirst = cloud.dial, 10*time.Millisecond
+	})
+	g.pour(t, bad, func(int) string { return "line/bad" })
+	for i := range 2 * good {
+		if err := g.publish(t.Context(), "line/good", fmt.Sprintf(`{"n":%d}`, i)); err != nil {
+			t.Fatal(err)
+		}
+		if i == good {
+			eventually(t, "good ones are acknowledged", func() bool { return g.corridor.Stats().Uplinks[0].Acknowledged >= good })
+		}
+	}
+	eventually(t, "later ones, too", func() bool { return g.corridor.Stats().Uplinks[0].Acknowledged == 2*good })
+	eventually(t, "all bad ones were set aside", func() bool { return g.corridor.Stats().Uplinks[0].Quarantined == bad })
 }
 
 // What an uplink can't take is set aside without being sent.

@@ -184,6 +184,7 @@ func (s *sender) send(ctx context.Context, conn mqtt.Conn) (progress bool, err e
 	s.grant.connected(conn)
 	for i := range s.stops {
 		s.stops[i].flying, s.stops[i].rewind = 0, false
+		s.stops[i].spurned = spurnedMost // nothing is lost to a broker that has not taken anything yet
 	}
 	most := s.u.Window
 	if l, ok := conn.(mqtt.Limited); ok && l.Limits().Window > 0 {
@@ -306,7 +307,7 @@ func (s *sender) sendTurn(ctx context.Context, w *window, conn mqtt.Conn) (sent 
 			if !s.goes(i) || !s.pass(i) {
 				break
 			}
-			rec, pos, ok, err := s.lanes[i].Next()
+			rec, pos, ok, err := s.next(i)
 			if err != nil {
 				return sent, err
 			}
@@ -332,7 +333,7 @@ func (s *sender) sendTurn(ctx context.Context, w *window, conn mqtt.Conn) (sent 
 func (s *sender) publish(w *window, conn mqtt.Conn, lane int, rec *spool.Record, pos spool.Pos) error {
 	f := flight{lane, pos, rec.ID, len(rec.Payload), time.Now()}
 	if reason := s.u.Limits.refuses(rec); reason != "" {
-		return s.quarantine(f, reason)
+		return s.quarantine(f, reason, codePacketLarge)
 	}
 	cur := s.lanes[lane]
 	if top := s.highest[cur]; pos.After(top) {
@@ -351,7 +352,7 @@ func (s *sender) publish(w *window, conn mqtt.Conn, lane int, rec *spool.Record,
 	err := conn.Publish(&s.msg, func(a mqtt.Ack) { w.acks <- acked{n, a} }) // never blocks: the channel is as long as the window
 	if errors.Is(err, mqtt.ErrTooLarge) {
 		s.land(w, n)
-		return s.quarantine(f, reasonPacketLarge)
+		return s.quarantine(f, reasonPacketLarge, codePacketLarge)
 	}
 	return err
 }
@@ -444,7 +445,7 @@ func (s *sender) probe(ctx context.Context, conn mqtt.Conn) (tried, progress boo
 	}
 	other.cur.Release(other.pos)
 	s.stats.acknowledged.Add(1)
-	if err := s.c.opt.Spool.Quarantine(s.index, head.cur, head.pos, reasonRefused); err != nil {
+	if err := s.c.opt.Spool.Quarantine(s.index, head.cur, head.pos, reasonRefused, true); err != nil {
 		s.c.opt.Logger.Error("record can't be moved to quarantine; it stays at the head", "uplink", s.u.Name, "error", err)
 		return true, true, err
 	}

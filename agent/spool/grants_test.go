@@ -170,11 +170,11 @@ func TestQuarantine(t *testing.T) {
 	c := cursor(t, s, 0, 1)
 	_, ps := drain(t, c)
 	for _, i := range []int{1, 2, 3} {
-		if err := s.Quarantine(0, c, ps[i], "refused_by_broker"); err != nil {
+		if err := s.Quarantine(0, c, ps[i], "refused_by_broker", true); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := s.Quarantine(0, c, Pos{99}, "x"); err == nil {
+	if err := s.Quarantine(0, c, Pos{99}, "x", true); err == nil {
 		t.Error("a record that was not delivered went to quarantine")
 	}
 	c.Rewind()
@@ -221,7 +221,7 @@ func TestQuarantine(t *testing.T) {
 		c := cursor(t, s, 0, 0)
 		ns, ps := drain(t, c)
 		wantSeq(t, ns, n, n+1)
-		if err := s.Quarantine(0, c, ps[0], "refused_by_broker"); err != nil {
+		if err := s.Quarantine(0, c, ps[0], "refused_by_broker", true); err != nil {
 			t.Fatal(err)
 		}
 	}

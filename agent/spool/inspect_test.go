@@ -25,7 +25,7 @@ func TestVerifyAndDump(t *testing.T) {
 	for _, p := range ps[:50] {
 		c.Release(p)
 	}
-	if err := s.Quarantine(0, c, ps[299], "refused_by_broker"); err != nil {
+	if err := s.Quarantine(0, c, ps[299], "refused_by_broker", true); err != nil {
 		t.Fatal(err)
 	}
 	mustClose(t, s)
@@ -114,7 +114,7 @@ func TestNoPlaintextOnDisk(t *testing.T) {
 		t.Fatal(err)
 	}
 	c := cursor(t, s, 0, 0)
-	if _, p, ok, err := c.Next(); !ok || err != nil || s.Quarantine(0, c, p, "needle-reason") != nil {
+	if _, p, ok, err := c.Next(); !ok || err != nil || s.Quarantine(0, c, p, "needle-reason", true) != nil {
 		t.Fatalf("quarantine: %v %v", ok, err)
 	}
 	mustClose(t, s)

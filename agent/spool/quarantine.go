@@ -2,6 +2,7 @@ package spool
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"iter"
 	"time"
@@ -13,11 +14,16 @@ type Quarantined struct {
 	Record
 }
 
+// ErrQuarantineFull says that a record would have pushed others out of a
+// quarantine.
+var ErrQuarantineFull = errors.New("quarantine is full: see \"sealgate quarantine list\", then release or drop what it holds")
+
 // Quarantine moves a delivered record from a lane into its uplink's quarantine,
 // still protected, and releases it in the lane. A quarantine that is full loses
-// its oldest segment, counted in Stats: a poisoned stream must not wedge the
-// line.
-func (s *Spool) Quarantine(uplink int, cur *Cursor, pos Pos, reason string) error {
+// its oldest segment, counted in Stats, if evict says so: a poisoned stream must
+// not wedge the line. Otherwise the error is ErrQuarantineFull and the record
+// stays where it is.
+func (s *Spool) Quarantine(uplink int, cur *Cursor, pos Pos, reason string, evict bool) error {
 	l, q := cur.l, s.uplinks[uplink].logs[logQuarant]
 	l.mu.Lock()
 	i, ok := l.flight(pos.seq)
@@ -34,7 +40,7 @@ func (s *Spool) Quarantine(uplink int, cur *Cursor, pos Pos, reason string) erro
 		return fmt.Errorf("quarantine record: %w", err)
 	}
 	rec.Reason = reason[:min(len(reason), maxReason)]
-	if err := q.makeRoom(rec); err != nil {
+	if err := q.makeRoom(rec, evict); err != nil {
 		return fmt.Errorf("make room in quarantine: %w", err)
 	}
 	if err := q.write([]*Record{rec}, true, time.Now()); err != nil {
@@ -44,8 +50,9 @@ func (s *Spool) Quarantine(uplink int, cur *Cursor, pos Pos, reason string) erro
 	return nil
 }
 
-// makeRoom drops the oldest segment of a quarantine that is full.
-func (l *log) makeRoom(rec *Record) error {
+// makeRoom frees the oldest segment of a quarantine that is full. What is still
+// in it is lost, or with evict unset the reason not to.
+func (l *log) makeRoom(rec *Record, evict bool) error {
 	l.wmu.Lock()
 	fits := l.act != nil && l.act.wend+int64(Size(rec)) <= l.act.size
 	l.wmu.Unlock()
@@ -55,6 +62,10 @@ func (l *log) makeRoom(rec *Record) error {
 		return nil
 	}
 	end := l.segs[0].first + l.segs[0].count - 1
+	if !evict && l.acked < end {
+		l.mu.Unlock()
+		return ErrQuarantineFull
+	}
 	for seq := l.acked + 1; seq <= end; seq++ {
 		if _, ok := l.discarded[seq]; !ok {
 			l.dropped++

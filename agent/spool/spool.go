@@ -17,9 +17,9 @@
 // that is down for long never holds the others' disk.
 //
 // It does not send or retry, does not know what a payload means, and drops no
-// record on its own, except the oldest of a full quarantine, and what a record
-// itself (MaxAge), the log "latest" or Options.EvictLow ask for; all of that is
-// counted. It assumes that fdatasync reaches the medium,
+// record on its own, except what a record itself (MaxAge), the log "latest" or
+// Options.EvictLow ask for, and the oldest of a full quarantine where the caller
+// says so; all of that is counted. It assumes that fdatasync reaches the medium,
 // that writing a sector again does not harm what it held before, and that
 // rename is atomic.
 package spool

@@ -55,6 +55,7 @@ func LogEvents() []LogEvent {
 		{"web-error", debug, "the metrics listener could not answer", "error", "A handshake or request that was no good."},
 		{"uplink-ended", warn, "uplink connection ended", "uplink error retry_in", "What is not acknowledged stays, and is sent again."},
 		{"uplink-refuses", fail, "the uplink refuses the messages of a lane; it stands", "uplink lane reason retry_in", "A quota or a permission at the broker."},
+		{"uplink-takes-nothing", fail, "the uplink takes nothing and its quarantine is full; the lane stands", "uplink lane reason retry_in", "Nothing is lost: runbook quarantine."},
 		{"quarantine-refused", fail, "message moved to quarantine", "uplink reason message_id", "The broker refused it for what it is, or it is beyond the uplink's limits."},
 		{"quarantine-poison", fail, "message moved to quarantine: the uplink ended the connection each time it was sent, and took another", "uplink message_id", ""},
 		{"quarantine-failed", fail, "record can't be moved to quarantine; it stays at the head", "uplink error", ""},

@@ -25,8 +25,9 @@ func (textFormat) Parse(d *Document, lim Limits) Reason {
 	return ReasonNone
 }
 
-// Append refuses a result that would not be read as text again, and the empty
-// result: an empty payload means deletion to a broker.
+// Append refuses a result that would not be read as text again, but for a scalar
+// of JSON without a token, and the empty result: an empty payload means deletion
+// to a broker.
 func (textFormat) Append(dst []byte, d *Document, edits []Edit) ([]byte, error) {
 	from, at := len(dst), uint32(0)
 	for _, e := range edits {
@@ -43,7 +44,8 @@ func (textFormat) Append(dst []byte, d *Document, edits []Edit) ([]byte, error) 
 	if len(dst) == from {
 		return nil, errors.New("edit text: nothing is left")
 	}
-	if f := detect(d.Topic, dst[from:]); f != Format(textFormat{}) && (f != Format(jsonFormat{}) || claimsJSON(dst[from:])) {
+	f, scalar := detect(d.Topic, dst[from:]), Format(jsonFormat{})
+	if f != Format(textFormat{}) && (f != scalar || claimsJSON(dst[from:]) || len(d.tokens) > 0) { // an opener would put text into JSON
 		return nil, errors.New("edit text: the result is not text")
 	}
 	return dst, nil

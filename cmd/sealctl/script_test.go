@@ -164,7 +164,7 @@ func fillSpool(args []string) error {
 	if err != nil {
 		return err
 	}
-	if err := s.Quarantine(0, cur, pos, "refused by the broker: 0x97"); err != nil {
+	if err := s.Quarantine(0, cur, pos, "refused by the broker: 0x97", true); err != nil {
 		return err
 	}
 	return s.Close()
