@@ -97,7 +97,11 @@ func TestLatestNeedsNoSpace(t *testing.T) {
 	for n := range uint64(loud) {
 		topic(t, s, "loud", quiet+n, 3000)
 	}
-	if n := s.Stats().Uplinks[0].Lanes[latestLane].Segments; n > 16 {
+	segments := func() int { return s.Stats().Uplinks[0].Lanes[latestLane].Segments }
+	for end := time.Now().Add(10 * time.Second); segments() > 16 && time.Now().Before(end); { // the housekeeper may be behind
+		time.Sleep(time.Millisecond)
+	}
+	if n := segments(); n > 16 {
 		t.Errorf("%d segments", n)
 	}
 	mustClose(t, s)
