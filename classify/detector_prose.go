@@ -269,7 +269,16 @@ var streetWords = func() *lexicon[streetWord] {
 	return newLexicon(m)
 }()
 
-var streetLengths = wordLengths(streetWords.words)
+// streetShapes are the lengths of the words that begin and end alike.
+var streetShapes = func() (shapes [32 * 32]uint32) {
+	for _, w := range streetWords.words {
+		shapes[streetShape([]byte(w))] |= 1 << len(w)
+	}
+	return shapes
+}()
+
+// streetShape is made of the first and the last letter of a word, in any case.
+func streetShape(w []byte) int { return int(w[0]&31)<<5 | int(w[len(w)-1]&31) }
 
 var streetEndings = [...]string{"straße", "strasse", "gasse", "vegen", "veien", "vägen", "gatan", "gata", "gade", "vej", "straat", "laan", "katu", "tie", "utca", "str."}
 
@@ -492,11 +501,7 @@ func lookStreet(w []byte) streetWord {
 	if len(w) == 0 || len(w) > len(b) {
 		return 0
 	}
-	first := w[0]
-	if first-'A' <= 25 {
-		first |= 0x20
-	}
-	if streetLengths[first]>>len(w)&1 == 0 {
+	if streetShapes[streetShape(w)]>>len(w)&1 == 0 {
 		return 0
 	}
 	for i, x := range w {

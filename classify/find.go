@@ -193,24 +193,42 @@ func (s *Scratch) told(i int32, f *payload.Field, p *path) {
 	if f.Kind != payload.KindString {
 		return
 	}
-	if p.tells&tellsType != 0 {
+	if p.tells&tellsValue != 0 {
+		s.toldByValue(i, f, p)
+	}
+}
+
+// toldByValue notes what a value says of what stands beside it.
+func (s *Scratch) toldByValue(i int32, f *payload.Field, p *path) {
+	const short, long = 24, 40 // what names something, in bytes
+	text := s.doc.Text(i)
+	if len(text) > long {
+		return
+	}
+	hash := maphash.Bytes(s.mem.seed, text)
+	if hash == p.silent && s.owner.custom == nil {
+		return
+	}
+	says := false
+	if p.tells&tellsType != 0 && len(text) <= short {
 		// {"type": "person", "name": …}: a label says what its object is.
-		if t := s.doc.Text(i); len(t) <= 24 {
-			label := s.meaningOf(t)
-			if label.has(senseFace) || label.has(sensePerson) {
-				label = label.with(senseLabelled)
-			}
-			s.speak(f.Parent, label)
+		label := s.meaningOf(text)
+		if label.has(senseFace) || label.has(sensePerson) {
+			label = label.with(senseLabelled)
 		}
+		s.speak(f.Parent, label)
+		says = !label.empty()
 	}
-	if p.tells&tellsAction != 0 {
+	if p.tells&tellsAction != 0 && len(text) <= short && s.meaningOf(text).has(senseAlarm) {
 		// {"action": "disarm", "code": …}: what is done says where.
-		if t := s.doc.Text(i); len(t) <= 24 && s.meaningOf(t).has(senseAlarm) {
-			s.speak(f.Parent, sensesOf([]sense{senseAlarm}))
-		}
+		s.speak(f.Parent, sensesOf([]sense{senseAlarm}))
+		says = true
 	}
-	if p.tells&tellsLabel != 0 {
-		s.labelled(f.Parent, s.doc.Text(i))
+	if p.tells&tellsLabel != 0 && s.labelled(f.Parent, text, hash) {
+		return // and p may have moved
+	}
+	if !says {
+		p.silent = hash
 	}
 }
 
@@ -240,15 +258,16 @@ var labelSenses = sensesOf([]sense{senseName, senseKey, senseID, senseType})
 // actionSenses are the meanings of keys whose values say what is done.
 var actionSenses = sensesOf([]sense{senseAction, senseTransition})
 
-// labelled notes that an object names its value: {"n": "latitude", "v": 48.1}.
-func (s *Scratch) labelled(container int32, text []byte) {
-	if len(text) < 2 || len(text) > 40 {
-		return
+// labelled notes that an object names its value, and reports whether it does:
+// {"n": "latitude", "v": 48.1}.
+func (s *Scratch) labelled(container int32, text []byte, hash uint64) bool {
+	if len(text) < 2 {
+		return false
 	}
 	// Most of these texts name nothing, and each message brings another one:
 	// they are not worth a path.
 	if s.owner.custom == nil && serial(text) {
-		return
+		return false
 	}
 	folded, _ := s.keyFolder.fold(text)
 	m, up, said := s.mem.names.meaning(folded), &s.mem.paths[s.paths[container]], uint64(0)
@@ -259,9 +278,10 @@ func (s *Scratch) labelled(container int32, text []byte) {
 		m.head, said = up.head, said|up.said
 	}
 	if m.head.empty() && said == 0 || m.head.has(senseName) {
-		return
+		return false
 	}
-	s.label[container], s.labels = s.mem.child(s, maphash.Bytes(s.mem.seed, text), s.paths[container], text), true
+	s.label[container], s.labels = s.mem.child(s, hash, s.paths[container], text), true
+	return true
 }
 
 // serial reports whether the last word of a text is made of letters and digits

@@ -228,7 +228,7 @@ func (s *Scratch) opened(c *candidate, l *list, ids uint64, groups uint64, plain
 			ready |= l.spoken
 		}
 	}
-	if l.amid&ids != 0 && c.amidStreet() {
+	if l.amid&ids&^ready != 0 && c.amidStreet() {
 		ready |= l.amid
 	}
 	for i := range l.printed {
