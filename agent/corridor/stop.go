@@ -65,8 +65,8 @@ func (s *sender) refuse(f flight, code byte) error {
 }
 
 // stand stops a lane for a while.
-func (s *sender) stand(lane int, code byte, full bool) {
-	st := &s.stops[lane]
+func (s *sender) stand(i int, code byte, full bool) {
+	st := &s.stops[i]
 	st.rewind = true
 	if st.code != 0 && time.Now().Before(st.until) {
 		return // it was under way with the one that stopped the lane
@@ -83,11 +83,11 @@ func (s *sender) stand(lane int, code byte, full bool) {
 	pause -= rand.N(pause/4 + 1) // gateways that one broker refused must not come back together
 	st.code, st.until, st.full = code, time.Now().Add(pause), full
 	st.tries++
-	l := s.c.opt.Logger.With("uplink", s.u.Name, "lane", laneWeights[lane].lane, "reason", fmt.Sprintf("0x%02x", code), "retry_in", pause)
+	lane, reason := laneWeights[i].lane, fmt.Sprintf("0x%02x", code)
 	if full {
-		l.Error("the uplink takes nothing and its quarantine is full; the lane stands")
+		s.c.opt.Logger.Error("the uplink takes nothing and its quarantine is full; the lane stands", "uplink", s.u.Name, "lane", lane, "reason", reason, "retry_in", pause)
 	} else {
-		l.Error("the uplink refuses the messages of a lane; it stands")
+		s.c.opt.Logger.Error("the uplink refuses the messages of a lane; it stands", "uplink", s.u.Name, "lane", lane, "reason", reason, "retry_in", pause)
 	}
 	s.tell()
 }
