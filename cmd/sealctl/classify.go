@@ -106,21 +106,18 @@ func (e *env) classifyLines(ctx context.Context, j *judge, args []string) error 
 // classifyFiles classifies files for people. What was seen before an error is
 // shown all the same.
 func (e *env) classifyFiles(ctx context.Context, j *judge, o *classifyOptions, args []string) error {
-	sources, err := list(args)
+	in := &input{e: e, ctx: ctx, whole: o.whole, topic: o.topic}
+	sources, size, err := in.list(args)
 	if err != nil {
 		return err
 	}
-	var size int64
-	for _, s := range sources {
-		size += s.size
-	}
-	bar := e.newProgress("classify", size)
-	r := newReport(e, j, o, bar)
+	in.bar = e.newProgress("classify", size)
+	r := newReport(e, j, o, in.bar)
 	w := j.worker()
-	in := &input{e: e, ctx: ctx, whole: o.whole, topic: o.topic, bar: bar, take: func(name, topic string, raw []byte) error {
+	in.take = func(name, topic string, raw []byte) error {
 		v := w.look(topic, raw)
 		return r.add(name, topic, &v)
-	}}
+	}
 	err = in.read(sources)
 	if errors.Is(err, errWrite) {
 		return err
@@ -130,10 +127,7 @@ func (e *env) classifyFiles(ctx context.Context, j *judge, o *classifyOptions, a
 			return err
 		}
 	}
-	if in.bad > 0 {
-		fmt.Fprintf(e.stderr, "sealctl: %s no message; %v\n", plural(in.bad, "line holds", "lines hold"), in.why)
-	}
-	return err
+	return cmp.Or(err, in.complaints(e.stderr))
 }
 
 // nameOf is a file's name for people.

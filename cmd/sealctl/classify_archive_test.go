@@ -259,7 +259,7 @@ func FuzzArchive(f *testing.F) {
 		}}
 		c := &counter{r: file}
 		if zip {
-			in.zip(source{"a.zip", int64(len(raw))}, file)
+			in.zip(source{name: "a.zip", size: int64(len(raw))}, file)
 		} else {
 			in.tar("a.tar", &bounded{r: c, from: c})
 		}

@@ -25,22 +25,27 @@ type input struct {
 	topic string // of messages that say none
 	take  func(name, topic string, raw []byte) error
 
-	bar   *progress
-	bad   int   // lines that hold no message
-	why   error // of the first of them
-	taken int   // messages
+	bar *progress
+	bad int   // lines that hold no message
+	why error // of the first of them
+
+	skipped    int // files and directories that can't be read
+	whySkipped error
+
+	taken int // messages
 }
 
 // A source is a file to read and its size.
 type source struct {
-	name string
-	size int64
+	name  string
+	size  int64
+	found bool // below a directory: nobody named it
 }
 
 // list replaces directories by the files below them, in order, without hidden
-// ones.
-func list(args []string) ([]source, error) {
-	var out []source
+// ones, and says how many bytes they have. A directory below another one that
+// can't be listed is skipped.
+func (in *input) list(args []string) (out []source, size int64, err error) {
 	for _, arg := range args {
 		if arg == "-" {
 			out = append(out, source{name: arg})
@@ -50,46 +55,73 @@ func list(args []string) ([]source, error) {
 		err := filepath.WalkDir(arg, func(name string, d fs.DirEntry, err error) error {
 			hidden := name != arg && strings.HasPrefix(d.Name(), ".")
 			switch {
-			case err != nil:
+			case err != nil && (name == arg || d == nil):
 				return err
+			case err != nil:
+				in.passOver(err)
+				return fs.SkipDir
 			case d.IsDir() && hidden:
 				return fs.SkipDir
 			case name == arg && !d.IsDir() || d.Type().IsRegular() && !hidden: // what was named, whatever it is
-				p := source{name: name}
+				p := source{name: name, found: name != arg}
 				if st, err := os.Stat(name); err == nil {
 					p.size = st.Size()
+					size += p.size
 				}
 				out = append(out, p)
 			}
 			return nil
 		})
 		if err != nil {
-			return nil, fmt.Errorf("read messages: %w", err)
+			return nil, 0, fmt.Errorf("read messages: %w", err)
 		}
 		if len(out) == before {
-			return nil, fmt.Errorf("read messages: there are no files in %s", arg)
+			return nil, 0, cmp.Or(in.complaints(io.Discard), fmt.Errorf("read messages: there are no files in %s", arg))
 		}
 	}
-	return out, nil
+	return out, size, nil
 }
 
-// read hands on every message of every path.
+// read hands on every message of every path. A file below a directory that can't
+// be opened is skipped; one that was named, or breaks off, is an error.
 func (in *input) read(paths []source) error {
 	defer in.bar.clear()
 	for _, p := range paths {
-		if err := in.open(p); err != nil {
+		f, err := in.e.open(p.name)
+		if err != nil && p.found {
+			in.passOver(err)
+			continue
+		}
+		if err == nil {
+			err = in.open(p, f)
+			f.Close()
+		}
+		if err != nil {
 			return fmt.Errorf("read %s: %w", nameOf(p.name), err)
 		}
 	}
 	return nil
 }
 
-func (in *input) open(p source) error {
-	f, err := in.e.open(p.name)
-	if err != nil {
-		return err
+// passOver notes a file or directory that can't be read.
+func (in *input) passOver(err error) {
+	if in.skipped++; in.skipped == 1 {
+		in.whySkipped = err
 	}
-	defer f.Close()
+}
+
+// complaints says what was not read. It is an error that files were skipped.
+func (in *input) complaints(stderr io.Writer) error {
+	if in.bad > 0 {
+		fmt.Fprintf(stderr, "sealctl: %s no message; %v\n", plural(in.bad, "line holds", "lines hold"), in.why)
+	}
+	if in.skipped == 0 {
+		return nil
+	}
+	return fmt.Errorf("%s can't be read; the first: %w", plural(in.skipped, "file or directory", "files or directories"), in.whySkipped)
+}
+
+func (in *input) open(p source, f io.Reader) error {
 	r := &counter{r: f, bar: in.bar, done: in.ctx.Done()}
 	if in.whole {
 		return in.message(p.name, r)

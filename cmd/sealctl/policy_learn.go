@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/hex"
@@ -157,23 +158,17 @@ func (o *learnOptions) learner() (*learn.Learner, error) {
 
 // learnFiles reads captures.
 func (e *env) learnFiles(ctx context.Context, o *learnOptions, l *learn.Learner) error {
-	sources, err := list(o.dirs)
-	if err != nil {
-		return err
-	}
-	var size int64
-	for _, s := range sources {
-		size += s.size
-	}
-	in := &input{e: e, ctx: ctx, bar: e.newProgress("learn", size), take: func(_, topic string, raw []byte) error {
+	in := &input{e: e, ctx: ctx, take: func(_, topic string, raw []byte) error {
 		l.Add(topic, raw)
 		return nil
 	}}
-	err = in.read(sources)
-	if in.bad > 0 {
-		fmt.Fprintf(e.stderr, "sealctl: %s no message; %v\n", plural(in.bad, "line holds", "lines hold"), in.why)
+	sources, size, err := in.list(o.dirs)
+	if err != nil {
+		return err
 	}
-	return err
+	in.bar = e.newProgress("learn", size)
+	err = in.read(sources)
+	return cmp.Or(err, in.complaints(e.stderr))
 }
 
 // learnBroker watches a broker until the time is over or the user has seen
