@@ -15,7 +15,14 @@ import (
 // TestUnreadableBelowADirectory: a file or directory that somebody may not read
 // stops nothing: what can be read is, and in the end it is an error.
 func TestUnreadableBelowADirectory(t *testing.T) {
-	dir := t.TempDir()
+	dir, err := os.MkdirTemp("", "unreadable") // t.TempDir lets nobody else in
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	if err := os.Chmod(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
 	for _, name := range []string{"a.json", "closed/b.json", "c.json", "d.json"} {
 		path := filepath.Join(dir, name)
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
