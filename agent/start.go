@@ -189,6 +189,8 @@ func (a *Agent) startBroker(cfg *config.Broker, sink mqtt.Sink, key *crypto.Secr
 		Sink: sink, LocalOnly: cfg.LocalOnly, Logger: a.log, Key: key,
 		Limits: broker.Limits{
 			PacketBytes: int(cfg.Limits.Packet), Clients: cfg.Limits.Clients,
+			Sessions: cfg.Limits.Sessions, QueuedBytes: int(cfg.Limits.SessionBytes),
+			RetainedBytes: int(cfg.Limits.RetainedBytes), FilterBytes: int(cfg.Limits.FilterBytes),
 			InFlight: cfg.Limits.Inflight, InFlightBytes: int(cfg.Limits.InflightBytes),
 			Rate: cfg.Limits.Rate, RateBytes: int(cfg.Limits.RateBytes), HoldTimeout: cfg.Limits.Hold,
 		},

@@ -81,6 +81,11 @@ func (a *Agent) Stats() telemetry.Stats {
 	if a.broker != nil {
 		bs := a.broker.Stats()
 		s.Ingress.Connected = bs.Clients
+		s.Ingress.Local = &telemetry.Local{
+			BadLogins: bs.RefusedAuth, TooMany: bs.RefusedFull, BadTLS: bs.RefusedTLS, Denied: bs.Denied,
+			Faults: bs.Faults, Incomplete: bs.HalfPackets, SlowClients: bs.SlowClients, Held: bs.HoldTimeouts, NotDurable: bs.SinkErrors,
+			Undelivered: bs.DroppedQoS0, SessionFull: bs.DroppedQueue, NotRetained: bs.NotRetained, NotSubscribed: bs.NotFiltered,
+		}
 		s.Panics += bs.Panics
 	}
 	return s

@@ -110,6 +110,16 @@ func (c *Config) checkBroker(d *strictyaml.Document, b *Broker) {
 	if b.Limits.Inflight < 1 || b.Limits.Inflight > 65535 {
 		d.Errorf("ingress.broker.limits.inflight", "inflight must be between 1 and 65535")
 	}
+	if b.Limits.Sessions < 0 || b.Limits.Sessions > 1_000_000 {
+		d.Errorf("ingress.broker.limits.sessions", "sessions must be between 1 and 1000000")
+	}
+	for name, n := range map[string]Bytes{
+		"session_bytes": b.Limits.SessionBytes, "retained_bytes": b.Limits.RetainedBytes, "filter_bytes": b.Limits.FilterBytes,
+	} {
+		if n != 0 && (n < 64<<10 || n > 1<<30) {
+			d.Errorf("ingress.broker.limits."+name, "%s must be between 64KiB and 1GiB", name)
+		}
+	}
 	if b.Limits.Rate < 0 || b.Limits.Rate > 1_000_000 {
 		d.Errorf("ingress.broker.limits.rate", "rate must be between 1 and 1000000 messages a second")
 	}

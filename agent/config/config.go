@@ -125,6 +125,18 @@ type Limits struct {
 	// RateBytes is the same for the bytes of their payloads. Default: as many as
 	// it likes.
 	RateBytes Bytes `yaml:"rate_bytes"`
+	// Sessions is how many sessions may outlive their connections. Default: ten
+	// times clients.
+	Sessions int `yaml:"sessions"`
+	// SessionBytes bounds the messages that wait for all of them, a quarter for
+	// one. Default: 16MiB, at least four packets.
+	SessionBytes Bytes `yaml:"session_bytes"`
+	// RetainedBytes bounds the retained messages. Default: 16MiB, at least four
+	// packets.
+	RetainedBytes Bytes `yaml:"retained_bytes"`
+	// FilterBytes bounds what clients are subscribed to, a quarter for one, with
+	// 512 bytes for each level of a filter. Default: 32MiB.
+	FilterBytes Bytes `yaml:"filter_bytes"`
 	// Hold is how long a message may wait for space or a key before its client
 	// is disconnected, unacknowledged. Default: 30s.
 	Hold time.Duration `yaml:"hold"`

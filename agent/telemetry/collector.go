@@ -62,6 +62,10 @@ func newCollector(m *Metrics, b Build, stats func() Stats) *collector {
 	add("dek_wraps_total", "Wraps of data keys, one for each recipient.")
 	add("dek_messages_total", "Messages encrypted under data keys.")
 	add("ingress_connected_clients", "Devices connected to the embedded broker.")
+	add("ingress_refused_connections_total", "Connections that the embedded broker refused. login: credentials, a client id or a will that is not allowed; full: too many clients or sessions; tls: the handshake failed.", "reason")
+	add("ingress_ended_connections_total", "Connections that the embedded broker ended. fault: a malformed packet, a timeout or a broken socket; incomplete: large packets left standing; slow: the client did not read; held: a message could not be taken; not_durable: one could not be kept.", "reason")
+	add("ingress_denied_messages_total", "Messages that the embedded broker's access list refused.")
+	add("ingress_local_refusals_total", "What the embedded broker had no room for among local clients; what leaves is not touched. undelivered: deliveries with QoS 0 to slow subscribers; session_full: deliveries to sessions; not_retained: retained messages, which were delivered; not_subscribed: filters.", "reason")
 	add("ingress_received_messages_total", "Messages received from devices that were meant to leave.")
 	add("ingress_received_bytes_total", "Their bytes, topics included.")
 	add("ingress_in_flight_messages", "Messages received and not yet acknowledged.")
@@ -212,6 +216,21 @@ func (k sink) rules(s *Stats) {
 // ways sends what the ingress, the uplinks and the spool report.
 func (k sink) ways(s *Stats) {
 	k.gauge("ingress_connected_clients", float64(s.Ingress.Connected))
+	if b := s.Ingress.Local; b != nil {
+		k.count("ingress_refused_connections_total", b.BadLogins, "login")
+		k.count("ingress_refused_connections_total", b.TooMany, "full")
+		k.count("ingress_refused_connections_total", b.BadTLS, "tls")
+		k.count("ingress_ended_connections_total", b.Faults, "fault")
+		k.count("ingress_ended_connections_total", b.Incomplete, "incomplete")
+		k.count("ingress_ended_connections_total", b.SlowClients, "slow")
+		k.count("ingress_ended_connections_total", b.Held, "held")
+		k.count("ingress_ended_connections_total", b.NotDurable, "not_durable")
+		k.count("ingress_denied_messages_total", b.Denied)
+		k.count("ingress_local_refusals_total", b.Undelivered, "undelivered")
+		k.count("ingress_local_refusals_total", b.SessionFull, "session_full")
+		k.count("ingress_local_refusals_total", b.NotRetained, "not_retained")
+		k.count("ingress_local_refusals_total", b.NotSubscribed, "not_subscribed")
+	}
 	k.count("ingress_received_messages_total", s.Ingress.Received)
 	k.count("ingress_received_bytes_total", s.Ingress.Bytes)
 	k.gauge("ingress_in_flight_messages", float64(s.Ingress.InFlight))

@@ -69,6 +69,7 @@ func LogEvents() []LogEvent {
 		{"broker-accept", warn, "accept client", "error", ""},
 		{"broker-will-dropped", fail, "will not submitted: too many wait already", "ingress", ""},
 		{"broker-not-retained", warn, "message not retained: the local broker holds as much as it may", "ingress", "It was delivered, and leaves. 16 MiB of retained messages, or four of the largest packets."},
+		{"broker-not-subscribed", warn, "subscription refused: the local broker holds as many as it may", "ingress", "Of one client, a quarter of what all may have."},
 		{"broker-not-queued", warn, "message not kept for a session: the local broker holds as much as it may", "ingress", "A local client that is away, or does not acknowledge. 16 MiB for all, or four of the largest packets; a quarter of it for one."},
 		{"broker-state-write", fail, "write broker state", "error", "Retained messages and sessions may be older after a restart."},
 		{"broker-state-unreadable", fail, "broker state is unreadable, starting without it", "error kept", "Retained messages and sessions of before are in the file named."},

@@ -100,6 +100,24 @@ type IngressStats struct {
 	Refused      uint64       `json:"refused"`           // not taken: the device has to send again, or may not
 	InFlight     uint64       `json:"in_flight"`         // between receipt and acknowledgement
 	Brokers      []Subscribed `json:"brokers,omitempty"` // existing ones that are read
+	Local        *Local       `json:"local,omitempty"`   // the embedded broker
+}
+
+// Local is what the embedded broker refused, ended and had no room for.
+type Local struct {
+	BadLogins     uint64 `json:"bad_logins"`     // credentials, client ids and wills that are not allowed
+	TooMany       uint64 `json:"too_many"`       // connections over limits.clients, or its sessions
+	BadTLS        uint64 `json:"bad_tls"`        // handshakes
+	Denied        uint64 `json:"denied"`         // messages that the ACL refused
+	Faults        uint64 `json:"faults"`         // connections ended by a malformed packet, a timeout or a broken socket
+	Incomplete    uint64 `json:"incomplete"`     // connections ended that left large packets standing
+	SlowClients   uint64 `json:"slow_clients"`   // connections ended because the client did not read
+	Held          uint64 `json:"held"`           // connections ended because a message could not be taken
+	NotDurable    uint64 `json:"not_durable"`    // connections ended because a message could not be kept
+	Undelivered   uint64 `json:"undelivered"`    // deliveries with QoS 0 to slow subscribers
+	SessionFull   uint64 `json:"session_full"`   // deliveries to sessions with full queues
+	NotRetained   uint64 `json:"not_retained"`   // messages delivered, and not retained
+	NotSubscribed uint64 `json:"not_subscribed"` // filters
 }
 
 // Subscribed describes an existing broker that the gateway reads, by one or more

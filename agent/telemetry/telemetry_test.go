@@ -31,7 +31,7 @@ func sampleStats() Stats {
 		Crypto:  CryptoStats{NoKey: 2, Wraps: 4, DataKeys: 2, Messages: 9},
 		Custody: CustodyStats{Kind: "tpm", Rescue: 1, Rollback: "tpm"},
 		Keys:    []Key{{"signing", time.Unix(1_767_000_000, 0)}},
-		Ingress: IngressStats{Received: 6, Bytes: 600, InFlight: 1, Brokers: []Subscribed{{Broker: "127.0.0.1:1883", Connected: true}}},
+		Ingress: IngressStats{Received: 6, Bytes: 600, InFlight: 1, Local: &Local{BadLogins: 3, NotSubscribed: 2}, Brokers: []Subscribed{{Broker: "127.0.0.1:1883", Connected: true}}},
 		Spool:   SpoolStats{Bytes: 10, Limit: 100, Records: 1, Oldest: time.Unix(1_767_225_601, 0)},
 	}
 }
@@ -107,6 +107,8 @@ func TestExposition(t *testing.T) {
 		`sealgate_stage_duration_seconds_bucket{stage="judge",le="5e-06"} 1`,
 		`sealgate_classify_duration_seconds_count 1`,
 		`sealgate_crypto_failures_total{op="no_key"} 2`,
+		`sealgate_ingress_refused_connections_total{reason="login"} 3`,
+		`sealgate_ingress_local_refusals_total{reason="not_subscribed"} 2`,
 		`sealgate_spool_dropped_messages_total{reason="quarantine_full"} 0`,
 		`sealgate_support_end_timestamp_seconds 1.8e+09`,
 		`sealgate_guard_corrections_total 1`,

@@ -87,7 +87,8 @@ type Limits struct {
 	QueueMessages  int           // messages waiting for a persistent session (4,096): beyond it the newest are dropped and counted
 	HalfBytes      int           // packets that clients began and did not end, 8 KiB or more each (16 MiB, at least 4 packets): beyond it the next one waits, and who needs more than 10 s for one that began first is ended
 	QueuedBytes    int           // all of them together, with their topics and 512 bytes for each (16 MiB, at least 4 packets), a quarter of it for one session: beyond it as before
-	RetainedBytes  int           // retained messages, counted likewise (16 MiB, at least 4 packets): beyond it a message is delivered and not retained, and counted
+	FilterBytes    int           // filters that clients subscribed to, with 512 bytes for each level (32 MiB), a quarter of it for one client: beyond it a SUBSCRIBE is refused
+	RetainedBytes  int           // retained messages, counted as filters are (16 MiB, at least 4 packets): beyond it a message is delivered and not retained, and counted
 	Sessions       int           // that outlive their connections (10 times Clients): beyond it a client that asks for a new one is refused
 	TopicAliases   int           // MQTT 5 topic aliases per client (16); negative: none
 	Rate           int           // messages a second per client, with a burst of one second; reading pauses beyond it (0: no limit)
@@ -117,6 +118,7 @@ func (l *Limits) defaults() {
 	def(&l.QueueMessages, 4096)
 	def(&l.HalfBytes, min(max(16<<20, 4*l.PacketBytes), 256<<20))
 	def(&l.QueuedBytes, min(max(16<<20, 4*l.PacketBytes), 256<<20))
+	def(&l.FilterBytes, 32<<20)
 	def(&l.RetainedBytes, min(max(16<<20, 4*l.PacketBytes), 256<<20))
 	def(&l.Sessions, 10*l.Clients)
 	def(&l.TopicAliases, 16)
@@ -130,7 +132,7 @@ func (l *Limits) defaults() {
 func (l *Limits) check() error {
 	for name, v := range map[string]int{
 		"packet bytes": l.PacketBytes, "clients": l.Clients, "in-flight bytes": l.InFlightBytes, "queue bytes": l.QueueBytes,
-		"half bytes": l.HalfBytes, "queued bytes": l.QueuedBytes, "retained bytes": l.RetainedBytes, "sessions": l.Sessions,
+		"half bytes": l.HalfBytes, "queued bytes": l.QueuedBytes, "retained bytes": l.RetainedBytes, "filter bytes": l.FilterBytes, "sessions": l.Sessions,
 	} {
 		if v < 1 || v > 256<<20 {
 			return fmt.Errorf("limit of %s is %d, want 1 to 268435456", name, v)
@@ -173,10 +175,11 @@ type Broker struct {
 	store  *store // nil without StateDir
 	stats  counters
 
-	halves    halves
-	retaining sync.Mutex              // held while a message is retained
-	retained  *room[struct{}, string] // by topic
-	queued    *room[string, uint16]   // for sessions, by packet id
+	halves     halves
+	retaining  sync.Mutex              // held while a message is retained
+	retained   *room[struct{}, string] // by topic
+	queued     *room[string, uint16]   // for sessions, by packet id
+	subscribed *room[string, string]   // by client and filter
 
 	now        atomic.Int64  // ticks since Start, for coarse timeouts
 	heard      atomic.Uint64 // grows when a subscription is added
@@ -226,14 +229,15 @@ func New(opts Options) (*Broker, error) {
 	b := &Broker{
 		opts: opts, limits: lim, log: log,
 		local: opts.LocalOnly, dollar: opts.Dollar,
-		seed:     maphash.MakeSeed(),
-		quit:     make(chan struct{}),
-		open:     make(map[*link]struct{}),
-		sessions: make(map[string]*session),
-		wills:    make(map[*will]struct{}),
-		halves:   halves{most: lim.HalfBytes, patience: halfPatience, freed: make(chan struct{})},
-		retained: newRoom[struct{}, string](lim.RetainedBytes, lim.RetainedBytes),
-		queued:   newRoom[string, uint16](lim.QueuedBytes, lim.QueuedBytes/4),
+		seed:       maphash.MakeSeed(),
+		quit:       make(chan struct{}),
+		open:       make(map[*link]struct{}),
+		sessions:   make(map[string]*session),
+		wills:      make(map[*will]struct{}),
+		halves:     halves{most: lim.HalfBytes, patience: halfPatience, freed: make(chan struct{})},
+		retained:   newRoom[struct{}, string](lim.RetainedBytes, lim.RetainedBytes),
+		queued:     newRoom[string, uint16](lim.QueuedBytes, lim.QueuedBytes/4),
+		subscribed: newRoom[string, string](lim.FilterBytes, lim.FilterBytes/4),
 	}
 	b.now.Store(1)
 	b.sequence.Store(1 << 32) // after what orderInflight numbers

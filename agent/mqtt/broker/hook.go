@@ -60,7 +60,7 @@ func (h *hook) Provides(m byte) bool {
 		mochi.OnConnect, mochi.OnConnectAuthenticate, mochi.OnSessionEstablished, mochi.OnACLCheck, mochi.OnPacketRead,
 		mochi.OnPacketEncode, mochi.OnPublish, mochi.OnPublishDropped, mochi.OnQosPublish,
 		mochi.OnQosComplete, mochi.OnQosDropped, mochi.OnRetainMessage, mochi.OnRetainedExpired,
-		mochi.OnSubscribed, mochi.OnUnsubscribed, mochi.OnClientExpired,
+		mochi.OnSubscribe, mochi.OnSubscribed, mochi.OnUnsubscribed, mochi.OnClientExpired,
 	}, m)
 }
 
@@ -412,6 +412,12 @@ func (h *hook) OnPacketEncode(cl *mochi.Client, pk packets.Packet) packets.Packe
 		}
 	case packets.Suback, packets.Unsuback:
 		pk.PacketID = l.askedID
+		for i := range pk.ReasonCodes {
+			if l.surplus[i] && l.version == 5 {
+				pk.ReasonCodes[i] = codeQuota.Code
+			}
+		}
+		clear(l.surplus)
 	}
 	return pk
 }
@@ -492,12 +498,47 @@ func (h *hook) markQueued(cl *mochi.Client, pk packets.Packet) {
 // are in place again.
 func (h *hook) OnSessionEstablished(*mochi.Client, packets.Packet) { h.b.heard.Add(1) }
 
-func (h *hook) OnSubscribed(cl *mochi.Client, _ packets.Packet, _ []byte) {
+// OnSubscribe makes filters that there is no room for such as mochi refuses. Its
+// reason code is put right in OnPacketEncode.
+func (h *hook) OnSubscribe(cl *mochi.Client, pk packets.Packet) packets.Packet {
+	l := linkOf(cl)
+	if l == nil {
+		return pk
+	}
+	for i := range pk.Filters {
+		f := &pk.Filters[i].Filter
+		if _, ok := cl.State.Subscriptions.Get(*f); ok || h.b.subscribed.put(cl.ID, *f, rooted(*f, nil)) {
+			continue
+		}
+		if l.surplus == nil {
+			l.surplus = make(map[int]bool)
+		}
+		l.surplus[i] = true
+		*f = ""
+	}
+	if len(l.surplus) > 0 {
+		h.b.stats.filtersRefused.Add(uint64(len(l.surplus)))
+		h.b.log.Warn("subscription refused: the local broker holds as many as it may", "ingress", h.b.opts.Ingress)
+	}
+	return pk
+}
+
+func (h *hook) OnSubscribed(cl *mochi.Client, pk packets.Packet, codes []byte) {
+	for i, f := range pk.Filters {
+		if codes[i] >= codeUnspecified.Code {
+			h.b.subscribed.drop(cl.ID, f.Filter)
+		}
+	}
 	h.b.heard.Add(1)
 	h.markSession(cl)
 }
 
-func (h *hook) OnUnsubscribed(cl *mochi.Client, _ packets.Packet) { h.markSession(cl) }
+func (h *hook) OnUnsubscribed(cl *mochi.Client, pk packets.Packet) {
+	for _, f := range pk.Filters {
+		h.b.subscribed.drop(cl.ID, f.Filter)
+	}
+	h.markSession(cl)
+}
 
 func (h *hook) markSession(cl *mochi.Client) {
 	if h.b.store != nil {

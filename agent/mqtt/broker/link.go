@@ -54,7 +54,8 @@ type link struct {
 	publish   packets.Packet // in hand
 	silent    silence
 	aliases   map[uint16]string
-	askedID   uint16 // packet id of the SUBSCRIBE or UNSUBSCRIBE in hand
+	askedID   uint16       // packet id of the SUBSCRIBE or UNSUBSCRIBE in hand
+	surplus   map[int]bool // which of its filters there is no room for
 	deadline  time.Time
 
 	rate, byteRate bucket // of Limits.Rate and RateBytes

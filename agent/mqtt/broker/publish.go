@@ -330,7 +330,7 @@ func (b *Broker) retains(pk *packets.Packet) bool {
 		b.retained.drop(struct{}{}, pk.TopicName)
 		return true
 	}
-	if b.retained.put(struct{}{}, pk.TopicName, kept(pk.TopicName, pk.Payload)) {
+	if b.retained.put(struct{}{}, pk.TopicName, rooted(pk.TopicName, pk.Payload)) {
 		return true
 	}
 	b.stats.notRetained.Add(1)

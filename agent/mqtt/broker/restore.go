@@ -255,7 +255,7 @@ func (b *Broker) restore(cs []change) {
 		}
 	}
 	for _, m := range retained {
-		_ = b.retained.put(struct{}{}, m.Topic, kept(m.Topic, m.Payload)) // what was kept under other limits stays
+		_ = b.retained.put(struct{}{}, m.Topic, rooted(m.Topic, m.Payload)) // what was kept under other limits stays
 		b.srv.Topics.RetainMessage(m.packet())
 	}
 	for id, c := range sessions {
@@ -290,6 +290,7 @@ func (b *Broker) restoreSession(id string, c change, queued map[uint16]*storedMe
 			Filter: f.Filter, Qos: f.QoS, Identifier: f.ID, NoLocal: f.NoLocal,
 			RetainAsPublished: f.AsIs, RetainHandling: f.Retain,
 		}
+		_ = b.subscribed.put(id, f.Filter, rooted(f.Filter, nil)) // as above
 		b.srv.Topics.Subscribe(id, sub)
 		cl.State.Subscriptions.Add(f.Filter, sub)
 	}

@@ -1,15 +1,24 @@
 package broker
 
-import "sync"
+import (
+	"strings"
+	"sync"
+)
 
 // What clients leave behind is bounded in bytes, or one of them could fill the
-// memory of the gateway: retained messages on ever new topics, messages for a
-// session that nobody comes back to.
+// memory of the gateway: retained messages on ever new topics, subscriptions to
+// ever new filters, messages for a session that nobody comes back to.
 
 // overhead is about what a kept message takes beside its topic and payload.
 const overhead = 512
 
 func kept(topic string, payload []byte) int { return len(topic) + len(payload) + overhead }
+
+// rooted is kept for what stands in mochi's tree of topics, which has a node for
+// each level.
+func rooted(topic string, payload []byte) int {
+	return kept(topic, payload) + overhead*strings.Count(topic, "/")
+}
 
 // A room keeps count of what lies in piles, each with items by key.
 type room[P, K comparable] struct {

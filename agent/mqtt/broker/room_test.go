@@ -23,7 +23,7 @@ func TestRetainedFlood(t *testing.T) {
 	listener.subscribe(1, "t/#", 0)
 	c, _ := connect(t, addr, 5, hello{id: "flood"})
 	system := b.Stats().Retained
-	large := strings.Repeat("x", 1488-len("t/0"))
+	large := strings.Repeat("x", 2000-rooted("t/0", nil))
 	for i := range uint16(10) { // five of them fit
 		c.publish(fmt.Sprint("t/", i), large, 1, 1+i, retain)
 		c.want(4, 1+i, 0)
@@ -117,4 +117,83 @@ func TestSessionFlood(t *testing.T) {
 			t.Errorf("%d sessions", n)
 		}
 	})
+}
+
+// TestSubscriptionFlood: filters take so much memory and no more, those of one
+// client leave room for others, and what is given up makes room.
+func TestSubscriptionFlood(t *testing.T) {
+	versions(t, func(t *testing.T, version byte) {
+		b, addr := start(t, newSink(), func(o *Options) { o.Limits.FilterBytes = 40_000 })
+		c, _ := connect(t, addr, version, hello{id: "greedy", keep: true, expiry: 600})
+		const fit = 6 // of a quarter: each has three levels
+		refusal := byte(0x97)
+		if version < 5 {
+			refusal = 0x80
+		}
+		answer := func(c *raw, id uint16, filter string) byte {
+			f := c.subscribe(id, filter, 1)
+			return f.body[len(f.body)-1]
+		}
+		for i := range uint16(10) {
+			want := byte(1)
+			if i >= fit {
+				want = refusal
+			}
+			if got := answer(c, 1+i, fmt.Sprintf("a/%d/+", i)); got != want {
+				t.Errorf("filter %d: 0x%02x, want 0x%02x", i, got, want)
+			}
+		}
+		if got := answer(c, 20, "a/0/+"); got != 1 {
+			t.Errorf("a filter that it has: 0x%02x", got)
+		}
+		if st := b.Stats(); st.NotFiltered != 10-fit {
+			t.Errorf("%d filters refused, want %d", st.NotFiltered, 10-fit)
+		}
+		other, _ := connect(t, addr, version, hello{id: "other"})
+		if got := answer(other, 1, "a/+/b"); got != 1 {
+			t.Errorf("another client's filter: 0x%02x", got)
+		}
+		used := b.subscribed.used()
+		_ = other.Close()
+		eventually(t, "the other's is given up", func() bool { return b.subscribed.used() < used })
+		_ = c.Close()
+		eventually(t, "client gone", func() bool { return b.Stats().Clients == 0 })
+		c, present := connect(t, addr, version, hello{id: "greedy", keep: true, expiry: 600})
+		if got := answer(c, 1, "b/0/+"); !present || got != refusal {
+			t.Errorf("in the session that goes on: 0x%02x", got)
+		}
+		_ = c.Close()
+		eventually(t, "client gone", func() bool { return b.Stats().Clients == 0 })
+		c, _ = connect(t, addr, version, hello{id: "greedy"})
+		if got := answer(c, 1, "b/0/+"); got != 1 {
+			t.Errorf("in a new session: 0x%02x", got)
+		}
+		_ = c.Close()
+		eventually(t, "all is given up", func() bool { return b.subscribed.used() == 0 })
+	})
+}
+
+// TestDeepTopics: a level costs far more than its slash.
+func TestDeepTopics(t *testing.T) {
+	s := newSink()
+	b, addr := start(t, s, func(o *Options) { o.Limits.RetainedBytes = 100_000 })
+	system := b.Stats().Retained
+	c, _ := connect(t, addr, 5, hello{id: "deep"})
+	deep := strings.Repeat("/", mostLevels-1)
+	for i := range uint16(2) { // one of about 100 kB
+		c.publish(fmt.Sprint(i, deep), "x", 1, 1+i, retain)
+		c.want(4, 1+i, 0)
+	}
+	if st := b.Stats(); st.Retained-system != 0 || st.NotRetained != 2 {
+		t.Errorf("%d retained, %d not", st.Retained-system, st.NotRetained)
+	}
+	s.wait(t, 2)
+	for _, topic := range []string{deep + "/", strings.Repeat("/", 65535)} {
+		c, _ := connect(t, addr, 5, hello{id: "deeper"})
+		c.publish(topic, "x", 1, 1, retain)
+		if f := c.next(); f.kind() == 4 && f.body[2] < 0x80 {
+			t.Errorf("%d levels are taken", len(topic)+1)
+		}
+		_ = c.Close()
+	}
 }

@@ -26,6 +26,7 @@ type Stats struct {
 	DroppedQoS0  uint64 // deliveries dropped because a subscriber was slow
 	DroppedQueue uint64 // deliveries dropped because a session's queue was full
 	NotRetained  uint64 // messages delivered but not retained: Limits.RetainedBytes
+	NotFiltered  uint64 // filters of SUBSCRIBEs refused: Limits.FilterBytes
 	Wills        uint64 // published
 	WillsLost    uint64 // wills that the sink did not take; local delivery was done
 	BytesIn      uint64
@@ -36,7 +37,7 @@ type Stats struct {
 type counters struct {
 	accepted, refusedAuth, refusedFull, refusedTLS, faults, panics, holdTimeouts,
 	sinkErrors, halfPackets, slowClients, received, submitted, durable, denied, duplicates, droppedQoS0,
-	droppedQueue, notRetained, wills, willsLost, bytesIn, bytesOut, storeErrors, relayed atomic.Uint64
+	droppedQueue, notRetained, filtersRefused, wills, willsLost, bytesIn, bytesOut, storeErrors, relayed atomic.Uint64
 }
 
 // Stats returns the counts so far.
@@ -63,6 +64,7 @@ func (b *Broker) Stats() Stats {
 		DroppedQoS0:  c.droppedQoS0.Load(),
 		DroppedQueue: c.droppedQueue.Load() + uint64(max(0, atomic.LoadInt64(&b.srv.Info.InflightDropped))),
 		NotRetained:  c.notRetained.Load(),
+		NotFiltered:  c.filtersRefused.Load(),
 		Wills:        c.wills.Load(),
 		WillsLost:    c.willsLost.Load(),
 		BytesIn:      c.bytesIn.Load(),

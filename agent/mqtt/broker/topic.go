@@ -7,6 +7,11 @@ import (
 	"unicode/utf8"
 )
 
+// mostLevels is how many levels a topic or a filter may have: each is a node in
+// a tree, hundreds of times as large as the slash that makes it. mosquitto has
+// the same limit.
+const mostLevels = 200
+
 // checkTopic says why a topic can't be published to (MQTT 5, 4.7; 3.1.1, 4.7).
 func checkTopic(t string) error {
 	switch {
@@ -18,6 +23,8 @@ func checkTopic(t string) error {
 		return errors.New("topic has a wildcard or NUL")
 	case !utf8.ValidString(t):
 		return errors.New("topic is not UTF-8")
+	case strings.Count(t, "/") >= mostLevels:
+		return fmt.Errorf("topic has more than %d levels", mostLevels)
 	}
 	return nil
 }
@@ -31,6 +38,8 @@ func checkFilter(f string) error {
 		return errors.New("topic filter is longer than 65535 bytes")
 	case strings.IndexByte(f, 0) >= 0 || !utf8.ValidString(f):
 		return fmt.Errorf("topic filter %q is not UTF-8 without NUL", f)
+	case strings.Count(f, "/") >= mostLevels:
+		return fmt.Errorf("topic filter has more than %d levels", mostLevels)
 	}
 	if rest, shared := strings.CutPrefix(f, "$share/"); shared {
 		group, filter, ok := strings.Cut(rest, "/")
