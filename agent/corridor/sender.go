@@ -154,9 +154,10 @@ func backoff(attempt int, limit time.Duration) time.Duration {
 }
 
 var (
-	errDrained = errors.New("drained")
-	errSilent  = errors.New("no acknowledgement in time")
-	errProbed  = errors.New("the message at the head was set aside")
+	errDrained  = errors.New("drained")
+	errSilent   = errors.New("no acknowledgement in time")
+	errProbed   = errors.New("the message at the head was set aside")
+	errInnocent = errors.New("the message at the head is taken after all")
 )
 
 // flight is one record that was sent and is not yet acknowledged.
@@ -409,11 +410,12 @@ func (s *sender) strike(w *window) {
 const probeDepth = 4096
 
 // probe finds out whether the record at the head is the reason why connections
-// are lost, by sending another one in its place: of another topic, so that no
-// order is touched whatever comes of it. If that is acknowledged, the head goes
-// to quarantine, still protected: one poison message never wedges the line. If
-// it is not, the uplink is sick and the head is innocent. It reports whether
-// there was another record to try.
+// are lost, by sending another one before it: of another topic, so that no order
+// is touched whatever comes of it. If that is acknowledged and the head ends the
+// same connection once more, it goes to quarantine, still protected: one poison
+// message never wedges the line. If the other is not, the uplink is sick and the
+// head is innocent; if both are, the uplink was. It reports whether there was
+// another record to try.
 func (s *sender) probe(ctx context.Context, conn mqtt.Conn) (tried, progress bool, err error) {
 	head, other, err := s.suspects()
 	if err != nil || head.cur == nil || other.cur == nil {
@@ -423,28 +425,21 @@ func (s *sender) probe(ctx context.Context, conn mqtt.Conn) (tried, progress boo
 		return false, false, err
 	}
 	s.strikes = strikesAlone // if this does not settle it, begin again
-	if err := s.grant.ensure(ctx, conn, other.rec); err != nil {
+	if err := s.sendAlone(ctx, conn, other); err != nil {
 		return true, false, err
 	}
-	answer := make(chan mqtt.Ack, 1)
-	s.msg = s.message(other.rec)
-	if err := conn.Publish(&s.msg, func(a mqtt.Ack) { answer <- a }); err != nil {
-		return true, false, err
+	if err := s.grant.ensure(ctx, conn, head.rec); err != nil {
+		return true, true, err
 	}
-	select {
-	case a := <-answer:
-		if a.Err != nil {
-			return true, false, a.Err
-		}
-	case err := <-conn.Done():
-		return true, false, err
-	case <-time.After(s.u.AckTimeout):
-		return true, false, errSilent
-	case <-ctx.Done():
-		return true, false, ctx.Err()
+	err = s.sendAlone(ctx, conn, head)
+	var refused *mqtt.ReasonError
+	switch {
+	case err == nil:
+		s.strikes = 0
+		return true, true, errInnocent
+	case ctx.Err() != nil, errors.As(err, &refused) && !refused.End && (refused.Code == codeUnauthorized || refused.Code == codeQuota):
+		return true, true, err
 	}
-	other.cur.Release(other.pos)
-	s.stats.acknowledged.Add(1)
 	if err := s.c.opt.Spool.Quarantine(s.index, head.cur, head.pos, reasonRefused, true); err != nil {
 		s.c.opt.Logger.Error("record can't be moved to quarantine; it stays at the head", "uplink", s.u.Name, "error", err)
 		return true, true, err
@@ -453,6 +448,34 @@ func (s *sender) probe(ctx context.Context, conn mqtt.Conn) (tried, progress boo
 	s.stats.quarantined.Add(1)
 	s.c.opt.Logger.Error("message moved to quarantine: the uplink ended the connection each time it was sent, and took another", "uplink", s.u.Name, "message_id", hexID(head.rec.ID))
 	return true, true, errProbed
+}
+
+// sendAlone sends a record with nothing else under way and waits for its
+// acknowledgement.
+func (s *sender) sendAlone(ctx context.Context, conn mqtt.Conn, x suspect) error {
+	if err := s.grant.ensure(ctx, conn, x.rec); err != nil {
+		return err
+	}
+	answer := make(chan mqtt.Ack, 1)
+	s.msg = s.message(x.rec)
+	if err := conn.Publish(&s.msg, func(a mqtt.Ack) { answer <- a }); err != nil {
+		return err
+	}
+	select {
+	case a := <-answer:
+		if a.Err != nil {
+			return a.Err
+		}
+	case err := <-conn.Done():
+		return err
+	case <-time.After(s.u.AckTimeout):
+		return errSilent
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	x.cur.Release(x.pos)
+	s.stats.acknowledged.Add(1)
+	return nil
 }
 
 // suspect is a record and its place.
