@@ -1,6 +1,7 @@
 package corridor_test
 
 import (
+	"context"
 	"encoding/hex"
 	"fmt"
 	"slices"
@@ -123,12 +124,26 @@ func (g *gateway) pour(t *testing.T, n int, topic func(int) string) {
 	}
 }
 
+// after dials once ready is closed: a lane that stands while a slow machine still
+// publishes would wait for as long again.
+func after(ready <-chan struct{}, c *cloud) func(context.Context) (mqtt.Conn, error) {
+	return func(ctx context.Context) (mqtt.Conn, error) {
+		select {
+		case <-ready:
+			return c.dial(ctx)
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+}
+
 // A broker that refuses everything for what it is, as one set up wrongly does,
 // must not drain the backlog through a quarantine that loses its oldest: once
 // that is full the lane stands, and an alarm says so. When the broker is mended
 // everything else leaves, in its order.
 func TestBrokerThatTakesNothing(t *testing.T) {
 	const n = 500
+	ready := make(chan struct{})
 	var mended, alarm atomic.Bool
 	var tries atomic.Int64
 	taken := map[string][]string{} // under the cloud's lock
@@ -141,11 +156,12 @@ func TestBrokerThatTakesNothing(t *testing.T) {
 		return acknowledge
 	}}
 	g := newGatewayWith(t, builtIn, func(u *corridor.Uplink) {
-		u.Dial, u.StopFirst = cloud.dial, 10*time.Millisecond
+		u.Dial, u.StopFirst = after(ready, cloud), 10*time.Millisecond
 		u.Refused = func(c byte) { alarm.Store(c != 0) }
 	})
 	topic := func(i int) string { return "line/" + string(rune('a'+i%5)) }
 	g.pour(t, n, topic)
+	close(ready)
 	eventually(t, "the lane stands", alarm.Load)
 	aside, tried := g.corridor.Stats().Uplinks[0].Quarantined, tries.Load()
 	eventually(t, "it is tried again and again", func() bool { return tries.Load() > tried+5 })
@@ -183,6 +199,7 @@ func TestBrokerThatTakesNothing(t *testing.T) {
 // of others, so that the quarantine, full as it is, goes on losing its oldest.
 func TestBadDeviceStopsNobody(t *testing.T) {
 	const bad, good = 800, 20
+	ready := make(chan struct{})
 	cloud := &cloud{mood: func(_ int, m *mqtt.Message) mood {
 		if strings.HasSuffix(m.Topic, "/bad") {
 			return badTopic
@@ -190,7 +207,7 @@ func TestBadDeviceStopsNobody(t *testing.T) {
 		return acknowledge
 	}}
 	g := newGatewayWith(t, builtIn, func(u *corridor.Uplink) {
-		u.Dial, u.StopFirst = cloud.dial, 10*time.Millisecond
+		u.Dial, u.StopFirst = after(ready, cloud), 10*time.Millisecond
 	})
 	g.pour(t, bad, func(int) string { return "line/bad" })
 	for i := range 2 * good {
@@ -198,6 +215,7 @@ func TestBadDeviceStopsNobody(t *testing.T) {
 			t.Fatal(err)
 		}
 		if i == good {
+			close(ready)
 			eventually(t, "good ones are acknowledged", func() bool { return g.corridor.Stats().Uplinks[0].Acknowledged >= good })
 		}
 	}
