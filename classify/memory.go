@@ -19,19 +19,18 @@ const (
 // path is what a key path means. What each field of each message asks for stands
 // first, in one cache line.
 type path struct {
-	// What is asked of each field of each message comes first.
+	hash      uint64
+	parent    int32  // the container's path, an index into memory.paths
+	key, size uint32 // the key's bytes, in memory.keys
+	tells     tells
+	meaning
 	detectors []DetectorID // started by the key, on strings
 	others    []DetectorID // those of them that it starts on other leaves, too
-	silent    uint64       // the hash of the last value that said nothing of its neighbours
-	tells     tells
-	parent    int32 // the container's path, an index into memory.paths
-	meaning
 	known     known        // the last value
+	silent    uint64       // the hash of the last value that said nothing of its neighbours
 	all       senses       // above, and what the key itself speaks of
 	above     senses       // what any container means
 	up        senses       // what the nearest container with a key of its own means
-	hash      uint64       // of the path
-	key, size uint32       // the key's bytes, in memory.keys
 	arrays    []DetectorID // started by the key, on arrays
 	inKey     match        // what stands in the key itself; confidence 0: nothing
 	inKeyBy   DetectorID

@@ -113,11 +113,12 @@ func (c *Config) checkBroker(d *strictyaml.Document, b *Broker) {
 	if b.Limits.Sessions < 0 || b.Limits.Sessions > 1_000_000 {
 		d.Errorf("ingress.broker.limits.sessions", "sessions must be between 1 and 1000000")
 	}
-	for name, n := range map[string]Bytes{
-		"session_bytes": b.Limits.SessionBytes, "retained_bytes": b.Limits.RetainedBytes, "filter_bytes": b.Limits.FilterBytes,
-	} {
-		if n != 0 && (n < 64<<10 || n > 1<<30) {
-			d.Errorf("ingress.broker.limits."+name, "%s must be between 64KiB and 1GiB", name)
+	for _, l := range []struct {
+		name string
+		n    Bytes
+	}{{"session_bytes", b.Limits.SessionBytes}, {"retained_bytes", b.Limits.RetainedBytes}, {"filter_bytes", b.Limits.FilterBytes}} {
+		if l.n != 0 && (l.n < 64<<10 || l.n > 1<<30) {
+			d.Errorf("ingress.broker.limits."+l.name, "%s must be between 64KiB and 1GiB", l.name)
 		}
 	}
 	if b.Limits.Rate < 0 || b.Limits.Rate > 1_000_000 {

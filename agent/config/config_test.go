@@ -147,7 +147,7 @@ ingress:
     listeners: [{address: ":1883"}, {address: nope}, {address: "127.0.0.1:8883", tls: {cert: x}}]
     anonymous: true
     local_only: ["a/#/b"]
-    limits: {packet: 1GiB, clients: 0, inflight: 70000}
+    limits: {packet: 1GiB, clients: 0, inflight: 70000, sessions: -1, session_bytes: 1KiB, retained_bytes: 2GiB, filter_bytes: 1KiB}
 uplinks:
   one: {url: "mqtt://broker.example.com:1883", max_qos: 3, will: maybe, tls: {cert: a}}
   two: {url: "http://x", client: paho, protocol: "5", topics: [{pattern: "a/b#", local_prefix: x, direction: sideways}, {pattern: "#", direction: in, remote_prefix: "a/"}, {pattern: "+/b", remote_prefix: "a/"}]}
@@ -169,6 +169,7 @@ typo: 1
 		"5:5: anonymous is permitted on loopback",
 		`6:5: "a/#/b" is not a valid topic filter`,
 		"packet must be between", "inflight must be between",
+		"sessions must be between", "session_bytes must be between", "retained_bytes must be between", "filter_bytes must be between",
 		"use mqtts://", "max_qos must be", "the url is not mqtts://", "cert and key belong together",
 		"url must be mqtt://host:port", `"a/b#" is not a valid topic filter`, "local_prefix must end in '/'", "direction must be one of", "would come back by a/#",
 		"client paho speaks 3.1.1", "no credentials in a url", "the name of an uplink",

@@ -425,10 +425,13 @@ func (s *sender) probe(ctx context.Context, conn mqtt.Conn) (tried, progress boo
 		return false, false, err
 	}
 	s.strikes = strikesAlone // if this does not settle it, begin again
+	if err := s.grant.ensure(ctx, conn, other.rec); err != nil {
+		return true, false, err
+	}
 	if err := s.sendAlone(ctx, conn, other); err != nil {
 		return true, false, err
 	}
-	if err := s.grant.ensure(ctx, conn, head.rec); err != nil {
+	if err := s.grant.ensure(ctx, conn, head.rec); err != nil { // the head was not sent
 		return true, true, err
 	}
 	err = s.sendAlone(ctx, conn, head)
@@ -453,9 +456,6 @@ func (s *sender) probe(ctx context.Context, conn mqtt.Conn) (tried, progress boo
 // sendAlone sends a record with nothing else under way and waits for its
 // acknowledgement.
 func (s *sender) sendAlone(ctx context.Context, conn mqtt.Conn, x suspect) error {
-	if err := s.grant.ensure(ctx, conn, x.rec); err != nil {
-		return err
-	}
 	answer := make(chan mqtt.Ack, 1)
 	s.msg = s.message(x.rec)
 	if err := conn.Publish(&s.msg, func(a mqtt.Ack) { answer <- a }); err != nil {

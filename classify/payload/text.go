@@ -44,8 +44,9 @@ func (textFormat) Append(dst []byte, d *Document, edits []Edit) ([]byte, error) 
 	if len(dst) == from {
 		return nil, errors.New("edit text: nothing is left")
 	}
-	f, scalar := detect(d.Topic, dst[from:]), Format(jsonFormat{})
-	if f != Format(textFormat{}) && (f != scalar || claimsJSON(dst[from:]) || len(d.tokens) > 0) { // an opener would put text into JSON
+	f := detect(d.Topic, dst[from:])
+	scalar := f == Format(jsonFormat{}) && !claimsJSON(dst[from:])
+	if f != Format(textFormat{}) && (!scalar || len(d.tokens) > 0) { // an opener would put text into JSON
 		return nil, errors.New("edit text: the result is not text")
 	}
 	return dst, nil

@@ -127,7 +127,7 @@ func (e *env) classifyFiles(ctx context.Context, j *judge, o *classifyOptions, a
 			return err
 		}
 	}
-	return cmp.Or(err, in.complaints(e.stderr))
+	return cmp.Or(err, in.complaints())
 }
 
 // nameOf is a file's name for people.

@@ -76,7 +76,7 @@ func (in *input) list(args []string) (out []source, size int64, err error) {
 			return nil, 0, fmt.Errorf("read messages: %w", err)
 		}
 		if len(out) == before {
-			return nil, 0, cmp.Or(in.complaints(io.Discard), fmt.Errorf("read messages: there are no files in %s", arg))
+			return nil, 0, cmp.Or(in.complaints(), fmt.Errorf("read messages: there are no files in %s", arg))
 		}
 	}
 	return out, size, nil
@@ -111,9 +111,9 @@ func (in *input) passOver(err error) {
 }
 
 // complaints says what was not read. It is an error that files were skipped.
-func (in *input) complaints(stderr io.Writer) error {
+func (in *input) complaints() error {
 	if in.bad > 0 {
-		fmt.Fprintf(stderr, "sealctl: %s no message; %v\n", plural(in.bad, "line holds", "lines hold"), in.why)
+		fmt.Fprintf(in.e.stderr, "sealctl: %s no message; %v\n", plural(in.bad, "line holds", "lines hold"), in.why)
 	}
 	if in.skipped == 0 {
 		return nil

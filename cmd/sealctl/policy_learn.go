@@ -168,7 +168,7 @@ func (e *env) learnFiles(ctx context.Context, o *learnOptions, l *learn.Learner)
 	}
 	in.bar = e.newProgress("learn", size)
 	err = in.read(sources)
-	return cmp.Or(err, in.complaints(e.stderr))
+	return cmp.Or(err, in.complaints())
 }
 
 // learnBroker watches a broker until the time is over or the user has seen

@@ -525,7 +525,7 @@ func (h *hook) OnSubscribe(cl *mochi.Client, pk packets.Packet) packets.Packet {
 
 func (h *hook) OnSubscribed(cl *mochi.Client, pk packets.Packet, codes []byte) {
 	for i, f := range pk.Filters {
-		if codes[i] >= codeUnspecified.Code {
+		if _, ok := cl.State.Subscriptions.Get(f.Filter); !ok && codes[i] >= codeUnspecified.Code {
 			h.b.subscribed.drop(cl.ID, f.Filter)
 		}
 	}
